@@ -1,0 +1,1 @@
+"""GoogLeNet, its weights and its activations (paper, section 2.3)."""

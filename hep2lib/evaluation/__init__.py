@@ -1,0 +1,1 @@
+"""What the scores say: metrics, intervals, baselines and figures (paper, section 3)."""

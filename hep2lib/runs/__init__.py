@@ -1,0 +1,1 @@
+"""One executed book: its parameters, notebooks, publication and site."""
