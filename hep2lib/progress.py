@@ -3,29 +3,51 @@
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 Item = TypeVar("Item")
 
 
+def progress_bar(
+    *, total: int | None, description: str, unit: str = "it", initial: int = 0, items: Iterable[Any] | None = None
+) -> "tqdm[Any]":
+    """A bar on stderr that shows how much is done and the time left; use it as a context manager.
+
+    With ``HEP2_PROGRESS=0`` in the environment nothing is drawn; on a stderr that is no terminal (a log file)
+    a line is written every ten seconds instead of ten a second.
+
+    Args:
+        total: number of items, None if unknown.
+        description: what is being done, in a few words ("decoding images").
+        unit: what one item is called ("image", "trial").
+        initial: how many are done already.
+        items: what to iterate over, where the bar is not moved by hand.
+    """
+    return tqdm(
+        items,
+        desc=description,
+        total=total,
+        unit=unit,
+        initial=initial,
+        mininterval=0.1 if sys.stderr.isatty() else 10.0,
+        dynamic_ncols=True,
+        disable=os.environ.get("HEP2_PROGRESS") == "0",
+    )
+
+
 def progress(
     items: Iterable[Item], description: str, *, total: int | None = None, unit: str = "it"
 ) -> Iterator[Item]:
-    """Yield ``items`` unchanged while a bar on stderr shows how far they are and the time left.
+    """Yield ``items`` unchanged while a progress bar shows how far they are.
 
     Args:
         items: whatever is worked through.
-        description: what is being done, in a few words ("decoding images").
+        description: what is being done, in a few words.
         total: number of items, where ``items`` has no length.
-        unit: what one item is called ("image", "trial").
-
-    Returns:
-        The same items. With ``HEP2_PROGRESS=0`` in the environment nothing is drawn; on a stderr that is
-        no terminal (a log file) a line is written every ten seconds instead of ten a second.
+        unit: what one item is called.
     """
-    if os.environ.get("HEP2_PROGRESS") == "0":
-        return iter(items)
-    interval = 0.1 if sys.stderr.isatty() else 10.0
-    return iter(tqdm(items, desc=description, total=total, unit=unit, mininterval=interval, dynamic_ncols=True))
+    if total is None and hasattr(items, "__len__"):
+        total = len(items)
+    return iter(progress_bar(total=total, description=description, unit=unit, items=items))
