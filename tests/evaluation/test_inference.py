@@ -1,0 +1,180 @@
+"""Intervals and paired tests: limits, invariants and the awkward cases."""
+
+import numpy as np
+import pytest
+
+from hep2lib.evaluation.inference import auc_interval, compare_auc, delong_variance, holm
+from hep2lib.evaluation.metrics import ScoreError, auc
+
+
+def clustered(seed=0, specimens=60, images=3, lift=2.0):
+    generator = np.random.default_rng(seed)
+    specimen = np.repeat([f"S{k:03d}" for k in range(specimens)], images)
+    y = np.repeat(np.arange(specimens) % 3 > 0, images).astype(int)
+    score = (
+        lift * y + np.repeat(generator.normal(size=specimens), images) + 0.5 * generator.normal(size=y.size)
+    )
+    return y, score, specimen
+
+
+def test_interval_holds_its_estimate_and_widens_with_the_level():
+    y, score, specimen = clustered()
+    narrow, wide = (auc_interval(y, score, specimen, level) for level in (0.8, 0.99))
+    assert narrow.estimate == auc(y, score)
+    assert 0 < wide.low < narrow.low < narrow.estimate < narrow.high < wide.high < 1
+    assert (narrow.specimens, narrow.images) == (60, 180)
+    assert narrow.method == "Obuchowski, logit scale"
+
+
+def test_specimens_make_the_interval_wider_than_images_pretend():
+    y, score, specimen = clustered()
+    aware, naive = auc_interval(y, score, specimen), auc_interval(y, score, None)
+    assert aware.standard_error > 1.3 * naive.standard_error
+    assert naive.standard_error == pytest.approx(np.sqrt(delong_variance(y, score)))
+
+
+def test_order_of_images_and_names_of_specimens_do_not_matter():
+    y, score, specimen = clustered()
+    shuffled = np.random.default_rng(1).permutation(y.size)
+    renamed = np.unique(specimen, return_inverse=True)[1] * 7 + 3
+    first = auc_interval(y, score, specimen)
+    second = auc_interval(y[shuffled], score[shuffled], renamed[shuffled])
+    assert second.low == pytest.approx(first.low, rel=1e-12)
+    assert second.high == pytest.approx(first.high, rel=1e-12)
+
+
+def test_logit_interval_mirrors_when_labels_are_exchanged():
+    y, score, specimen = clustered()
+    one, other = auc_interval(y, score, specimen), auc_interval(1 - y, score, specimen)
+    assert other.low == pytest.approx(1 - one.high)
+    assert other.high == pytest.approx(1 - one.low)
+
+
+def test_plain_interval_is_cut_at_one():
+    y, score, specimen = clustered(lift=4.5)
+    plain = auc_interval(y, score, specimen, 0.999, scale="plain")
+    assert plain.high == 1.0
+    assert auc_interval(y, score, specimen, 0.999).high < 1.0
+
+
+def test_perfect_separation_is_bounded_by_pairs_of_specimens():
+    y, _, specimen = clustered()
+    interval = auc_interval(y, y.astype(float), specimen)
+    # 20 of the 60 specimens are negative: 20 of 20 disjoint pairs are in order.
+    assert (interval.estimate, interval.high, interval.standard_error) == (1.0, 1.0, 0.0)
+    assert interval.low == pytest.approx(0.025 ** (1 / 20))
+    assert "20 disjoint pairs" in interval.method
+    upside_down = auc_interval(y, -y.astype(float), specimen)
+    assert (upside_down.low, upside_down.high) == pytest.approx((0.0, 1 - 0.025 ** (1 / 20)))
+
+
+def test_equal_scores_are_half_by_definition():
+    y, score, specimen = clustered()
+    interval = auc_interval(y, np.zeros_like(score), specimen)
+    assert (interval.low, interval.estimate, interval.high) == (0.5, 0.5, 0.5)
+
+
+def test_mean_of_folds_does_not_mind_folds_on_different_scales():
+    y, score, specimen = clustered()
+    fold = np.repeat(np.arange(60) // 12, 3)
+    by_fold = auc_interval(y, score, specimen, fold=fold)
+    expected = np.mean([auc(y[fold == k], score[fold == k]) for k in range(5)])
+    assert by_fold.estimate == pytest.approx(expected)
+    shifted = auc_interval(y, score + 100.0 * fold, specimen, fold=fold)
+    assert shifted.low == pytest.approx(by_fold.low)
+    assert auc_interval(y, score + 100.0 * fold, specimen).estimate < 0.8
+    assert "mean of folds" in by_fold.method
+
+
+def test_perfect_in_every_fold():
+    y, _, specimen = clustered()
+    interval = auc_interval(y, y.astype(float), specimen, fold=np.repeat(np.arange(60) // 30, 3))
+    assert interval.low == pytest.approx(0.025 ** (1 / 20))
+
+
+def test_comparison_is_antisymmetric_and_agrees_with_the_intervals():
+    y, score, specimen = clustered()
+    noisy = score + np.random.default_rng(2).normal(size=y.size)
+    one, other = compare_auc(y, score, noisy, specimen), compare_auc(y, noisy, score, specimen)
+    assert one.difference == pytest.approx(-other.difference)
+    assert (one.low, one.high) == pytest.approx((-other.high, -other.low))
+    assert one.p == pytest.approx(other.p)
+    assert one.first == pytest.approx(auc(y, score))
+    assert one.second == pytest.approx(auc(y, noisy))
+
+
+def test_pairing_sees_what_two_intervals_cannot():
+    y, score, specimen = clustered(lift=1.0)
+    better = score + 0.25 * y
+    paired = compare_auc(y, better, score, specimen)
+    alone = [auc_interval(y, s, specimen) for s in (better, score)]
+    assert alone[1].high > alone[0].low
+    assert paired.p < 0.001
+    assert paired.low > 0
+
+
+def test_against_constant_scores_the_other_ones_error_remains():
+    y, score, specimen = clustered()
+    comparison = compare_auc(y, score, np.ones_like(score), specimen)
+    assert comparison.second == 0.5
+    assert comparison.standard_error == pytest.approx(auc_interval(y, score, specimen).standard_error)
+
+
+def test_same_order_is_no_difference_at_all():
+    y, score, specimen = clustered()
+    for other in (score, np.exp(score)):
+        comparison = compare_auc(y, score, other, specimen)
+        assert (comparison.difference, comparison.low, comparison.high, comparison.p) == (0, 0, 0, 1)
+
+
+def test_two_perfect_classifiers_leave_room_for_either():
+    y, _, specimen = clustered()
+    generator = np.random.default_rng(0)
+    comparison = compare_auc(
+        y, y + 0.1 * generator.random(y.size), y + 0.1 * generator.random(y.size), specimen
+    )
+    assert (comparison.difference, comparison.p) == (0, 1)
+    assert comparison.low == pytest.approx(0.025 ** (1 / 20) - 1)
+    assert comparison.high == pytest.approx(1 - 0.025 ** (1 / 20))
+
+
+def test_perfect_against_constant():
+    y, score, specimen = clustered()
+    comparison = compare_auc(y, y.astype(float), np.zeros_like(score), specimen)
+    assert comparison.difference == 0.5
+    assert comparison.p == pytest.approx(2 * 0.5**20)
+    assert comparison.low > 0
+
+
+def test_comparison_over_folds():
+    y, score, specimen = clustered()
+    noisy = score + np.random.default_rng(2).normal(size=y.size)
+    fold = np.repeat(np.arange(60) // 12, 3)
+    comparison = compare_auc(y, score, noisy + 10.0 * fold, specimen, fold=fold)
+    assert comparison.first == pytest.approx(auc_interval(y, score, specimen, fold=fold).estimate)
+    assert comparison.second == pytest.approx(auc_interval(y, noisy, specimen, fold=fold).estimate)
+
+
+def test_holm_by_hand():
+    # Sorted 0.01, 0.02, 0.03, 0.04: times 4, 3, 2, 1, never falling.
+    np.testing.assert_allclose(holm([0.04, 0.01, 0.03, 0.02]), [0.06, 0.04, 0.06, 0.06])
+    np.testing.assert_allclose(holm([0.6, 0.7]), [1.0, 1.0])
+    assert holm([]).size == 0
+    with pytest.raises(ScoreError, match="between 0 and 1"):
+        holm([0.1, np.nan])
+
+
+def test_refusals():
+    y, score, specimen = clustered(specimens=6)
+    with pytest.raises(ScoreError, match=r"level is 95; it must lie between 0 and 1"):
+        auc_interval(y, score, specimen, 95)
+    with pytest.raises(ScoreError, match="no scale 'log'"):
+        auc_interval(y, score, specimen, scale="log")
+    with pytest.raises(ScoreError, match="compare on the same images"):
+        compare_auc(y, score, score[1:], specimen)
+    with pytest.raises(ScoreError, match="row 2"):
+        compare_auc(y, score, np.where(np.arange(y.size) == 2, np.nan, score), specimen)
+    with pytest.raises(ScoreError, match="All 3 negative images belong to one specimen"):
+        auc_interval(y[3:12], score[3:12], specimen[3:12])
+    with pytest.raises(ScoreError, match="All 3 images are negative"):
+        delong_variance(y[:3], score[:3])
