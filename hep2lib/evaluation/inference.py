@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, logit
 from scipy.stats import beta, norm, rankdata
+from scipy.stats import t as student
 
 from hep2lib.evaluation.metrics import FloatArray, ScoreError
 from hep2lib.evaluation.placements import SpecimenSums, fold_sums
@@ -127,29 +128,49 @@ def delong_variance(y: npt.ArrayLike, score: npt.ArrayLike) -> float:
     return float(sums.variances()[0])
 
 
-def _bounds_from_pairs(area: float, pairs: int, level: float) -> tuple[float, float]:
-    """Clopper & Pearson 1934 bounds for an AUC seen on `pairs` independent pairs of specimens."""
+def pair_bounds(area: npt.ArrayLike, pairs: int, level: float) -> tuple[FloatArray, FloatArray]:
+    """Clopper & Pearson 1934 bounds for an AUC seen on `pairs` independent pairs of specimens; any shape."""
     tail = (1 - level) / 2
-    right = area * pairs
-    low = 0.0 if right <= 0 else float(beta.ppf(tail, right, pairs - right + 1))
-    high = 1.0 if right >= pairs else float(beta.ppf(1 - tail, right + 1, pairs - right))
+    right = np.asarray(area, dtype=np.float64) * pairs
+    low = np.where(right <= 0, 0.0, beta.ppf(tail, np.maximum(right, 1e-12), pairs - right + 1))
+    high = np.where(right >= pairs, 1.0, beta.ppf(1 - tail, right + 1, np.maximum(pairs - right, 1e-12)))
     return low, high
 
 
-def _auc_bounds(
-    area: float, variance: float, pairs: int, constant: bool, level: float, scale: str
-) -> tuple[float, float, str]:
-    z = critical_value(level)
-    if constant:
-        return area, area, "equal scores: 0.5 by definition"
-    if variance <= 0 or (scale == "logit" and not 0 < area < 1):
-        low, high = _bounds_from_pairs(area, pairs, level)
-        return low, high, f"Clopper-Pearson on {pairs} disjoint pairs of specimens"
-    error = np.sqrt(variance)
+def auc_bounds(
+    parts: list[SpecimenSums], level: float = 0.95, scale: str = "logit"
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Ends of the intervals of many classifiers' AUCs at once, as `auc_interval` says.
+
+    Args:
+        parts: the folds' sums, or the one of pooled scores (`placements.fold_sums`).
+        level: confidence, between 0 and 1.
+        scale: "logit" or "plain".
+
+    Returns:
+        Low ends, high ends and variances of the mean of the parts' AUCs, each of shape (classifiers,).
+
+    Raises:
+        ScoreError: an unknown scale or an impossible level.
+    """
+    if scale not in ("logit", "plain"):
+        raise ScoreError(f"There is no scale {scale!r}; use 'logit' or 'plain'.")
+    critical = critical_value(level)
+    area = np.mean([part.auc for part in parts], axis=0)
+    total = np.sum([part.variances() for part in parts], axis=0)
+    variance = total / len(parts) ** 2
+    known = (variance > 0) & (area > 0) & (area < 1)
+    error = np.sqrt(np.where(known, variance, 0.0))
     if scale == "plain":
-        return max(0.0, area - z * error), min(1.0, area + z * error), "plain scale"
-    half = z * error / (area * (1 - area))
-    return float(expit(logit(area) - half)), float(expit(logit(area) + half)), "logit scale"
+        low, high = np.maximum(area - critical * error, 0), np.minimum(area + critical * error, 1)
+    else:
+        doubt = np.sum([part.uncertainty() for part in parts], axis=0)
+        degrees = np.divide(total**2, doubt, out=np.ones_like(total), where=known & (doubt > 0))
+        inside = np.where(known, area, 0.5)
+        half = student.ppf((1 + level) / 2, degrees) * error / (inside * (1 - inside))
+        low, high = expit(logit(inside) - half), expit(logit(inside) + half)
+    low_pairs, high_pairs = pair_bounds(area, sum(part.pairs for part in parts), level)
+    return np.where(known, low, low_pairs), np.where(known, high, high_pairs), np.maximum(variance, 0.0)
 
 
 def _name(specimen: npt.ArrayLike | None, fold: npt.ArrayLike | None) -> str:
@@ -170,7 +191,10 @@ def auc_interval(
     The variance is Obuchowski's for clustered data (1997, Biometrics 53:567): specimens are independent, the
     images of one may be correlated in any way, and their number is unrelated to how hard they are. The ends
     are computed on the logit scale and carried back (Pepe 2003, The Statistical Evaluation of Medical Tests;
-    Qin & Hotilovac 2008, Stat Methods Med Res 17:207): near 1 the plain ones pass 1 and cover too seldom.
+    Qin & Hotilovac 2008, Stat Methods Med Res 17:207): near 1 the plain ones pass 1 and cover too seldom. The
+    quantile is Student's with Satterthwaite's degrees of freedom, because with few negative specimens the
+    variance itself is a guess. An approximation for many specimens: `coverage.simulate_coverage` tells how
+    good it is for a given design (with 100 specimens good at an AUC of 0.95, too short above 0.98).
 
     Where the two labels are perfectly separated (AUC exactly 1, or 0) the variance is 0, which says nothing.
     Then the specimens can still be paired off, one positive with one negative, no specimen twice; in each of
@@ -191,19 +215,19 @@ def auc_interval(
     Raises:
         ScoreError: one label only, all images of a label from one specimen, a score that is not finite.
     """
-    if scale not in ("logit", "plain"):
-        raise ScoreError(f"There is no scale {scale!r}; use 'logit' or 'plain'.")
     parts = fold_sums(y, score, specimen, fold)
     area = float(np.mean([part.auc[0] for part in parts]))
-    variance = float(sum(part.variances()[0] for part in parts)) / len(parts) ** 2
-    constant = np.ptp(np.asarray(score, dtype=np.float64)) == 0
-    pairs = sum(part.pairs for part in parts)
-    low, high, how = _auc_bounds(area, variance, pairs, bool(constant), level, scale)
+    low, high, variance = (float(value[0]) for value in auc_bounds(parts, level, scale))
+    how = f"{scale} scale"
+    if np.ptp(np.asarray(score, dtype=np.float64)) == 0:
+        low, high, how = area, area, "equal scores: 0.5 by definition"
+    elif variance == 0:
+        how = f"Clopper-Pearson on {sum(part.pairs for part in parts)} disjoint pairs of specimens"
     return Interval(
         estimate=area,
         low=low,
         high=high,
-        standard_error=float(np.sqrt(max(variance, 0.0))),
+        standard_error=float(np.sqrt(variance)),
         level=level,
         method=f"{_name(specimen, fold)}, {how}",
         specimens=sum(part.specimens for part in parts),
@@ -215,7 +239,7 @@ def _degenerate(parts: list[SpecimenSums], area: FloatArray, level: float) -> tu
     """Bounds and p value of a difference without variance: both separate perfectly, or one is constant."""
     pairs = sum(part.pairs for part in parts)
     difference = area[0] - area[1]
-    (low_a, high_a), (low_b, high_b) = (_bounds_from_pairs(float(value), pairs, level) for value in area)
+    (low_a, low_b), (high_a, high_b) = pair_bounds(area, pairs, level)
     low = difference - np.hypot(area[0] - low_a, high_b - area[1])
     high = difference + np.hypot(high_a - area[0], area[1] - low_b)
     return (

@@ -86,13 +86,28 @@ class SpecimenSums:
         """Most pairs of one positive and one negative specimen in which no specimen occurs twice."""
         return min(self.with_positive, self.with_negative, self.specimens // 2)
 
+    def _by_label(self) -> tuple[FloatArray, FloatArray]:
+        positive = _small_sample(self.with_positive) * np.sum(self.positive**2, axis=1)
+        negative = _small_sample(self.with_negative) * np.sum(self.negative**2, axis=1)
+        return positive, negative
+
     def variances(self) -> FloatArray:
         """Variance of each AUC, shape (classifiers,): the diagonal of `covariance` without the rest."""
+        positive, negative = self._by_label()
         return (
-            _small_sample(self.with_positive) * np.sum(self.positive**2, axis=1)
-            + _small_sample(self.with_negative) * np.sum(self.negative**2, axis=1)
+            positive
+            + negative
             + _small_sample(self.specimens) * 2 * np.sum(self.positive * self.negative, axis=1)
         )
+
+    def uncertainty(self) -> FloatArray:
+        """How uncertain each variance is, shape (classifiers,).
+
+        The sum of (a label's part)^2 / (its specimens - 1): the denominator of Satterthwaite's degrees of
+        freedom (1946, Biometrics Bulletin 2:110).
+        """
+        positive, negative = self._by_label()
+        return positive**2 / (self.with_positive - 1) + negative**2 / (self.with_negative - 1)
 
     def covariance(self) -> FloatArray:
         """Covariance of the AUCs, shape (classifiers, classifiers).

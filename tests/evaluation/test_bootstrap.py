@@ -1,0 +1,151 @@
+"""Drawn specimens: the weighted forms against counting, and intervals against formulas."""
+
+import numpy as np
+import pytest
+
+from hep2lib.evaluation.bootstrap import (
+    at_threshold,
+    bootstrap_comparison,
+    bootstrap_interval,
+    one_by_one,
+    roc_band,
+    specimen_weights,
+    weighted_auc,
+)
+from hep2lib.evaluation.inference import auc_interval, compare_auc
+from hep2lib.evaluation.metrics import ScoreError, auc, roc
+
+
+def clustered(seed=0, specimens=60, images=3):
+    generator = np.random.default_rng(seed)
+    specimen = np.repeat(np.arange(specimens), images)
+    y = np.repeat(np.arange(specimens) % 3 > 0, images).astype(int)
+    score = (
+        1.5 * y + np.repeat(generator.normal(size=specimens), images) + 0.5 * generator.normal(size=y.size)
+    )
+    return y, np.round(score, 1), specimen
+
+
+def test_weighted_auc_is_the_auc_of_repeated_images():
+    y, score, _ = clustered()
+    weight = np.random.default_rng(1).integers(0, 4, (20, y.size)).astype(float)
+    repeated = [auc(np.repeat(y, w.astype(int)), np.repeat(score, w.astype(int))) for w in weight]
+    np.testing.assert_allclose(weighted_auc(y, score, weight), repeated, rtol=1e-12)
+    np.testing.assert_allclose(one_by_one(auc)(y, score, weight), repeated, rtol=1e-12)
+
+
+def test_weighted_auc_without_a_label_is_undefined():
+    weight = np.array([[1.0, 1, 0, 0], [1, 0, 1, 0]])
+    values = weighted_auc(np.array([1, 1, 0, 0]), np.arange(4.0), weight)
+    assert np.isnan(values[0])
+    assert values[1] == 0.0
+
+
+def test_drawings_keep_images_together_and_kinds_apart():
+    specimen = np.array([0, 0, 1, 1, 1, 2, 3, 4, 4])
+    y = np.array([1, 1, 0, 0, 0, 1, 0, 1, 0])
+    weight = specimen_weights(y, specimen, 300, np.random.default_rng(0))
+    assert np.all(weight[:, 0] == weight[:, 1])
+    assert np.all(weight[:, 2] == weight[:, 4])
+    # Specimens 0 and 2 are positive, 1 and 3 negative, 4 is of both kinds and alone.
+    assert np.all(weight[:, 0] + weight[:, 5] == 2)
+    assert np.all(weight[:, 2] + weight[:, 6] == 2)
+    assert np.all(weight[:, 7] == 1)
+    assert set(np.unique(weight[:, 0])) == {0, 1, 2}
+
+
+def test_drawings_within_folds():
+    y, _, specimen = clustered(specimens=30)
+    fold = specimen % 2
+    weight = specimen_weights(y, specimen, 50, np.random.default_rng(0), fold)
+    for one in (0, 1):
+        for label in (0, 1):
+            inside = (fold == one) & (y == label)
+            assert np.all(weight[:, inside].sum(axis=1) == inside.sum())
+
+
+def test_bootstrap_agrees_with_the_formula():
+    y, score, specimen = clustered()
+    drawn = bootstrap_interval(weighted_auc, y, score, specimen, generator=np.random.default_rng(0))
+    formula = auc_interval(y, score, specimen)
+    assert drawn.estimate == pytest.approx(formula.estimate)
+    assert drawn.standard_error == pytest.approx(formula.standard_error, rel=0.1)
+    assert drawn.low == pytest.approx(formula.low, abs=0.025)
+    assert (drawn.specimens, drawn.images) == (60, 180)
+
+
+def test_same_generator_same_interval():
+    y, score, specimen = clustered()
+    first, second = (
+        bootstrap_interval(at_threshold(1.0, "mcc"), y, score, specimen, generator=np.random.default_rng(3))
+        for _ in range(2)
+    )
+    assert first == second
+    assert first.low < first.estimate < first.high
+
+
+def test_mean_of_folds():
+    y, score, specimen = clustered()
+    fold = specimen // 12
+    by_fold = bootstrap_interval(
+        weighted_auc, y, score + 50.0 * fold, specimen, generator=np.random.default_rng(0), fold=fold
+    )
+    formula = auc_interval(y, score, specimen, fold=fold)
+    assert by_fold.estimate == pytest.approx(formula.estimate)
+    assert by_fold.standard_error == pytest.approx(formula.standard_error, rel=0.2)
+
+
+def test_comparison_draws_the_same_specimens_for_both():
+    y, score, specimen = clustered()
+    other = score + 0.4 * np.random.default_rng(5).normal(size=y.size)
+    drawn = bootstrap_comparison(weighted_auc, y, score, other, specimen, generator=np.random.default_rng(0))
+    formula = compare_auc(y, score, other, specimen)
+    assert drawn.difference == pytest.approx(formula.difference)
+    assert drawn.standard_error == pytest.approx(formula.standard_error, rel=0.15)
+    same = bootstrap_comparison(
+        weighted_auc, y, score, 2 * score, specimen, generator=np.random.default_rng(0)
+    )
+    assert (same.low, same.high, same.p) == (0, 0, 1)
+    clear = bootstrap_comparison(weighted_auc, y, score, -score, specimen, generator=np.random.default_rng(0))
+    assert 0 < clear.p <= 2 / 2001 + 1e-12
+
+
+def test_band_holds_the_curve_between_its_corners():
+    y, score, specimen = clustered()
+    band = roc_band(y, score, specimen, generator=np.random.default_rng(0), repetitions=300)
+    curve = roc(y, score)
+    np.testing.assert_allclose(
+        band.sensitivity[1:],
+        np.interp(band.false_positive_rate, curve.false_positive_rate, curve.sensitivity)[1:],
+    )
+    assert np.all(band.low <= band.sensitivity + 1e-12)
+    assert np.all(band.high >= band.sensitivity - 1e-12)
+    assert np.all(np.diff(band.low) >= -1e-12)
+    assert (band.low[-1], band.high[-1]) == (1.0, 1.0)
+
+
+def test_band_of_copied_images_is_wider_when_specimens_are_known():
+    y, score, specimen = clustered()
+    widths = [
+        np.mean(band.high - band.low)
+        for band in (
+            roc_band(y, score, owner, generator=np.random.default_rng(0), repetitions=300)
+            for owner in (specimen, None)
+        )
+    ]
+    assert widths[0] > 1.2 * widths[1]
+
+
+def test_refusals():
+    y, score, specimen = clustered()
+    generator = np.random.default_rng(0)
+    with pytest.raises(ScoreError, match="repetitions is 10; percentiles need at least 100"):
+        bootstrap_interval(weighted_auc, y, score, specimen, generator=generator, repetitions=10)
+    with pytest.raises(ScoreError, match="undefined in every repetition"):
+        bootstrap_interval(
+            at_threshold(1e9, "positive_predictive_value"), y, score, specimen, generator=generator
+        )
+    with pytest.raises(ScoreError, match="level is 2"):
+        roc_band(y, score, specimen, generator=generator, level=2, repetitions=100)
+    with pytest.raises(ScoreError, match="both labels"):
+        bootstrap_interval(weighted_auc, np.ones_like(y), score, specimen, generator=generator)

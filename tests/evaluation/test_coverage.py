@@ -1,0 +1,61 @@
+"""Intervals that hold the truth as often as they say, and those that do not."""
+
+import numpy as np
+import pytest
+
+from hep2lib.evaluation.coverage import ClusteredDesign, simulate_coverage
+from hep2lib.evaluation.metrics import ScoreError
+
+
+def by_method(*arguments, **options):
+    return {one.method: one for one in simulate_coverage(*arguments, **options)}
+
+
+def test_made_images_have_the_auc_and_the_correlation_they_should():
+    design = ClusteredDesign(specimens=40, images_per_specimen=(2,), area=0.9, correlation=0.6)
+    y, specimen = design.labels()
+    scores = design.scores(4000, np.random.default_rng(0))
+    assert (y.size, specimen.max() + 1, y.mean()) == (80, 40, 0.6)
+    above = np.mean(scores[:, y == 1][:, ::2] > scores[:, y == 0][:, :1])
+    assert above == pytest.approx(0.9, abs=0.01)
+    assert np.corrcoef(scores[:, 0], scores[:, 1])[0, 1] == pytest.approx(0.6, abs=0.03)
+
+
+def test_shares_add_up_and_the_seed_decides():
+    design = ClusteredDesign(specimens=30)
+    first, again, other = (simulate_coverage(design, repetitions=50, seed=seed) for seed in (0, 0, 1))
+    assert first == again
+    assert first != other
+    for one in first:
+        assert one.covered + one.too_low + one.too_high == pytest.approx(1)
+
+
+@pytest.mark.parametrize("specimens", [100, 200])
+@pytest.mark.parametrize("correlation", [0.5, 0.7, 0.95])
+def test_specimen_aware_intervals_cover_where_naive_ones_fall_short(specimens, correlation):
+    design = ClusteredDesign(specimens=specimens, correlation=correlation)
+    found = by_method(design, repetitions=1000)
+    assert 0.93 <= found["specimens"].covered <= 0.97
+    assert found["images"].covered < 0.90
+    assert found["images"].width < found["specimens"].width
+
+
+def test_on_independent_images_both_cover():
+    found = by_method(ClusteredDesign(specimens=200, correlation=0.0), repetitions=1000)
+    assert 0.93 <= found["images"].covered <= 0.97
+    assert 0.93 <= found["specimens"].covered <= 0.97
+
+
+@pytest.mark.slow
+def test_drawn_specimens_cover_where_naive_intervals_fall_short():
+    found = by_method(ClusteredDesign(specimens=200), repetitions=1000, drawings=400)
+    assert 0.93 <= found["specimens, bootstrap"].covered <= 0.97
+    assert 0.93 <= found["specimens"].covered <= 0.97
+    assert found["images"].covered < 0.90
+
+
+def test_impossible_designs():
+    with pytest.raises(ScoreError, match=r"area from 0\.5 to below 1"):
+        simulate_coverage(ClusteredDesign(area=1.0))
+    with pytest.raises(ScoreError, match="correlation from 0 to 1"):
+        simulate_coverage(ClusteredDesign(correlation=1.5))
