@@ -1,0 +1,63 @@
+"""A figure of results as two files: SVG for print, and a compact PNG that the book and the notebook show."""
+
+import io
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+from PIL import Image
+
+RESOLUTIONS = (200, 160, 130, 110)  # dots per inch, tried in turn until the file is small enough
+LARGEST = 150_000  # bytes of a PNG, where the lowest resolution allows it
+MARGIN = 0.05  # inches around everything drawn
+
+
+def figure_png(figure: Figure, largest: int = LARGEST) -> tuple[bytes, int]:
+    """Draw a figure as a PNG of at most 256 colours.
+
+    Args:
+        figure: what to draw; its background is made white.
+        largest: size in bytes that is not to be passed where a lower resolution avoids it.
+
+    Returns:
+        The file's bytes, and the width in CSS pixels (96 to the inch) at which its text has the size it was
+        drawn for.
+    """
+    content, width = b"", 0
+    for resolution in RESOLUTIONS:
+        content, pixels = _compact_png(figure, resolution)
+        width = round(pixels / resolution * 96)
+        if len(content) <= largest:
+            break
+    return content, width
+
+
+def figure_svg(figure: Figure, name: str) -> bytes:
+    """Draw a figure as SVG with its letters as outlines: the same figure and name give the same bytes.
+
+    Args:
+        figure: what to draw.
+        name: makes the ids inside the file, which would otherwise be random.
+    """
+    buffer = io.BytesIO()
+    with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "path"}):
+        figure.savefig(
+            buffer,
+            format="svg",
+            bbox_inches="tight",
+            pad_inches=MARGIN,
+            facecolor="white",
+            metadata={"Date": None, "Creator": None},
+        )
+    return buffer.getvalue()
+
+
+def _compact_png(figure: Figure, resolution: int) -> tuple[bytes, int]:
+    buffer = io.BytesIO()
+    figure.savefig(
+        buffer, format="png", dpi=resolution, bbox_inches="tight", pad_inches=MARGIN, facecolor="white"
+    )
+    with Image.open(buffer) as drawn:
+        colours = drawn.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    compact = io.BytesIO()
+    colours.save(compact, format="PNG", optimize=True)
+    return compact.getvalue(), colours.width

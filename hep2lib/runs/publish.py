@@ -1,0 +1,273 @@
+"""What a page of the paper publishes into its run: values, tables and figures, for the prose to quote."""
+
+import base64
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from hep2lib.runs.captions import one_line, plain_text
+from hep2lib.runs.figures import figure_png, figure_svg
+from hep2lib.runs.files import write_bytes, write_json, write_text
+from hep2lib.runs.published import PublishError, read_pages
+from hep2lib.runs.tables import Format, table_html
+
+Plain = float | int | str | bool
+
+ALT_LENGTH = 40  # characters: below that, a text names a figure and does not describe it
+_PAGE = re.compile(r"\d\d-[a-z0-9]+(?:-[a-z0-9]+)*")
+_NAMES = {
+    "value": re.compile(r"[A-Za-z0-9_]+(?:[.-][A-Za-z0-9_]+)*"),
+    "table": re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*"),
+    "figure": re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*"),
+}
+_EXAMPLES = {"value": "fine-tuning.auc", "table": "fine-tuning-depths", "figure": "roc-curves"}
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedTable:
+    """A table that was published; shows itself where a notebook cell ends with it."""
+
+    name: str
+    caption: str
+    html: str
+    text: str
+
+    @property
+    def label(self) -> str:
+        """What a link leads to: ``[](#table-NAME)``."""
+        return f"table-{self.name}"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict, dict]:
+        about = {"kind": "table", "name": self.name, "caption": self.caption}
+        return {"text/html": self.html, "text/plain": self.text}, {"hep2": about}
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedFigure:
+    """A figure that was published; shows itself where a notebook cell ends with it.
+
+    Attributes:
+        name: its name; ``[](#fig-NAME)`` links to it.
+        alt: what it shows, for who cannot see it.
+        caption: one line below it.
+        png: the file's bytes.
+        width: CSS pixels at which its text has the size it was drawn for.
+    """
+
+    name: str
+    alt: str
+    caption: str
+    png: bytes
+    width: int
+
+    @property
+    def label(self) -> str:
+        """What a link leads to: ``[](#fig-NAME)``."""
+        return f"fig-{self.name}"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict, dict]:
+        about = {"kind": "figure", "name": self.name, "alt": self.alt, "caption": self.caption}
+        data = {
+            "image/png": base64.b64encode(self.png).decode("ascii"),
+            "text/plain": f"Figure: {plain_text(self.caption)}",
+        }
+        return data, {"image/png": {"alt": self.alt, "width": self.width}, "hep2": about}
+
+
+class Publication:
+    """What one page publishes into a run.
+
+    Starting a publication forgets what the page had published before, so that executing it again leaves
+    nothing behind that it no longer computes. Other pages' results are not touched.
+
+    Args:
+        folder: the run's folder; made if need be.
+        page: the page's name, such as "03-fine-tuning".
+
+    Raises:
+        PublishError: if the page's name is none.
+    """
+
+    def __init__(self, folder: Path | str, page: str):
+        if not _PAGE.fullmatch(page):
+            raise PublishError(
+                f"page {page!r}: a page is named by two digits and words, as in '03-fine-tuning'"
+            )
+        self.folder = Path(folder).absolute()
+        self.page = page
+        self._forget()
+        self._content: dict[str, Any] = {"page": page, "values": {}, "tables": {}, "figures": {}}
+        self._write()
+
+    def value(self, name: str, value: Plain, interval: tuple[float, float] | None = None) -> None:
+        """Publish a number, a text or a truth value.
+
+        Args:
+            name: words joined by dots and hyphens ("fine-tuning.auc"); prose quotes it by this name.
+            value: a finite number, a text or a truth value; NumPy's scalars are made plain ones.
+            interval: lower and upper end of its confidence interval.
+
+        Raises:
+            PublishError: if the name or the value cannot be published, or another page has the name.
+        """
+        self._claim("value", name)
+        entry: dict[str, Any] = {"value": _plain(name, value)}
+        if interval is not None:
+            ends = [_plain(name, end) for end in interval]
+            if len(ends) != 2 or any(isinstance(end, str) for end in ends) or ends[0] > ends[1]:  # type: ignore[operator]
+                raise PublishError(
+                    f"value {name!r}: its interval is {interval!r}; give (lower, upper) as numbers"
+                )
+            entry["interval"] = ends
+        self._content["values"][name] = entry
+        self._write()
+
+    def table(
+        self, name: str, frame: pd.DataFrame, caption: str, formats: Mapping[str, Format] | None = None
+    ) -> PublishedTable:
+        """Publish a table; end the cell with it to show it.
+
+        Args:
+            name: words joined by hyphens ("fine-tuning-depths").
+            frame: one row a row of the table. Its index, if it is more than a row number, becomes the first
+                columns; otherwise the first column says what a row is about.
+            caption: one line that says what is shown and on what it was obtained; may hold **strong**,
+                *emphasis* and `code`.
+            formats: by column, a format such as ``".3f"`` or a function from a value to its text.
+
+        Returns:
+            The table, which shows itself.
+
+        Raises:
+            PublishError: if the table is empty or has no caption, a column's name is not a text or comes
+                twice, a format names no column, or another page has the name.
+        """
+        self._claim("table", name)
+        caption = _caption("table", name, caption)
+        frame, headers = _columns(name, frame, formats or {})
+        html = table_html(frame, caption, f"table-{name}", formats, headers)
+        write_text(self.folder / "tables" / f"{name}.html", html)
+        write_text(self.folder / "tables" / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
+        self._content["tables"][name] = {
+            "caption": caption,
+            "rows": len(frame),
+            "columns": list(frame.columns),
+        }
+        self._write()
+        return PublishedTable(name, caption, html, frame.to_string(index=False))
+
+    def figure(self, name: str, figure: Figure, alt: str, caption: str) -> PublishedFigure:
+        """Publish a figure, close it, and return what shows it: end the cell with it.
+
+        Args:
+            name: words joined by hyphens ("roc-curves").
+            figure: a Matplotlib figure, or an Axes or a seaborn grid of one. Up to 7 inches wide, with
+                letters of 9 points or more, it can be read on a phone.
+            alt: what the figure shows, for who cannot see it: 40 characters or more, not the caption.
+            caption: one line that says what is shown and on what it was obtained; may hold **strong**,
+                *emphasis* and `code`.
+
+        Returns:
+            The figure, which shows itself.
+
+        Raises:
+            PublishError: if it is no figure, the alt text or the caption does not do, or another page has
+                the name.
+        """
+        self._claim("figure", name)
+        caption = _caption("figure", name, caption)
+        alt = _alternative(name, alt, caption)
+        drawn = figure if isinstance(figure, Figure) else getattr(figure, "figure", None)
+        if not isinstance(drawn, Figure):
+            raise PublishError(f"figure {name!r}: {type(figure).__name__} is not a Matplotlib figure")
+        png, width = figure_png(drawn)
+        write_bytes(self.folder / "figures" / f"{name}.png", png)
+        write_bytes(self.folder / "figures" / f"{name}.svg", figure_svg(drawn, name))
+        plt.close(drawn)
+        self._content["figures"][name] = {"alt": alt, "caption": caption, "width": width}
+        self._write()
+        return PublishedFigure(name, alt, caption, png, width)
+
+    def _claim(self, kind: str, name: str) -> None:
+        if not isinstance(name, str) or not _NAMES[kind].fullmatch(name):
+            raise PublishError(f"{kind} {name!r}: cannot be its name; write it like {_EXAMPLES[kind]!r}")
+        for page, content in read_pages(self.folder).items():
+            if page != self.page and name in content[f"{kind}s"]:
+                raise PublishError(
+                    f"{kind} {name!r}: page {page} publishes it already; "
+                    f"give it another name on page {self.page}"
+                )
+
+    def _forget(self) -> None:
+        before = read_pages(self.folder).get(self.page)
+        if before is None:
+            return
+        for kind, endings in (("tables", ("csv", "html")), ("figures", ("png", "svg"))):
+            for name in before[kind]:
+                for ending in endings:
+                    (self.folder / kind / f"{name}.{ending}").unlink(missing_ok=True)
+
+    def _write(self) -> None:
+        write_json(self.folder / "published" / f"{self.page}.json", self._content)
+
+
+def _plain(name: str, value: object) -> Plain:
+    plain = value.item() if isinstance(value, np.generic) else value
+    if not isinstance(plain, bool | int | float | str):
+        raise PublishError(
+            f"value {name!r}: a {type(value).__name__} cannot be quoted; give one number or text"
+        )
+    if isinstance(plain, float) and not math.isfinite(plain):
+        raise PublishError(f"value {name!r}: it is {plain}; publish finite numbers only")
+    return plain
+
+
+def _caption(kind: str, name: str, caption: str) -> str:
+    if not isinstance(caption, str) or not caption.strip():
+        raise PublishError(
+            f"{kind} {name!r}: it has no caption; say what it shows and on what it was obtained"
+        )
+    return one_line(caption)
+
+
+def _alternative(name: str, alt: str, caption: str) -> str:
+    alt = one_line(alt) if isinstance(alt, str) else ""
+    if len(alt) < ALT_LENGTH:
+        raise PublishError(
+            f"figure {name!r}: its alt text has {len(alt)} characters; "
+            f"describe in {ALT_LENGTH} or more what it shows"
+        )
+    if alt.casefold() == plain_text(caption).casefold():
+        raise PublishError(
+            f"figure {name!r}: its alt text repeats the caption; describe what can be seen instead"
+        )
+    return alt
+
+
+def _columns(name: str, frame: pd.DataFrame, formats: Mapping[str, object]) -> tuple[pd.DataFrame, int]:
+    """The frame with its index as columns, and how many leading columns are headers of their row."""
+    if not isinstance(frame, pd.DataFrame) or frame.empty:
+        raise PublishError(f"table {name!r}: there is nothing in it; give a DataFrame with rows and columns")
+    headers = 1 if isinstance(frame.index, pd.RangeIndex) else frame.index.nlevels
+    if not isinstance(frame.index, pd.RangeIndex):
+        levels = [level or "" for level in frame.index.names]
+        frame = frame.reset_index(names=levels if len(levels) > 1 else levels[0])
+    titles = list(frame.columns)
+    if not all(isinstance(title, str) for title in titles) or len(set(titles)) < len(titles):
+        raise PublishError(
+            f"table {name!r}: its columns are {titles}; each needs a title of its own, as text"
+        )
+    for title in formats:
+        if title not in titles:
+            raise PublishError(
+                f"table {name!r}: a format is given for {title!r}, but its columns are {titles}"
+            )
+    return frame, headers

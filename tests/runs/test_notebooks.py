@@ -1,0 +1,281 @@
+import json
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from hep2lib.errors import InputError
+from hep2lib.runs.notebooks import (
+    PAGES,
+    NotebookError,
+    RunError,
+    check_pairs,
+    execute,
+    page_parameters,
+    pair,
+)
+from hep2lib.runs.published import read_values
+
+HEADER = """---
+jupytext:
+  text_representation:
+    extension: .md
+    format_name: myst
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+---
+
+# A page
+"""
+
+PARAMETERS = """
+```{code-cell} ipython3
+:tags: [parameters]
+
+run = "runs/mine"  # the run's folder
+seed: int = 0  # random seed
+```
+"""
+
+STUDY = """
+```{code-cell} ipython3
+import sys
+from pathlib import Path
+import matplotlib.pyplot as plt
+from hep2lib.runs.publish import Publication
+
+publish = Publication(run, "03-fine-tuning")
+publish.value("seed", seed)
+publish.value("interpreter", sys.executable)
+print("\\x1b[31mred\\x1b[0m 10%\\r20%", Path.cwd(), object())
+print("a warning", file=sys.stderr)
+```
+
+```{code-cell} ipython3
+alt = "An empty pair of axes from zero to one in both directions."
+figure, axes = plt.subplots(figsize=(3, 2))
+publish.figure("curve", figure, alt, "Axes, p < 1 in *x*.")
+```
+"""
+
+
+def cell(code):
+    return f"\n```{{code-cell}} ipython3\n{code}\n```\n"
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "notebooks").mkdir()
+    return tmp_path
+
+
+def write(project, text, page="03-fine-tuning"):
+    source = project / "notebooks" / f"{page}.md"
+    source.write_text(HEADER + text, encoding="utf-8")
+    return source
+
+
+def cells(notebook, kind="code"):
+    return [cell for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == kind]
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    project = tmp_path_factory.mktemp("clone")
+    (project / "notebooks").mkdir()
+    write(project, PARAMETERS + STUDY)
+    run = project / "runs" / "mine"
+    return project, run, execute("03-fine-tuning", run, {"run": run, "seed": 3}, project=project)
+
+
+def test_the_pages_are_the_papers():
+    assert PAGES == ("01-dataset", "02-cnn", "03-fine-tuning", "04-svm", "05-results")
+
+
+def test_pairs_are_made_from_the_text_and_only_where_it_changed(project):
+    source = write(project, PARAMETERS + STUDY)
+    made = source.with_suffix(".ipynb")
+    assert pair(project / "notebooks") == [made]
+    first = made.read_bytes()
+    assert pair(project / "notebooks") == []
+    made.unlink()
+    pair(project / "notebooks")
+    assert made.read_bytes() == first
+    assert first.endswith(b"}\n")
+    assert b"\r" not in first
+    notebook = nbformat.read(made, as_version=4)
+    nbformat.validate(notebook)
+    assert [cell.id for cell in notebook.cells] == [f"03-fine-tuning-{number:02d}" for number in range(1, 5)]
+    assert notebook.metadata == {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}
+    }
+    assert all(cell.outputs == [] for cell in cells(made))
+    assert check_pairs(project / "notebooks") == []
+
+
+def test_a_pair_that_only_looks_different_holds(project):
+    made = write(project, PARAMETERS).with_suffix(".ipynb")
+    pair(project / "notebooks")
+    made.write_text(json.dumps(json.loads(made.read_text(encoding="utf-8")), indent=4), encoding="utf-8")
+    assert check_pairs(project / "notebooks") == []
+
+
+def change_source(made):
+    made.with_suffix(".md").write_text(HEADER + PARAMETERS.replace("seed", "sede"), encoding="utf-8")
+
+
+def add_cell(made):
+    with made.with_suffix(".md").open("a", encoding="utf-8") as file:
+        file.write(cell("1 + 1"))
+
+
+def add_output(made):
+    notebook = nbformat.read(made, as_version=4)
+    notebook.cells[1].outputs = [nbformat.v4.new_output("stream", text="2")]
+    nbformat.write(notebook, made)
+
+
+def add_other(made):
+    made.with_name("04-svm.ipynb").write_bytes(made.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("spoil", "problem"),
+    [
+        (change_source, "03-fine-tuning.ipynb: cell 2 differs; write it again from 03-fine-tuning.md"),
+        (add_cell, "03-fine-tuning.ipynb: has 2 cells, its source 3; write it again"),
+        (add_output, "03-fine-tuning.ipynb: cell 2 holds outputs; write it again"),
+        (add_other, "04-svm.ipynb: has no 04-svm.md, which is its source"),
+        (Path.unlink, "03-fine-tuning.ipynb: does not exist; write it again"),
+        (lambda made: made.write_text("{"), "03-fine-tuning.ipynb: cannot be read (NotJSONError)"),
+    ],
+)
+def test_pairs_that_do_not_hold(project, spoil, problem):
+    made = write(project, PARAMETERS).with_suffix(".ipynb")
+    pair(project / "notebooks")
+    spoil(made)
+    assert len(check_pairs(project / "notebooks")) == 1
+    assert check_pairs(project / "notebooks")[0].startswith(problem)
+
+
+def test_parameters_and_their_defaults(project):
+    write(project, PARAMETERS + cell("seed = 2"))
+    assert page_parameters("03-fine-tuning", project=project) == {"run": "runs/mine", "seed": 0}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "03-fine-tuning.md: 0 cells are tagged 'parameters'; there must be one"),
+        (PARAMETERS + PARAMETERS, "2 cells are tagged"),
+        (
+            PARAMETERS.replace('"runs/mine"', "str(1)"),
+            "`run = str.1.` has to be worked out; put what is derived",
+        ),
+        (PARAMETERS.replace("run =", "import os;"), "`import os` is none|`'runs/mine'` is none"),
+        (
+            PARAMETERS.replace("run =", "run.x ="),
+            "`run.x = 'runs/mine'` assigns to something else than a name",
+        ),
+        (PARAMETERS.replace("run =", "run = ="), "each statement is `name = literal`"),
+    ],
+)
+def test_parameters_that_are_none(project, text, message):
+    write(project, text)
+    with pytest.raises(NotebookError, match=message):
+        page_parameters("03-fine-tuning", project=project)
+
+
+def test_an_unknown_parameter_or_page_is_said_before_anything_runs(project):
+    write(project, PARAMETERS)
+    with pytest.raises(
+        NotebookError, match=r"03-fine-tuning\.md: unknown parameter 'sead'; did you mean 'seed'\?"
+    ):
+        execute("03-fine-tuning", project / "run", {"sead": 1}, project=project)
+    with pytest.raises(InputError, match="unknown parameter 'epochs'; it knows run, seed"):
+        execute("03-fine-tuning", project / "run", {"epochs": 1}, project=project)
+    with pytest.raises(NotebookError, match=r"page '3': there is no such notebook; .* are: 03-fine-tuning"):
+        execute("3", project / "run", {}, project=project)
+    assert not (project / "run").exists()
+
+
+def test_a_page_runs_in_this_interpreter_with_its_parameters(executed):
+    _, run, notebook = executed
+    assert notebook == run / "notebooks" / "03-fine-tuning.ipynb"
+    values = read_values(run)
+    assert values["seed"] == {"value": 3}
+    assert values["interpreter"] == {"value": sys.executable}
+
+
+def test_an_executed_page_holds_nothing_of_the_machine(executed):
+    project, _, notebook = executed
+    text = notebook.read_text(encoding="utf-8")
+    for word in (str(project), str(Path.home()) + "/", "papermill", "start_time", "duration", "iopub"):
+        assert word not in text
+    printed = [
+        output for each in cells(notebook) for output in each.outputs if output.output_type == "stream"
+    ]
+    assert [(output.name, output.text) for output in printed] == [("stdout", "20%  <object object>\n")]
+
+
+def test_parameters_are_folded_away_and_the_given_ones_marked(executed):
+    _, _, notebook = executed
+    parameters, injected, *rest = cells(notebook)
+    assert parameters.metadata.tags == ["parameters", "hide-input"]
+    assert injected.metadata.tags == ["injected-parameters", "hide-input"]
+    assert injected.source.splitlines()[1:] == ['run = "runs/mine"', "seed = 3"]
+    assert injected.id == "03-fine-tuning-injected"
+    assert all("tags" not in each.metadata for each in rest)
+
+
+def test_a_figures_cell_says_what_the_book_needs(executed):
+    _, _, notebook = executed
+    metadata = cells(notebook)[-1].metadata
+    assert metadata.label == "fig-curve"
+    assert metadata.mystnb.figure == {"caption": r"Axes\, p \< 1 in *x*\.", "name": "fig-curve"}
+    assert metadata.mystnb.image.alt == "An empty pair of axes from zero to one in both directions."
+    assert metadata.mystnb.image.width.endswith("px")
+
+
+def test_an_input_error_in_a_cell_comes_out_as_it_was_said(project):
+    code = 'from hep2lib.runs.published import PublishError\nraise PublishError("row 3: no image; add it")'
+    write(project, PARAMETERS + cell(code))
+    with pytest.raises(InputError, match=r"^row 3: no image; add it$"):
+        execute("03-fine-tuning", project / "run", {}, project=project)
+    assert not (project / "run" / "notebooks").exists()
+
+
+def test_a_crash_in_a_cell_is_ours_and_keeps_what_there_is(project):
+    source = write(project, PARAMETERS + cell("print('so far')") + cell("ratio = 1 / 0"))
+    with pytest.raises(RunError) as raised:
+        execute("03-fine-tuning", project / "run", {}, project=project)
+    assert not isinstance(raised.value, InputError)
+    message = str(raised.value)
+    assert message.startswith(
+        "03-fine-tuning, cell 3 ('ratio = 1 / 0'): ZeroDivisionError: division by zero. "
+    )
+    kept = project / "run" / "failed" / "03-fine-tuning.ipynb"
+    assert message.endswith(f"The notebook as far as it got: {kept}")
+    assert "so far" in kept.read_text(encoding="utf-8")
+    assert not (project / "run" / "notebooks").exists()
+    source.write_text(source.read_text(encoding="utf-8").replace("1 / 0", "1 / 1"), encoding="utf-8")
+    execute("03-fine-tuning", project / "run", {}, project=project)
+    assert not kept.exists()
+
+
+def test_a_cell_that_never_ends_is_ended(project):
+    write(project, PARAMETERS + cell("import time\ntime.sleep(60)"))
+    with pytest.raises(RunError, match="03-fine-tuning: a cell ran longer than 1 s"):
+        execute("03-fine-tuning", project / "run", {}, project=project, cell_seconds=1)
+
+
+def test_a_figure_shares_its_cell_with_nothing(project):
+    both = STUDY.replace('publish.figure("curve"', 'display(1)\npublish.figure("curve"')
+    write(project, PARAMETERS + both)
+    with pytest.raises(
+        NotebookError, match="the cell that shows figure 'curve': it shows 2 things; a figure needs"
+    ):
+        execute("03-fine-tuning", project / "run", {"run": project / "run"}, project=project)

@@ -1,0 +1,244 @@
+import csv
+import io
+import json
+import re
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from hep2lib.errors import InputError
+from hep2lib.runs.publish import Publication
+from hep2lib.runs.published import PublishError, read_pages, read_values
+
+ALT = "One straight line that rises from the lower left corner to the upper right one."
+
+
+def line(width=4.0, height=3.0):
+    figure, axes = plt.subplots(figsize=(width, height), layout="constrained")
+    axes.plot([0, 1], [0, 1])
+    return figure
+
+
+@pytest.fixture
+def publish(tmp_path):
+    return Publication(tmp_path / "run", "03-fine-tuning")
+
+
+def test_values_are_kept_plain_with_their_intervals(publish):
+    publish.value("fine-tuning.auc", np.float32(0.5), interval=(np.float64(0.25), 1))
+    publish.value("images", np.int64(208))
+    publish.value("weights", "random")
+    publish.value("simulated", np.bool_(True))
+    assert read_values(publish.folder) == {
+        "fine-tuning.auc": {"value": 0.5, "interval": [0.25, 1]},
+        "images": {"value": 208},
+        "weights": {"value": "random"},
+        "simulated": {"value": True},
+    }
+
+
+def test_the_same_results_give_the_same_files(tmp_path):
+    for run in ("a", "b"):
+        publish = Publication(tmp_path / run, "03-fine-tuning")
+        publish.value("b", 1)
+        publish.value("a", 2)
+        publish.figure("line", line(), ALT, "A line.")
+        publish.table("depths", pd.DataFrame({"depth": [11], "AUC": [0.5]}), "AUC.")
+    files = sorted(file.relative_to(tmp_path / "a") for file in (tmp_path / "a").rglob("*.*"))
+    assert len(files) == 5
+    for file in files:
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_starting_again_forgets_what_the_page_published_and_nothing_else(tmp_path):
+    other = Publication(tmp_path, "04-svm")
+    other.value("svm.auc", 0.9)
+    other.figure("layers", line(), ALT, "Layers.")
+    first = Publication(tmp_path, "03-fine-tuning")
+    first.value("old", 1)
+    first.figure("old", line(), ALT, "A line.")
+    first.table("old", pd.DataFrame({"depth": [11]}), "Depths.")
+    Publication(tmp_path, "03-fine-tuning").value("new", 2)
+    assert set(read_values(tmp_path)) == {"svm.auc", "new"}
+    assert sorted(file.name for file in tmp_path.rglob("*.*")) == [
+        "03-fine-tuning.json",
+        "04-svm.json",
+        "layers.png",
+        "layers.svg",
+    ]
+
+
+def test_a_name_belongs_to_one_page(tmp_path, publish):
+    publish.value("auc", 0.9)
+    publish.value("auc", 0.8)
+    other = Publication(publish.folder, "04-svm")
+    with pytest.raises(PublishError, match=r"value 'auc': page 03-fine-tuning publishes it already.*04-svm"):
+        other.value("auc", 0.7)
+    assert read_values(publish.folder)["auc"] == {"value": 0.8}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "interval", "message"),
+    [
+        ("a b", 1, None, "value 'a b': cannot be its name; write it like 'fine-tuning.auc'"),
+        ("../a", 1, None, "cannot be its name"),
+        ("a:b", 1, None, "cannot be its name"),
+        ("a", float("nan"), None, "value 'a': it is nan; publish finite numbers only"),
+        ("a", np.inf, None, "it is inf"),
+        ("a", [1], None, "value 'a': a list cannot be quoted"),
+        ("a", None, None, "a NoneType cannot be quoted"),
+        ("a", 0.5, (0.6, 0.4), r"its interval is \(0.6, 0.4\); give \(lower, upper\)"),
+        ("a", 0.5, (0.6,), "give .lower, upper."),
+        ("a", 0.5, ("low", "high"), "give .lower, upper."),
+        ("a", 0.5, (0.1, float("nan")), "it is nan"),
+    ],
+)
+def test_values_that_cannot_be_published(publish, name, value, interval, message):
+    with pytest.raises(PublishError, match=message):
+        publish.value(name, value, interval)
+    assert read_values(publish.folder) == {}
+
+
+def test_a_page_needs_its_name(tmp_path):
+    with pytest.raises(InputError, match="page 'fine tuning': a page is named by two digits"):
+        Publication(tmp_path, "fine tuning")
+
+
+def test_a_damaged_publication_is_named(tmp_path):
+    Publication(tmp_path, "03-fine-tuning")
+    (tmp_path / "published" / "03-fine-tuning.json").write_text("{", encoding="utf-8")
+    with pytest.raises(PublishError, match=r"03-fine-tuning\.json: not what a page publishes; delete it"):
+        read_pages(tmp_path)
+
+
+def test_a_table_keeps_numbers_in_full_and_shows_them_short(publish):
+    frame = pd.DataFrame(
+        {"depth": [11, 110], "AUC": [0.98123, np.nan], "change": [-0.5, 0.25], "best": [True, False]}
+    )
+    table = publish.table("depths", frame, "AUC by *depth* & `layer`.", {"AUC": ".1%"})
+    with (publish.folder / "tables" / "depths.csv").open(encoding="utf-8") as file:
+        assert list(csv.reader(file))[1:] == [["11", "0.98123", "-0.5", "True"], ["110", "", "0.25", "False"]]
+    html = (publish.folder / "tables" / "depths.html").read_text(encoding="utf-8")
+    assert html == table.html
+    assert " ".join(re.findall(r"<t[dh][^>]*>([^<]*)</t", html)) == (
+        "depth AUC change best 11 98.1% −0.500 yes 110 – 0.250 no"
+    )
+    assert ">AUC by <em>depth</em> &amp; <code>layer</code>.</caption>" in html
+    assert html.count('scope="col"') == 4
+    assert html.count('scope="row"') == 2
+    assert 'id="table-depths"' in html
+    assert read_pages(publish.folder)["03-fine-tuning"]["tables"]["depths"] == {
+        "caption": "AUC by *depth* & `layer`.",
+        "columns": ["depth", "AUC", "change", "best"],
+        "rows": 2,
+    }
+
+
+def test_an_index_becomes_the_headers_of_the_rows(publish):
+    index = pd.MultiIndex.from_tuples([("pool2", 1), ("pool5", 1)], names=["layer", "fold"])
+    table = publish.table("layers", pd.DataFrame({"AUC": [0.5, 0.75]}, index=index), "AUC by layer and fold.")
+    rows = re.findall(
+        r'<tr><th scope="row">(.*?)</th><th scope="row"[^>]*>(.*?)</th><td[^>]*>(.*?)</td>', table.html
+    )
+    assert rows == [("pool2", "1", "0.500"), ("pool5", "1", "0.750")]
+
+
+def test_only_numbers_stand_to_the_right(publish):
+    frame = pd.DataFrame({"layer": ["pool2"], "AUC": ["0.9 (0.8 to 1.0)"], "note": ["<b>"], "none": [None]})
+    table = publish.table("layers", frame, "Layers.")
+    assert re.findall(r'class="hep2-number">([^<]*)<', table.html) == ["AUC", "0.9 (0.8 to 1.0)"]
+    assert "&lt;b&gt;" in table.html
+
+
+@pytest.mark.parametrize(
+    ("frame", "caption", "formats", "message"),
+    [
+        (pd.DataFrame({"a": []}), "C.", None, "table 't': there is nothing in it"),
+        ([[1]], "C.", None, "there is nothing in it; give a DataFrame"),
+        (pd.DataFrame({"a": [1]}), " ", None, "table 't': it has no caption"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "C.", None, "each needs a title of its own"),
+        (pd.DataFrame([[1]]), "C.", None, "each needs a title of its own"),
+        (pd.DataFrame({"a": [1]}), "C.", {"b": ".1f"}, "a format is given for 'b', but its columns are"),
+    ],
+)
+def test_tables_that_cannot_be_published(publish, frame, caption, formats, message):
+    with pytest.raises(PublishError, match=message):
+        publish.table("t", frame, caption, formats)
+    assert not (publish.folder / "tables").exists()
+
+
+def test_a_figure_is_kept_twice_shown_once_and_closed(publish):
+    drawn = line()
+    figure = publish.figure("roc-curves", drawn, f"  {ALT}\n", "ROC curve on\n  the *simulated* database.")
+    assert not plt.fignum_exists(drawn.number)
+    assert (publish.folder / "figures" / "roc-curves.png").read_bytes() == figure.png
+    assert (publish.folder / "figures" / "roc-curves.svg").read_text(encoding="utf-8").count("<svg") == 1
+    data, metadata = figure._repr_mimebundle_()
+    assert set(data) == {"image/png", "text/plain"}
+    assert metadata["image/png"] == {"alt": ALT, "width": figure.width}
+    assert metadata["hep2"] == {
+        "alt": ALT,
+        "caption": "ROC curve on the *simulated* database.",
+        "kind": "figure",
+        "name": "roc-curves",
+    }
+
+
+def test_a_figure_is_drawn_at_the_size_of_its_letters_and_compact(publish):
+    figure = publish.figure("line", line(6.4, 4.0), ALT, "A line.")
+    with Image.open(io.BytesIO(figure.png)) as image:
+        assert image.mode == "P"
+        assert image.width / figure.width == pytest.approx(200 / 96, rel=0.01)
+    assert figure.width == pytest.approx(6.4 * 96, abs=12)
+    assert len(figure.png) < 50_000
+
+
+def test_a_figure_too_heavy_is_drawn_with_fewer_dots(publish):
+    figure, axes = plt.subplots(figsize=(6, 6))
+    axes.imshow(np.random.default_rng(0).random((600, 600)), cmap="gray", interpolation="nearest")
+    shown = publish.figure("noise", figure, ALT, "Noise.")
+    with Image.open(io.BytesIO(shown.png)) as image:
+        assert image.width / shown.width == pytest.approx(110 / 96, rel=0.01)
+
+
+def test_what_holds_a_figure_will_do(publish):
+    axes = line().axes[0]
+    assert publish.figure("axes", axes, ALT, "A figure.").png.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("name", "figure", "alt", "caption", "message"),
+    [
+        (
+            "Roc Curves",
+            line,
+            ALT,
+            "C.",
+            "figure 'Roc Curves': cannot be its name; write it like 'roc-curves'",
+        ),
+        ("f", line, "A line.", "C.", "figure 'f': its alt text has 7 characters; describe in 40 or more"),
+        ("f", line, None, "C.", "its alt text has 0 characters"),
+        ("f", line, ALT, ALT.upper().replace("LINE", "*LINE*"), "its alt text repeats the caption"),
+        ("f", line, ALT, "", "figure 'f': it has no caption"),
+        ("f", lambda: 3, ALT, "C.", "figure 'f': int is not a Matplotlib figure"),
+    ],
+)
+def test_figures_that_cannot_be_published(publish, name, figure, alt, caption, message):
+    with pytest.raises(PublishError, match=message):
+        publish.figure(name, figure(), alt, caption)
+    assert read_pages(publish.folder)["03-fine-tuning"]["figures"] == {}
+    plt.close("all")
+
+
+def test_pages_are_json_for_anyone(publish):
+    publish.value("auc", 0.5)
+    content = json.loads((publish.folder / "published" / "03-fine-tuning.json").read_text(encoding="utf-8"))
+    assert content == {
+        "page": "03-fine-tuning",
+        "values": {"auc": {"value": 0.5}},
+        "tables": {},
+        "figures": {},
+    }
