@@ -1,0 +1,283 @@
+"""GoogLeNet in 144 named layers, as MATLAB counts them, cut and frozen at any of them."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from ..errors import InputError
+from .initialisation import CLASSIFIER, initialise
+from .layers import LEARNABLE, Kind, Layer, LayerList
+from .preprocessing import MATLAB, TORCHVISION_TRANSFORMED, Preprocessing
+from .section import Section
+
+#: Widths of the inception blocks: 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool projection.
+BLOCKS = {
+    "inception_3a": (64, 96, 128, 16, 32, 32),
+    "inception_3b": (128, 128, 192, 32, 96, 64),
+    "inception_4a": (192, 96, 208, 16, 48, 64),
+    "inception_4b": (160, 112, 224, 24, 64, 64),
+    "inception_4c": (128, 128, 256, 24, 64, 64),
+    "inception_4d": (112, 144, 288, 32, 64, 64),
+    "inception_4e": (256, 160, 320, 32, 128, 128),
+    "inception_5a": (256, 160, 320, 32, 128, 128),
+    "inception_5b": (384, 192, 384, 48, 128, 128),
+}
+
+#: The paper's three freezing depths: the last layer that stays frozen.
+FREEZE_DEPTHS = {11: "pool2-3x3_s2", 110: "inception_4e-output", 139: "inception_5b-output"}
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """Where the two networks that are called GoogLeNet differ; the names of all layers are the same.
+
+    Attributes:
+        widest: side of the window of the "5x5" convolutions.
+        normalisation: what the two layers of local response normalisation compute.
+        pool4: side of the window of pool4-3x3_s2.
+        dropout: probability with which dropout zeroes a value.
+        preprocessing: what the variant expects of its input unless a weight file says otherwise.
+    """
+
+    widest: int
+    normalisation: Kind
+    pool4: int
+    dropout: float
+    preprocessing: Preprocessing
+
+
+#: bvlc is Caffe's and MATLAB's network, and the paper's. torchvision's is a port of TensorFlow's; its weights
+#: were trained with windows of 3 in the "5x5" branch, so they stay.
+VARIANTS = {
+    "bvlc": Variant(5, Kind.LRN, 3, 0.4, MATLAB),
+    "torchvision": Variant(3, Kind.IDENTITY, 2, 0.2, TORCHVISION_TRANSFORMED),
+}
+
+
+def architecture(variant: str = "bvlc", classes: int = 2) -> tuple[Layer, ...]:
+    """The 144 layers of GoogLeNet in MATLAB's order.
+
+    Source: Szegedy et al. 2015, table 1; BVLC's Caffe model; MATLAB's ``googlenet``.
+
+    Args:
+        variant: "bvlc" or "torchvision".
+        classes: outputs of the classifier, at least 1.
+
+    Returns:
+        The layers, input first. Without window the defaults are 1 (kernel, stride) and 0 (padding).
+    """
+    own = VARIANTS[variant]
+    net = LayerList()
+    net.add("data", Kind.INPUT, 3)
+    net.convolve("conv1-7x7_s2", 64, 7, stride=2)
+    net.add("pool1-3x3_s2", Kind.MAX_POOLING, kernel=3, stride=2)
+    net.add("pool1-norm1", own.normalisation)
+    net.convolve("conv2-3x3_reduce", 64, 1)
+    net.convolve("conv2-3x3", 192, 3)
+    net.add("conv2-norm2", own.normalisation)
+    net.add("pool2-3x3_s2", Kind.MAX_POOLING, kernel=3, stride=2)  # 11: the stem ends
+    for block in ("inception_3a", "inception_3b"):
+        _inception(net, block, own.widest)
+    net.add("pool3-3x3_s2", Kind.MAX_POOLING, kernel=3, stride=2)
+    for block in ("inception_4a", "inception_4b", "inception_4c", "inception_4d", "inception_4e"):
+        _inception(net, block, own.widest)  # 110: inception_4e-output
+    net.add("pool4-3x3_s2", Kind.MAX_POOLING, kernel=own.pool4, stride=2)
+    for block in ("inception_5a", "inception_5b"):
+        _inception(net, block, own.widest)  # 139: inception_5b-output
+    net.add("pool5-7x7_s1", Kind.AVERAGE_POOLING, kernel=7)
+    net.add("pool5-drop_7x7_s1", Kind.DROPOUT)
+    net.add(CLASSIFIER, Kind.FULLY_CONNECTED, classes)
+    net.add("prob", Kind.SOFTMAX)
+    net.add("output", Kind.OUTPUT)
+    return tuple(net.layers)
+
+
+def _inception(net: LayerList, block: str, widest: int) -> None:
+    """Add an inception block: four branches over the same input, joined along the channels."""
+    one, three_reduce, three, five_reduce, five, projection = BLOCKS[block]
+    entry = (net.layers[-1].name,)
+    branch1 = net.convolve(f"{block}-1x1", one, 1, inputs=entry)
+    net.convolve(f"{block}-3x3_reduce", three_reduce, 1, inputs=entry)
+    branch2 = net.convolve(f"{block}-3x3", three, 3)
+    net.convolve(f"{block}-5x5_reduce", five_reduce, 1, inputs=entry)
+    branch3 = net.convolve(f"{block}-5x5", five, widest)
+    net.add(f"{block}-pool", Kind.MAX_POOLING, inputs=entry, kernel=3, padding=1)
+    branch4 = net.convolve(f"{block}-pool_proj", projection, 1)
+    net.add(f"{block}-output", Kind.CONCATENATION, inputs=(branch1, branch2, branch3, branch4))
+
+
+#: MATLAB's names of the 144 layers, in order: ``LAYERS[10]`` is layer 11.
+LAYERS: tuple[str, ...] = tuple(layer.name for layer in architecture())
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a network's weights come from; it travels with every result.
+
+    Attributes:
+        source: what was asked for: "random", "imagenet" or the file's name.
+        sha256: of the file, or of all parameters where there is no file.
+        variant: "bvlc" or "torchvision".
+        description: one sentence for a caption.
+    """
+
+    source: str
+    sha256: str
+    variant: str
+    description: str
+
+
+class Split(NamedTuple):
+    """A network cut in two: ``suffix(prefix(x))`` is the network, bit for bit, in evaluation mode.
+
+    Attributes:
+        prefix: the first ``cut`` layers, frozen, deterministic, in evaluation mode for good.
+        suffix: the other layers. If the freeze depth lies inside an inception block, its first parameters
+            are frozen too.
+        cut: number of layers in the prefix.
+    """
+
+    prefix: Section
+    suffix: Section
+    cut: int
+
+
+class GoogLeNet(Section):
+    """GoogLeNet, whose convolutions are found by MATLAB's names: ``network["inception_3a-1x1"]``.
+
+    It starts from MATLAB's random initialisation, seed 0: see ``hep2lib.cnn.weights.load_weights``.
+
+    Attributes:
+        variant: "bvlc" or "torchvision".
+        classes: number of classes.
+        batchnorm: "folded" (each convolution has a bias and no normalisation, as in MATLAB) or "train".
+        preprocess: from uint8 images (N x 3 x H x W, red, green, blue) to this network's input (float32,
+            channels last). It belongs to the weights.
+        provenance: where the weights come from.
+    """
+
+    def __init__(
+        self,
+        variant: str = "bvlc",
+        classes: int = 2,
+        *,
+        batchnorm: str = "folded",
+    ) -> None:
+        """Build the network.
+
+        Args:
+            variant: "bvlc", MATLAB's network, or "torchvision", the one whose ImageNet weights torchvision
+                offers.
+            classes: number of classes, at least 1.
+            batchnorm: "train" keeps torchvision's batch normalisation live, to show what it does.
+
+        Raises:
+            InputError: if an argument is none of these.
+        """
+        if variant not in VARIANTS:
+            raise InputError(f"variant {variant!r} is unknown; choose bvlc or torchvision")
+        if classes < 1:
+            raise InputError(f"classes is {classes}; a classifier needs at least 1")
+        if batchnorm not in ("folded", "train") or (batchnorm, variant) == ("train", "bvlc"):
+            raise InputError(
+                f"batchnorm {batchnorm!r} is not possible with variant {variant!r}: choose folded, or train "
+                "with torchvision (Caffe's and MATLAB's GoogLeNet has no batch normalisation)"
+            )
+        layers = architecture(variant, classes)
+        live = batchnorm == "train"
+        learnable = {layer.name: _module(layer, live) for layer in layers if layer.kind in LEARNABLE}
+        normalisations: dict[str, nn.Module] = {
+            layer.name: nn.BatchNorm2d(layer.channels, eps=1e-3)
+            for layer in layers
+            if live and layer.kind == Kind.CONVOLUTION
+        }
+        super().__init__(layers, learnable, normalisations, dropout=VARIANTS[variant].dropout)
+        self.variant, self.classes, self.batchnorm = variant, classes, batchnorm
+        self.preprocess = VARIANTS[variant].preprocessing
+        initialise(self.learnable.items(), "matlab", torch.Generator().manual_seed(0))
+        self.to(memory_format=torch.channels_last)
+        words = f"GoogLeNet ({variant}), random weights as MATLAB draws them, seed 0"
+        self.provenance = Provenance("random-matlab", self.state_digest(), variant, words)
+
+    def split(self, depth: int) -> Split:
+        """Freeze exactly the first ``depth`` layers and cut the network where a single tensor flows.
+
+        The cut is the last such point at or before ``depth``, moved on over the parameter-free layers that
+        follow (pool4 after 110, pool5 after 139), which makes the value at the cut smaller and changes
+        nothing else. It never passes dropout, so nothing in the prefix is random.
+
+        Args:
+            depth: number of leading layers to freeze, 0 to 144, as MATLAB counts. Their parameters no longer
+                require a gradient, all others do.
+
+        Returns:
+            Prefix, suffix and cut. Both parts share this network's parameters.
+
+        Raises:
+            InputError: if there is no such depth.
+        """
+        cut = cut_point(self.layers, depth)
+        for layer in self.layers:
+            for modules in (self.learnable, self.normalisations):
+                if layer.name in modules:
+                    modules[layer.name].requires_grad_(layer.index > depth)
+        suffix = self._part(cut, len(self.layers), frozen=False)
+        suffix.train(self.training)
+        return Split(self.prefix(depth), suffix, cut)
+
+    def prefix(self, depth: int) -> Section:
+        """The prefix that ``split`` yields, without touching which parameters require a gradient."""
+        return self._part(0, cut_point(self.layers, depth), frozen=True)
+
+    def _part(self, first: int, last: int, *, frozen: bool) -> Section:
+        part = Section(
+            self.layers[first:last],
+            dict(self.learnable.items()),
+            dict(self.normalisations.items()),
+            dropout=self.dropout,
+            entry=self.layers[first - 1].name if first else None,
+            frozen=frozen,
+        )
+        part.generator = self.generator
+        return part
+
+
+def _module(layer: Layer, live: bool) -> nn.Module:
+    """The PyTorch module of a learnable layer; its values are drawn later."""
+    if layer.kind == Kind.FULLY_CONNECTED:
+        return nn.utils.skip_init(nn.Linear, layer.in_channels, layer.channels)
+    return nn.utils.skip_init(
+        nn.Conv2d,
+        layer.in_channels,
+        layer.channels,
+        layer.kernel,
+        stride=layer.stride,
+        padding=layer.padding,
+        bias=not live,
+    )
+
+
+def cut_point(layers: tuple[Layer, ...], depth: int) -> int:
+    """Where ``GoogLeNet.split`` cuts: the number of layers before the cut, 1 to 140.
+
+    Args:
+        layers: all layers.
+        depth: number of leading layers to freeze.
+
+    Raises:
+        InputError: if there is no such depth.
+    """
+    if not 0 <= depth <= len(layers):
+        raise InputError(f"freeze depth is {depth}; choose 0 (nothing frozen) to {len(layers)} (everything)")
+    cut, live = 1, {layers[0].name}
+    for layer in layers[1:]:
+        follows_at_once = layer.index == cut + 1 and layer.kind not in LEARNABLE
+        if layer.kind == Kind.DROPOUT or not (layer.index <= depth or follows_at_once):
+            break
+        later = {name for other in layers[layer.index :] for name in other.inputs}
+        live = {name for name in live | {layer.name} if name in later}
+        if len(live) == 1:
+            cut = layer.index
+    return cut

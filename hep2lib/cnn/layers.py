@@ -1,0 +1,165 @@
+"""One layer of a network as data, and the table of all layers that is computed from such data."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import pandas as pd
+
+
+class Kind(StrEnum):
+    """What a layer computes, in MATLAB's words."""
+
+    INPUT = "image input"
+    CONVOLUTION = "convolution"
+    RELU = "relu"
+    MAX_POOLING = "max pooling"
+    LRN = "LRN"
+    IDENTITY = "identity"
+    CONCATENATION = "depth concatenation"
+    AVERAGE_POOLING = "average pooling"
+    DROPOUT = "dropout"
+    FULLY_CONNECTED = "fully connected"
+    SOFTMAX = "softmax"
+    OUTPUT = "classification output"
+
+
+#: Kinds of layer that carry parameters.
+LEARNABLE = (Kind.CONVOLUTION, Kind.FULLY_CONNECTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer: what it computes, from which layers, and with which window.
+
+    Attributes:
+        index: position in MATLAB's list, from 1.
+        name: MATLAB's name, for example ``conv1-7x7_s2``.
+        kind: what it computes.
+        inputs: names of the layers whose values it takes, in order.
+        in_channels: channels of its input (for a concatenation: of all inputs together).
+        channels: channels of its output.
+        kernel: side of the square window, in pixels (1 where there is no window).
+        stride: step of the window, in pixels.
+        padding: pixels of padding on each side.
+    """
+
+    index: int
+    name: str
+    kind: Kind
+    inputs: tuple[str, ...]
+    in_channels: int
+    channels: int
+    kernel: int = 1
+    stride: int = 1
+    padding: int = 0
+
+    @property
+    def weights(self) -> int:
+        """Number of weights, without biases."""
+        return self.in_channels * self.channels * self.kernel**2 if self.kind in LEARNABLE else 0
+
+    @property
+    def parameters(self) -> int:
+        """Number of learnable parameters: weights and one bias per output channel."""
+        return self.weights + self.channels if self.kind in LEARNABLE else 0
+
+    def output_size(self, size: int) -> int:
+        """Side of the output for an input of side ``size``, both in pixels.
+
+        Pooling rounds up, as Caffe does, so that no border pixel is dropped; convolution rounds down.
+        """
+        if self.kind in (Kind.AVERAGE_POOLING, Kind.FULLY_CONNECTED):
+            return 1
+        steps = size + 2 * self.padding - self.kernel
+        return (-(-steps // self.stride) if self.kind == Kind.MAX_POOLING else steps // self.stride) + 1
+
+
+class LayerList:
+    """Layers as they are added, one after the other; each takes the value of the one before unless told."""
+
+    def __init__(self) -> None:
+        self.layers: list[Layer] = []
+        self.channels: dict[str, int] = {}
+
+    def add(
+        self,
+        name: str,
+        kind: Kind,
+        channels: int | None = None,
+        *,
+        inputs: tuple[str, ...] = (),
+        kernel: int = 1,
+        stride: int = 1,
+        padding: int = 0,
+    ) -> str:
+        """Append a layer (``channels`` None: as many as its inputs have) and return its name."""
+        if not inputs and self.layers:
+            inputs = (self.layers[-1].name,)
+        taken = sum(self.channels[name] for name in inputs) if inputs else 3
+        self.channels[name] = taken if channels is None else channels
+        window = (kernel, stride, padding)
+        self.layers.append(
+            Layer(len(self.layers) + 1, name, kind, inputs, taken, self.channels[name], *window)
+        )
+        return name
+
+    def convolve(
+        self, name: str, channels: int, kernel: int, *, stride: int = 1, inputs: tuple[str, ...] = ()
+    ) -> str:
+        """Append a convolution that keeps the size (for stride 1) and its rectifier, named as MATLAB does."""
+        block, _, own = name.partition("-")
+        relu = f"{block}-relu_{own.removesuffix('_s2')}"
+        window = {"kernel": kernel, "stride": stride, "padding": kernel // 2}
+        self.add(name, Kind.CONVOLUTION, channels, inputs=inputs, **window)
+        return self.add(relu, Kind.RELU)
+
+
+def layer_table(layers: Sequence[Layer], size: int = 224) -> pd.DataFrame:
+    """Tabulate the layers of a network: shapes, parameters, operations and receptive fields.
+
+    Args:
+        layers: the whole network, input first (``hep2lib.cnn.googlenet.architecture``).
+        size: side of the input image in pixels.
+
+    Returns:
+        One row per layer with the columns ``index``, ``name``, ``type``, ``output`` (channels x height x
+        width, as text), ``channels``, ``size`` (side of the output, pixels), ``parameters`` (learnable),
+        ``multiply_adds`` (for one image; learnable layers only, as is the custom), ``receptive_field`` (side
+        of the square of input pixels that can reach one output value, not clipped at the image's border)
+        and ``step`` (input pixels between two neighbouring output values).
+    """
+    sizes: dict[str, int] = {}
+    fields: dict[str, tuple[int, int]] = {}
+    rows = []
+    for layer in layers:
+        before = sizes[layer.inputs[0]] if layer.inputs else size
+        field, step = _receptive_field(layer, before, [fields[name] for name in layer.inputs])
+        after = layer.output_size(before)
+        sizes[layer.name], fields[layer.name] = after, (field, step)
+        rows.append(
+            {
+                "index": layer.index,
+                "name": layer.name,
+                "type": str(layer.kind),
+                "output": f"{layer.channels}x{after}x{after}",
+                "channels": layer.channels,
+                "size": after,
+                "parameters": layer.parameters,
+                "multiply_adds": layer.weights * after**2,
+                "receptive_field": field,
+                "step": step,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _receptive_field(layer: Layer, size: int, inputs: list[tuple[int, int]]) -> tuple[int, int]:
+    """Receptive field and step of one layer, from those of its inputs.
+
+    Source: each window of side k over an input with step s adds (k - 1) s pixels (Dumoulin and Visin, A guide
+    to convolution arithmetic for deep learning, 2016).
+    """
+    field, step = max(inputs, default=(1, 1))
+    kernel = size if layer.kind == Kind.AVERAGE_POOLING else layer.kernel
+    return field + (kernel - 1) * step, step * layer.stride

@@ -1,0 +1,208 @@
+"""Weights for a network: random, torchvision's ImageNet ones, or a file's; always with their provenance."""
+
+import hashlib
+import socket
+import threading
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import GoogLeNet_Weights
+
+from .googlenet import VARIANTS, GoogLeNet, Provenance
+from .initialisation import CLASSIFIER, calibrate, initialise
+from .state_dicts import read_pth, read_safetensors
+from .weight_files import WeightFile, WeightsError, fill
+
+__all__ = ["WeightsError", "imagenet_available", "load_weights"]
+
+#: Where torchvision keeps its ImageNet weights; the file's name holds the first digits of its sha256.
+IMAGENET_URL = GoogLeNet_Weights.IMAGENET1K_V1.url
+
+#: Images that the calibrated initialisation draws where none are given.
+CALIBRATION_IMAGES = 16
+
+#: Random initialisations by source; what each starts from and what a caption says.
+RANDOM = {
+    "random": ("orthogonal", "random weights, each convolution scaled to unit variance on {images}"),
+    "random-caffe": ("caffe", "random weights as Caffe draws them (Xavier, biases 0.2)"),
+    "random-matlab": ("matlab", "random weights as MATLAB draws them (Glorot, biases 0)"),
+}
+
+#: Readers by the file name's ending.
+READERS = {
+    ".pth": read_pth,
+    ".pt": read_pth,
+    ".safetensors": read_safetensors,
+}
+
+
+def load_weights(
+    network: GoogLeNet,
+    source: str | Path,
+    *,
+    seed: int = 0,
+    images: Tensor | None = None,
+    cache: Path | None = None,
+) -> str:
+    """Give a network its weights, its preprocessing and its provenance.
+
+    A classifier for another number of classes than the file's is drawn anew from ``seed``, as MATLAB does.
+
+    Args:
+        network: changed in place; a file that does not fit leaves it as it was.
+        source: "random" (calibrated: each convolution's output scaled to unit variance), "random-caffe",
+            "random-matlab", "imagenet" (torchvision's download; variant "torchvision" only), or a file:
+            .onnx, .caffemodel, .pth or .safetensors.
+        seed: of everything that is drawn, 0 or more.
+        images: uint8, N x 3 x H x W: what "random" is calibrated on. None draws 16 simulated images that
+            belong to no database, so that one starting point serves all folds and no test image has a part
+            in it.
+        cache: folder where the ImageNet file is looked for and kept; None for torch's own.
+
+    Returns:
+        One sentence that says what was loaded, for a caption. ``network.provenance`` has it too.
+
+    Raises:
+        WeightsError: if the source is unknown, cannot be had, is damaged, or belongs to another network.
+    """
+    source = str(source)
+    if source in RANDOM:
+        provenance = _draw(network, source, seed, images)
+    elif source == "imagenet":
+        path = _imagenet_file(network, cache)
+        provenance = _fill_from(
+            network, read_pth(path, network), path, seed, "ImageNet weights, torchvision's "
+        )
+    else:
+        path = Path(source)
+        provenance = _fill_from(network, _read(path, network), path, seed, "weights of ")
+    network.provenance = provenance
+    return provenance.description
+
+
+def _draw(network: GoogLeNet, source: str, seed: int, images: Tensor | None) -> Provenance:
+    scheme, words = RANDOM[source]
+    initialise(network.learnable.items(), scheme, torch.Generator().manual_seed(seed))
+    for module in network.normalisations.values():
+        cast(nn.BatchNorm2d, module).reset_parameters()
+    network.preprocess = VARIANTS[network.variant].preprocessing
+    shown = ""
+    if source == "random":
+        if images is None:
+            # Imported here: every other source does without a simulator.
+            from ..data.simulate import simulated_images
+
+            images = torch.as_tensor(simulated_images(CALIBRATION_IMAGES, seed))
+            shown = f"{len(images)} simulated images that belong to no database"
+        else:
+            shown = f"{len(images)} images"
+        calibrate(network, images)
+    description = f"GoogLeNet ({network.variant}), {words.format(images=shown)}; seed {seed}"
+    return Provenance(source, network.state_digest(), network.variant, description)
+
+
+def _read(path: Path, network: GoogLeNet) -> WeightFile:
+    reader = READERS.get(path.suffix.lower())
+    if not path.is_file():
+        raise WeightsError(
+            f"weights {str(path)!r}: no such file; give an existing one ({', '.join(READERS)}), or one of "
+            f"imagenet, {', '.join(RANDOM)}"
+        )
+    if reader is None:
+        raise WeightsError(f"weights {path}: a file must end in one of {', '.join(READERS)}")
+    return reader(path, network)
+
+
+def _fill_from(network: GoogLeNet, file: WeightFile, path: Path, seed: int, words: str) -> Provenance:
+    with_classifier = fill(network, file.tensors, str(path))
+    network.preprocess = file.preprocessing
+    head = "classifier included"
+    if not with_classifier:
+        fresh = (CLASSIFIER, network[CLASSIFIER])
+        initialise([fresh], "matlab", torch.Generator().manual_seed(seed))
+        head = f"fresh classifier for {network.classes} classes, seed {seed}"
+    sha256 = _file_sha256(path)
+    description = (
+        f"GoogLeNet ({network.variant}), {words}{path.name} ({file.form}; sha256 {sha256[:8]}); {head}"
+    )
+    source = "imagenet" if words.startswith("ImageNet") else path.name
+    return Provenance(source, sha256, network.variant, description)
+
+
+def _file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _imagenet_path(cache: Path | None) -> Path:
+    folder = Path(torch.hub.get_dir()) / "checkpoints" if cache is None else cache
+    return folder / IMAGENET_URL.rpartition("/")[2]
+
+
+def imagenet_available(timeout: float = 8.0, cache: Path | None = None) -> bool:
+    """Tell whether torchvision's ImageNet weights are on this machine or can be fetched.
+
+    Args:
+        timeout: seconds after which a silent network counts as none.
+        cache: as in ``load_weights``.
+    """
+    if _imagenet_path(cache).is_file():
+        return True
+    reached = threading.Event()
+
+    def probe() -> None:
+        try:
+            request = urllib.request.Request(IMAGENET_URL, method="HEAD")
+            with urllib.request.urlopen(request, timeout=timeout):
+                reached.set()
+        except (OSError, ValueError):
+            return
+
+    # In a thread that is left behind: looking up a name can hang for longer than any socket's timeout.
+    thread = threading.Thread(target=probe, daemon=True)
+    thread.start()
+    thread.join(timeout)
+    return reached.is_set()
+
+
+def _imagenet_file(network: GoogLeNet, cache: Path | None) -> Path:
+    """The ImageNet file in the cache, fetched if need be, its hash checked."""
+    if network.variant != "torchvision":
+        raise WeightsError(
+            "imagenet: torchvision's weights belong to the variant torchvision, this network is bvlc. "
+            "Choose that variant, or give Caffe's .caffemodel or an .onnx file of GoogLeNet"
+        )
+    path = _imagenet_path(cache)
+    advice = f"fetch {IMAGENET_URL} on another machine and put it there, or choose weights: random"
+    if not path.is_file():
+        if not imagenet_available(cache=cache):
+            raise WeightsError(f"imagenet: {path} is missing and cannot be downloaded now; {advice}")
+        try:
+            with _socket_timeout(30):
+                torch.hub.load_state_dict_from_url(
+                    IMAGENET_URL, str(path.parent), progress=True, check_hash=True, weights_only=True
+                )
+        except (OSError, RuntimeError) as error:
+            raise WeightsError(f"imagenet: {path} could not be downloaded ({error}); {advice}") from error
+    digits = path.stem.rpartition("-")[2]
+    if not _file_sha256(path).startswith(digits):
+        raise WeightsError(
+            f"imagenet: {path} is damaged (its sha256 does not start with {digits}): delete it"
+        )
+    return path
+
+
+@contextmanager
+def _socket_timeout(seconds: float) -> Iterator[None]:
+    """Let a download give up when the connection falls silent: torch's own waits for ever."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

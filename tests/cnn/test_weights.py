@@ -1,0 +1,127 @@
+import hashlib
+import time
+
+import pytest
+import torch
+import torchvision
+
+from hep2lib.cnn import weights
+from hep2lib.cnn.googlenet import GoogLeNet
+from hep2lib.cnn.weights import WeightsError, imagenet_available, load_weights
+
+
+@pytest.fixture
+def torch_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def imagenet(torch_home, monkeypatch):
+    """torchvision's file of 1000 classes with auxiliary heads, in torch's cache, under its right hash."""
+    model = torchvision.models.GoogLeNet(num_classes=1000, aux_logits=True, init_weights=False)
+    temporary = torch_home / "new.pth"
+    torch.save(model.state_dict(), temporary)
+    digits = hashlib.sha256(temporary.read_bytes()).hexdigest()[:8]
+    path = temporary.rename(torch_home / f"googlenet-{digits}.pth")
+    monkeypatch.setattr(weights, "IMAGENET_URL", f"https://nowhere.invalid/models/{path.name}")
+    return path, model.eval()
+
+
+def test_random_weights_say_what_they_are(images):
+    network = GoogLeNet("bvlc")
+    sentence = load_weights(network, "random", seed=5, images=images)
+    assert sentence == (
+        "GoogLeNet (bvlc), random weights, each convolution scaled to unit variance on 3 images; seed 5"
+    )
+    assert network.provenance.description == sentence
+    assert network.provenance.source == "random"
+    assert network.provenance.variant == "bvlc"
+    assert network.provenance.sha256 == network.state_digest()
+
+
+def test_imagenet_is_taken_from_the_cache_and_all_but_the_classifier_loaded(imagenet, images):
+    path, model = imagenet
+    network = GoogLeNet("torchvision", classes=2).eval()
+    sentence = load_weights(network, "imagenet", seed=3)
+    assert "ImageNet weights" in sentence
+    assert path.name in sentence
+    assert "fresh classifier for 2 classes, seed 3" in sentence
+    assert network.provenance.source == "imagenet"
+    assert network.provenance.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    theirs = []
+    model.avgpool.register_forward_hook(lambda *arguments: theirs.append(arguments[2]))
+    with torch.no_grad():
+        x = network.preprocess(images)
+        model(x)
+        ours = network.activations(x, ["pool5-7x7_s1"])["pool5-7x7_s1"]
+    assert torch.allclose(ours, theirs[0], rtol=1e-3, atol=1e-5)
+
+
+def test_with_1000_classes_the_classifier_is_loaded_too(imagenet):
+    _, model = imagenet
+    network = GoogLeNet("torchvision", classes=1000)
+    assert "classifier included" in load_weights(network, "imagenet")
+    assert torch.equal(network["loss3-classifier"].weight, model.fc.weight)
+
+
+def test_the_seed_draws_the_fresh_classifier(imagenet):
+    digests = []
+    for seed in (0, 0, 1):
+        network = GoogLeNet("torchvision")
+        load_weights(network, "imagenet", seed=seed)
+        digests.append(network.state_digest())
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_damaged_cache_is_noticed(imagenet):
+    path, _ = imagenet
+    with path.open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(WeightsError, match=r"is damaged \(its sha256 does not start with .*\): delete it"):
+        load_weights(GoogLeNet("torchvision"), "imagenet")
+
+
+def test_without_a_file_or_a_network_the_message_names_both(torch_home, monkeypatch):
+    monkeypatch.setattr(weights, "IMAGENET_URL", "https://nowhere.invalid/models/googlenet-1378be20.pth")
+    monkeypatch.setattr(weights, "imagenet_available", lambda **_: False)
+    with pytest.raises(WeightsError) as caught:
+        load_weights(GoogLeNet("torchvision"), "imagenet")
+    assert str(torch_home / "googlenet-1378be20.pth") in str(caught.value)
+    assert "https://nowhere.invalid/models/googlenet-1378be20.pth" in str(caught.value)
+
+
+def test_a_hanging_network_counts_as_none(torch_home, monkeypatch):
+    monkeypatch.setattr(weights.urllib.request, "urlopen", lambda *_, **__: time.sleep(60))
+    assert not imagenet_available(timeout=0.05)
+
+
+def test_a_refusing_network_counts_as_none(torch_home, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError("refused")
+
+    monkeypatch.setattr(weights.urllib.request, "urlopen", refuse)
+    assert not imagenet_available(timeout=5)
+
+
+def test_a_file_in_the_cache_counts(imagenet):
+    assert imagenet_available()
+
+
+def test_imagenet_belongs_to_torchvisions_variant():
+    with pytest.raises(WeightsError, match="belong to the variant torchvision, this network is bvlc"):
+        load_weights(GoogLeNet("bvlc"), "imagenet")
+
+
+@pytest.mark.parametrize("source", ["imagnet", "no/such/file.onnx"])
+def test_an_unknown_source_is_refused(source):
+    with pytest.raises(WeightsError, match=f"weights '{source}': no such file; give an existing one"):
+        load_weights(GoogLeNet(), source)
+
+
+def test_an_unknown_ending_is_refused(tmp_path):
+    (tmp_path / "net.h5").write_bytes(b"")
+    with pytest.raises(WeightsError, match=r"net\.h5: a file must end in one of .*\.pth"):
+        load_weights(GoogLeNet(), tmp_path / "net.h5")
