@@ -1,0 +1,125 @@
+"""Files: which of a folder's a sheet means, and writing one whole or not at all."""
+
+import os
+import tempfile
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from hep2lib.data.problems import DatabaseError, some
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".png", ".tif", ".tiff")
+
+
+class MissingImage(DatabaseError):
+    """A listed image that is not in the folder."""
+
+
+def _key(name: str) -> str:
+    """Make names equal that differ only in case or in how accents are encoded."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+class ImageFolder:
+    """The regular files below a folder, found by the names that people write into sheets."""
+
+    def __init__(self, folder: Path) -> None:
+        """List the folder once, without following links.
+
+        Args:
+            folder: the image folder.
+
+        Raises:
+            DatabaseError: there is no such folder, or it cannot be read.
+        """
+        if not folder.is_dir():
+            raise DatabaseError(f"{folder}: no such image folder; give it with images=...")
+
+        def refuse(error: OSError) -> None:
+            raise DatabaseError(f"{error.filename}: the folder cannot be read ({error.strerror})") from error
+
+        self.folder = folder
+        self._by_path: dict[str, list[Path]] = {}
+        self._by_name: dict[str, list[Path]] = {}
+        self._by_stem: dict[str, list[Path]] = {}
+        for parent, folders, files in os.walk(folder, onerror=refuse):
+            folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__MACOSX")
+            for name in sorted(files):
+                if not name.startswith("."):
+                    self._add(Path(parent) / name)
+
+    def _add(self, path: Path) -> None:
+        inside = path.relative_to(self.folder).as_posix()
+        self._by_path.setdefault(_key(inside), []).append(path)
+        self._by_name.setdefault(_key(path.name), []).append(path)
+        if path.suffix.casefold() in IMAGE_SUFFIXES:
+            self._by_stem.setdefault(_key(path.stem), []).append(path)
+
+    def images(self) -> list[Path]:
+        """List the files that have the extension of an image."""
+        return sorted(path for paths in self._by_stem.values() for path in paths)
+
+    def find(self, name: str) -> Path:
+        r"""Find the file that a sheet means.
+
+        Args:
+            name: the file's name as the sheet has it: any case, with or without sub-folders (``/`` or
+                ``\``), and without its extension where no second file has the same name.
+
+        Returns:
+            The file, below the folder.
+
+        Raises:
+            DatabaseError: it is missing, ambiguous, no regular file, or outside the folder.
+        """
+        inside = name.strip().replace("\\", "/").removeprefix("./")
+        if PurePosixPath(inside).is_absolute() or PureWindowsPath(inside).drive or ".." in inside.split("/"):
+            raise DatabaseError(f"{name!r} leaves the image folder, which is refused; put the file into it")
+        exact = self.folder / inside
+        found = self._by_path.get(_key(inside), [])
+        if exact in found:
+            found = [exact]
+        if not found and "/" not in inside:
+            found = self._by_name.get(_key(inside), []) or self._by_stem.get(_key(inside), [])
+        if not found:
+            raise MissingImage(f"{name!r} is not in {self.folder}")
+        if len(found) > 1:
+            names = some(path.relative_to(self.folder).as_posix() for path in found)
+            raise DatabaseError(f"{name!r} may be any of {names}; write the whole name into the sheet")
+        return self._inside(found[0], name)
+
+    def _inside(self, path: Path, name: str) -> Path:
+        try:
+            real = path.resolve(strict=True)
+        except (OSError, RuntimeError) as error:
+            raise DatabaseError(f"{name!r} is a link to nothing ({path})") from error
+        if not real.is_relative_to(self.folder.resolve()):
+            raise DatabaseError(
+                f"{name!r} is a link out of the image folder, which is refused; copy the file into it"
+            )
+        if not real.is_file():
+            raise DatabaseError(f"{name!r} is no regular file ({path})")
+        return path
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Write a file whole or not at all.
+
+    Args:
+        path: the file to be; its folder exists.
+
+    Yields:
+        A temporary file in the same folder. It takes the place of ``path`` when the block ends, and is
+        removed when the block raises.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,262 @@
+"""Five folds by specimen (paper, section 2.2): about 64 % training, 16 % validation and 20 % test each."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hep2lib.data.files import written_whole
+from hep2lib.data.problems import counted, some
+from hep2lib.errors import InputError
+
+PARTS = ("train", "validation", "test")
+_NAMES = {0: "negative", 1: "positive"}
+_VALIDATION_SHARE = 0.2  # of what is not tested: 16 % of all when 20 % are tested
+_HEADER = ["image", "specimen", "label", "fold", "part"]
+
+
+class FoldError(InputError):
+    """Folds that cannot be made, or must not be used."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fold:
+    """The three parts of one fold, as row numbers of the database.
+
+    Attributes:
+        train: sorted int64 array; the rows that weights are fitted to.
+        validation: sorted int64 array; the rows that every choice is made on.
+        test: sorted int64 array; the rows that results are reported on.
+    """
+
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+
+def specimen_folds(database: pd.DataFrame, k: int = 5, seed: int = 0) -> list[Fold]:
+    """Divide a database into k folds, so that no specimen is on two sides of any of them.
+
+    Specimens are shuffled, then dealt out from the largest to the smallest, each to the part that is furthest
+    behind with its class; specimens with images of both classes are a class of their own and dealt out first.
+    Parts are thereby balanced in images of either class to about one specimen.
+
+    Args:
+        database: columns ``label`` (0 or 1) and ``specimen``.
+        k: number of folds, at least 2 (the paper: 5).
+        seed: of the shuffle. The same specimens, seed and k give the same folds, in any order of the rows.
+
+    Returns:
+        k folds; every row is tested in exactly one of them. The validation part is 20 % of what is left.
+
+    Raises:
+        FoldError: a class has too few specimens for every part of every fold to hold both classes; the
+            message says which, and the largest k that works.
+    """
+    if k < 2:
+        raise FoldError(f"k = {k}: cross-validation needs at least 2 folds")
+    specimens = _Specimens.of(database)
+    _check_enough(specimens, k)
+    tested = _deal(specimens, np.full(k, 1.0 / k), np.random.default_rng([seed, 0]))
+    folds = []
+    for number in range(k):
+        remaining = np.flatnonzero(tested != number)
+        shares = np.array([1.0 - _VALIDATION_SHARE, _VALIDATION_SHARE])
+        validated = _deal(specimens.take(remaining), shares, np.random.default_rng([seed, number + 1])) == 1
+        part = np.full(len(specimens.names), 2)
+        part[remaining] = validated
+        folds.append(Fold(*(np.flatnonzero(part[specimens.row] == p).astype(np.int64) for p in range(3))))
+    try:
+        check_folds(folds, database)
+    except FoldError as error:
+        raise FoldError(f"k = {k}: these specimens cannot be divided so; {_advice(specimens)}") from error
+    return folds
+
+
+@dataclass(frozen=True, slots=True)
+class _Specimens:
+    """The specimens of a database in alphabetical order.
+
+    Attributes:
+        names: n_specimens.
+        images: n_specimens x 2, images by label.
+        row: n_images, number of the specimen of each row of the database.
+    """
+
+    names: NDArray[np.object_]
+    images: NDArray[np.int64]
+    row: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, database: pd.DataFrame) -> "_Specimens":
+        labels = database["label"].to_numpy(dtype=np.int64)
+        if len(labels) == 0 or not np.isin(labels, (0, 1)).all():
+            raise FoldError("folds need images, each of label 0 or 1")
+        names, row = np.unique(database["specimen"].astype(str).to_numpy(dtype=object), return_inverse=True)
+        images = np.zeros((len(names), 2), dtype=np.int64)
+        np.add.at(images, (row, labels), 1)
+        return cls(names, images, row)
+
+    def take(self, chosen: NDArray[np.int64]) -> "_Specimens":
+        return _Specimens(self.names[chosen], self.images[chosen], np.empty(0, dtype=np.int64))
+
+    def having(self, label: int) -> int:
+        """Count the specimens with an image of a class."""
+        return int((self.images[:, label] > 0).sum())
+
+
+def _advice(specimens: _Specimens) -> str:
+    """Say what k would work."""
+    largest = min(len(specimens.names), specimens.having(0), specimens.having(1))
+    if largest < 3:
+        return "no k works, since every part needs a specimen of either class: at least 3 of each"
+    return f"k = {largest} or fewer works" if largest > 3 else "k = 3 works"
+
+
+def _check_enough(specimens: _Specimens, k: int) -> None:
+    for label, name in _NAMES.items():
+        having = specimens.having(label)
+        if having < max(k, 3):
+            raise FoldError(
+                f"k = {k}: only {counted(having, 'specimen')} with {name} images, too few for {k} folds with "
+                f"both classes in training, validation and test; {_advice(specimens)}"
+            )
+
+
+def _deal(
+    specimens: _Specimens, shares: NDArray[np.float64], generator: np.random.Generator
+) -> NDArray[np.int64]:
+    """Deal specimens out to parts whose sizes are to be in the ratio of ``shares``.
+
+    A part that has nothing of a class yet is always served first, so that a class with as many specimens as
+    there are parts reaches all of them.
+
+    Returns:
+        The number of the part of each specimen.
+    """
+    parts = np.full(len(specimens.names), -1, dtype=np.int64)
+    load = np.zeros((len(shares), 2))
+    shuffled = generator.permutation(len(parts))
+    negative, positive = specimens.images[:, 0] > 0, specimens.images[:, 1] > 0
+    strata = (negative & positive, negative & ~positive, positive & ~negative)
+    for stratum, label in zip(strata, (None, 0, 1), strict=True):
+        members = shuffled[stratum[shuffled]]
+        sizes = specimens.images[members].sum(axis=1)
+        for member in members[np.argsort(-sizes, kind="stable")]:
+            relative = load / shares[:, None]
+            behind = relative.sum(axis=1) if label is None else relative[:, label]
+            part = min(range(len(shares)), key=lambda p: (behind[p], relative[p].sum(), p))
+            parts[member] = part
+            load[part] += specimens.images[member]
+    return parts
+
+
+def check_folds(folds: Sequence[Fold], database: pd.DataFrame) -> None:
+    """Check that folds may be used: nothing leaks, nothing is forgotten, every part can be learnt and judged.
+
+    Args:
+        folds: as `specimen_folds` makes or `read_folds` reads them.
+        database: the table that their row numbers mean.
+
+    Raises:
+        FoldError: a row outside the database, in two parts or in none; a specimen on two sides; a part
+            without one of the classes; an image that is not tested exactly once. The message says which fold.
+    """
+    labels = database["label"].to_numpy()
+    specimens = database["specimen"].to_numpy()
+    for number, fold in enumerate(folds):
+        parts = dict(zip(PARTS, (fold.train, fold.validation, fold.test), strict=True))
+        rows = np.sort(np.concatenate(list(parts.values())))
+        if not np.array_equal(rows, np.arange(len(database))):
+            raise FoldError(f"fold {number}: its parts do not hold every image exactly once")
+        side: dict[object, str] = {}
+        for part, chosen in parts.items():
+            for label, name in _NAMES.items():
+                if not (labels[chosen] == label).any():
+                    raise FoldError(f"fold {number}: its {part} part has no {name} image")
+            for specimen in np.unique(specimens[chosen]):
+                if side.setdefault(specimen, part) != part:
+                    raise FoldError(
+                        f"fold {number}: specimen {specimen!r} is in {side[specimen]} and in {part}"
+                    )
+    tested = np.concatenate([fold.test for fold in folds]) if folds else np.empty(0, dtype=np.int64)
+    if not np.array_equal(np.sort(tested), np.arange(len(database))):
+        raise FoldError("not every image is tested in exactly one fold")
+
+
+def write_folds(folds: Sequence[Fold], database: pd.DataFrame, path: str | Path) -> None:
+    """Write folds to a csv file: image, specimen, label, fold (from 0), part; a row for each image and fold.
+
+    Args:
+        folds: checked before anything is written.
+        database: columns ``image``, ``specimen`` and ``label``.
+        path: the file; written whole or not at all.
+
+    Raises:
+        FoldError: the folds must not be used.
+    """
+    check_folds(folds, database)
+    path = Path(path)
+    names = list(zip(database["image"], database["specimen"], database["label"], strict=True))
+    rows = [
+        (*names[row], number, part)
+        for number, fold in enumerate(folds)
+        for row, part in sorted((int(row), part) for part in PARTS for row in getattr(fold, part))
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(_HEADER)
+        writer.writerows(rows)
+
+
+def read_folds(path: str | Path, database: pd.DataFrame) -> list[Fold]:
+    """Read folds back and check them against the database.
+
+    Args:
+        path: a file that `write_folds` wrote.
+        database: the table that the row numbers are to mean; its rows may be in another order.
+
+    Returns:
+        The folds.
+
+    Raises:
+        FoldError: no such file, damaged, made for another database, or not to be used.
+    """
+    path = Path(path)
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            header, *rows = list(csv.reader(stream)) or [[]]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise FoldError(f"{path}: the folds cannot be read ({error})") from error
+    if header != _HEADER:
+        raise FoldError(f"{path}: not a file of folds; its header is not {','.join(_HEADER)}")
+    row_of = {image: row for row, image in enumerate(database["image"])}
+    facts = list(zip(database["specimen"], database["label"].astype(int).astype(str), strict=True))
+    parts: dict[int, dict[str, list[int]]] = {}
+    for line, row in enumerate(rows, 2):
+        if len(row) != len(_HEADER) or not row[3].isdecimal() or row[4] not in PARTS:
+            raise FoldError(f"{path}, line {line}: damaged; make the folds anew")
+        image, specimen, label, fold, part = row
+        if image not in row_of or facts[row_of[image]] != (specimen, label):
+            raise FoldError(
+                f"{path}, line {line}: image {image!r} of specimen {specimen!r}, label {label}, is not in "
+                "this database; these folds belong to another one"
+            )
+        parts.setdefault(int(fold), {name: [] for name in PARTS})[part].append(row_of[image])
+    if sorted(parts) != list(range(len(parts))) or not parts:
+        raise FoldError(f"{path}: folds are to be numbered 0, 1, 2, ..., not {some(map(str, sorted(parts)))}")
+    folds = [Fold(*(_sorted(parts[number][part]) for part in PARTS)) for number in range(len(parts))]
+    try:
+        check_folds(folds, database)
+    except FoldError as error:
+        raise FoldError(f"{path}: {error}") from error
+    return folds
+
+
+def _sorted(rows: Iterable[int]) -> NDArray[np.int64]:
+    return np.array(sorted(rows), dtype=np.int64)

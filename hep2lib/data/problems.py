@@ -1,0 +1,41 @@
+"""What is wrong with a database: every problem of it in one error."""
+
+from collections.abc import Iterable
+
+from hep2lib.errors import InputError
+
+
+class DatabaseError(InputError):
+    """A database, a sheet or an image that cannot be used.
+
+    Attributes:
+        problems: one sentence for each problem that was found; all of them, not only the first.
+    """
+
+    def __init__(self, problems: str | Iterable[str], subject: str = "the database") -> None:
+        """Join the problems to one message.
+
+        Args:
+            problems: one sentence, or several.
+            subject: what cannot be used, for the heading over several problems.
+        """
+        self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
+        if len(self.problems) == 1:
+            message = self.problems[0]
+        else:
+            lines = "".join(f"\n  {number}. {text}" for number, text in enumerate(self.problems, 1))
+            message = f"{subject} cannot be used, for {len(self.problems)} reasons:{lines}"
+        super().__init__(message)
+
+
+def some(names: Iterable[str], limit: int = 5) -> str:
+    """Name the first few of many: "a, b, c and 12 more"."""
+    shown = [str(name) for name in names]
+    if len(shown) <= limit:
+        return ", ".join(shown)
+    return f"{', '.join(shown[:limit])} and {len(shown) - limit} more"
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number with its noun: "1 image", "2,080 images"."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -1,0 +1,163 @@
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from hep2lib.data.database import DatabaseError, database_checksum, read_database
+from tests.data.handmade import HEADER, aida_rows, draw, write_aida, write_csv, write_xls, write_xlsx
+
+
+@pytest.fixture
+def aida(tmp_path: Path) -> Path:
+    return write_aida(tmp_path / "AIDA_HEp-2_DB_publico")
+
+
+def test_table_has_one_checked_row_an_image(aida: Path) -> None:
+    table = read_database(aida)
+    assert list(table.columns) == ["image", "path", "label", "specimen", "pattern"]
+    assert isinstance(table.index, pd.RangeIndex)
+    assert table["label"].dtype == "int8"
+    assert table["label"].tolist() == [1, 1, 1, 1, 0, 0, 1, 1, 1, 1, 0, 0]
+    assert table["specimen"].tolist() == [str(s) for s in range(1, 7) for _ in range(2)]
+    assert table["image"].tolist() == [str(row[0]) for row in aida_rows()]
+    assert table["pattern"].tolist()[3:5] == ["homogeneous", ""]
+    assert not table.isna().any().any()
+    assert all(Path(path).is_absolute() and Path(path).is_file() for path in table["path"])
+    assert table.attrs["name"] == "AIDA_HEp-2_DB_publico (AIDA)"
+    assert table.attrs["simulated"] is False
+    assert table.attrs["bit_depth"] == 8
+    assert table.attrs["warnings"] == []
+
+
+def test_simulated_database_says_that_it_is(aida: Path) -> None:
+    (aida / "simulation.json").write_text(json.dumps({"specimens": 6, "seed": 3}), encoding="utf-8")
+    table = read_database(aida)
+    assert table.attrs["simulated"] is True
+    assert table.attrs["name"] == "simulated database (6 specimens, seed 3)"
+
+
+@pytest.mark.parametrize("writer", [write_xls, write_xlsx], ids=["xls", "xlsx"])
+def test_workbooks_give_the_same_table_without_a_warning(
+    aida: Path, writer, recwarn: pytest.WarningsRecorder
+) -> None:
+    expected = read_database(aida)
+    (aida / "AIDA_HEp-2_GroundTruth.csv").unlink()
+    writer(aida / "AIDA_HEp-2_GroundTruth.xls", [HEADER, *aida_rows()])
+    pd.testing.assert_frame_equal(read_database(aida), expected)
+    assert not recwarn.list
+
+
+def test_names_match_whatever_their_case(aida: Path) -> None:
+    folder = aida / "aida_project_database"
+    for path in list(folder.iterdir()):
+        path.rename(folder / path.name.upper())
+    table = read_database(aida)
+    assert table["image"][0] == "01_0.png"
+    assert table["path"][0].endswith("01_0.PNG")
+
+
+def test_columns_are_given_as_options(tmp_path: Path) -> None:
+    rows = [[row[1], "P" if row[2] == "positive" else "N", f"X{row[0]}".upper()] for row in aida_rows()]
+    for seed, row in enumerate(rows):
+        draw(tmp_path / "fields" / str(row[2]), seed, size=(64 + seed, 48))
+    write_csv(tmp_path / "truth.csv", [("who", "verdict", "which"), *rows])
+    with pytest.raises(
+        DatabaseError, match="no column for the image was found; the sheet has 'who', 'verdict'"
+    ):
+        read_database(tmp_path)
+    table = read_database(
+        tmp_path, images="fields", image_column="which", label_column="Verdict", specimen_column="WHO"
+    )
+    assert table["label"].sum() == 8
+    assert table["specimen"].nunique() == 6
+    assert table["image"][0] == "X01_0.PNG"
+
+
+def test_specimen_from_file_names_only_when_asked_for(aida: Path) -> None:
+    rows = [(row[0], row[2]) for row in aida_rows()]
+    write_csv(aida / "AIDA_HEp-2_GroundTruth.csv", [("ImageFileName", "Fluorescence"), *rows])
+    with pytest.raises(DatabaseError, match=r"no column for the specimen .*specimen_pattern"):
+        read_database(aida)
+    table = read_database(aida, specimen_pattern=r"^(\d+)_")
+    assert table["specimen"].tolist() == [f"{s:02d}" for s in range(1, 7) for _ in range(2)]
+    with pytest.raises(
+        DatabaseError, match=r"row 2: specimen_pattern 'X\(.\)' finds no specimen in '01_0.png'"
+    ):
+        read_database(aida, specimen_pattern="X(.)")
+    with pytest.raises(DatabaseError, match="no regular expression"):
+        read_database(aida, specimen_pattern="(")
+
+
+def test_patterns_alone_are_no_labels(aida: Path) -> None:
+    rows = [(row[0], row[1], row[3]) for row in aida_rows()]
+    write_csv(aida / "AIDA_HEp-2_GroundTruth.csv", [("ImageFileName", "Patient", "StainingPatterns"), *rows])
+    with pytest.raises(DatabaseError, match=r"no column for the label .*not guessed.*'StainingPatterns'"):
+        read_database(aida)
+
+
+def test_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseError, match=r"nowhere: no such folder; give .*hep2 simulate"):
+        read_database(tmp_path / "nowhere")
+
+
+def test_no_sheet(aida: Path) -> None:
+    (aida / "AIDA_HEp-2_GroundTruth.csv").unlink()
+    with pytest.raises(DatabaseError, match="no ground-truth sheet"):
+        read_database(aida)
+
+
+def test_one_class_only(tmp_path: Path) -> None:
+    rows = [row for row in aida_rows() if row[2] == "positive"]
+    with pytest.raises(DatabaseError, match="only images of label 1; images of both classes are needed"):
+        read_database(write_aida(tmp_path, rows))
+
+
+def test_every_problem_is_named_with_its_row(aida: Path) -> None:
+    rows = aida_rows()
+    rows[0][2] = "maybe"
+    rows[1][1] = ""
+    rows[2][0] = ""
+    (aida / "aida_project_database" / "02_1.png").unlink()
+    (aida / "aida_project_database" / "03_0.png").write_bytes(b"no image at all")
+    rows[5][0] = "../03_1.png"
+    rows[7][0] = rows[6][0]
+    write_csv(aida / "AIDA_HEp-2_GroundTruth.csv", [HEADER, *rows])
+    with pytest.raises(DatabaseError) as caught:
+        read_database(aida)
+    sheet = "AIDA_HEp-2_GroundTruth.csv"
+    beginnings = [
+        f"{sheet}, row 2: the label 'maybe' is not understood; it may be positive, negative",
+        f"{sheet}, row 3: the specimen is empty",
+        f"{sheet}, row 4: the image's file name is empty",
+        f"{sheet}, row 5: '02_1.png' is not in {aida / 'aida_project_database'}",
+        f"{sheet}, row 6: {aida / 'aida_project_database' / '03_0.png'}: not a JPEG, PNG, BMP or TIFF image",
+        f"{sheet}, row 7: '../03_1.png' leaves the image folder, which is refused",
+        f"{sheet}, row 9: '04_0.png' is listed already, at {sheet}, row 8",
+    ]
+    assert len(caught.value.problems) == len(beginnings)
+    for problem, beginning in zip(caught.value.problems, beginnings, strict=True):
+        assert problem.startswith(beginning)
+        assert problem in str(caught.value)
+
+
+def test_wrong_image_folder_is_one_problem(aida: Path) -> None:
+    (aida / "other").mkdir()
+    with pytest.raises(
+        DatabaseError, match=r"none of the 12 listed images is in this folder \(01_0.png, 01_1.png"
+    ):
+        read_database(aida, images="other")
+
+
+def test_checksum_knows_contents_labels_and_specimens_only(aida: Path, tmp_path: Path) -> None:
+    table = read_database(aida)
+    checksum = database_checksum(table)
+    assert len(checksum) == 64
+    assert database_checksum(table.iloc[::-1]) == checksum
+    shutil.copytree(aida, tmp_path / "copy")
+    assert database_checksum(read_database(tmp_path / "copy")) == checksum
+    other_label = table.assign(label=[0, *table["label"][1:]])
+    other_specimen = table.assign(specimen=["x", *table["specimen"][1:]])
+    draw(aida / "aida_project_database" / "01_0.png", seed=99)
+    assert len({checksum, *map(database_checksum, (other_label, other_specimen, table))}) == 4
