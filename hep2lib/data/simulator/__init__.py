@@ -1,0 +1,1 @@
+"""A forward model of immunofluorescence fields: specimen, cells, staining, optics, camera, file."""

@@ -1,0 +1,78 @@
+"""The staining patterns that are drawn, named as the international consensus (ICAP) names them."""
+
+from dataclasses import dataclass
+
+NEGATIVE = "negative"
+BRIGHT_NEGATIVE = "negative, bright"
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """What the antibodies of a positive specimen stain.
+
+    Attributes:
+        name: as the sheet has it.
+        parts: ICAP code and share of the light, one for a single pattern, two for a mixed one.
+        weight: share among positive specimens (relative; an assumption).
+    """
+
+    name: str
+    parts: tuple[tuple[str, float], ...]
+    weight: float
+
+
+# ICAP code: (name, relative weight among specimens with a single pattern).
+SINGLE: dict[str, tuple[str, float]] = {
+    "AC-1": ("homogeneous", 12),
+    "AC-2": ("dense fine speckled", 5),
+    "AC-3": ("centromere", 6),
+    "AC-4": ("fine speckled", 12),
+    "AC-5": ("coarse speckled", 9),
+    "AC-6": ("multiple nuclear dots", 2.5),
+    "AC-7": ("few nuclear dots", 2.5),
+    "AC-8": ("homogeneous nucleolar", 4),
+    "AC-9": ("clumpy nucleolar", 3),
+    "AC-10": ("punctate nucleolar", 3),
+    "AC-11": ("smooth nuclear envelope", 3),
+    "AC-12": ("punctate nuclear envelope", 2),
+    "AC-19": ("cytoplasmic dense fine speckled", 4),
+    "AC-21": ("cytoplasmic reticular", 5),
+    "AC-22": ("Golgi", 2),
+    "AC-25": ("mitotic spindle", 1.5),
+    "AC-26": ("NuMA-like", 2.5),
+}
+
+# Two antibodies in one serum; AIDA's positives are mostly of this kind, its mix is not published.
+_MIXED: tuple[tuple[str, str, float], ...] = (
+    ("AC-1", "AC-8", 3),
+    ("AC-1", "AC-4", 4),
+    ("AC-1", "AC-11", 2),
+    ("AC-4", "AC-8", 4),
+    ("AC-5", "AC-19", 3),
+    ("AC-4", "AC-21", 3),
+    ("AC-3", "AC-21", 2),
+    ("AC-8", "AC-19", 2),
+)
+
+
+def _mixed(first: str, second: str, weight: float) -> Pattern:
+    name = f"{SINGLE[first][0]} + {SINGLE[second][0]}"
+    return Pattern(name, ((first, 0.65), (second, 0.75)), weight)
+
+
+PATTERNS: tuple[Pattern, ...] = (
+    *(Pattern(name, ((code, 1.0),), weight) for code, (name, weight) in SINGLE.items()),
+    *(_mixed(*mixed) for mixed in _MIXED),
+)
+
+
+def find_pattern(name: str) -> Pattern:
+    """Find a pattern by its name or, where it is single, by its ICAP code.
+
+    Raises:
+        KeyError: there is no such pattern; the message lists the names.
+    """
+    for pattern in PATTERNS:
+        if name == pattern.name or ((name, 1.0),) == pattern.parts:
+            return pattern
+    raise KeyError(f"no pattern {name!r}; there are {', '.join(pattern.name for pattern in PATTERNS)}")
