@@ -1,4 +1,4 @@
-"""Drawing specimens again and again: intervals, comparisons and ROC bands for figures without a formula.
+"""Drawing specimens again and again: intervals and comparisons for figures without a formula.
 
 A repetition draws as many specimens as there are, with replacement, among those with positive images only,
 with negative images only and with both, each kind for itself (Davison & Hinkley 1997, Bootstrap Methods,
@@ -23,7 +23,7 @@ from hep2lib.evaluation.placements import check_specimens
 Metric = Callable[[IntArray, FloatArray, FloatArray], FloatArray]
 """Labels (images,), scores (images,), weights (repetitions, images) -> figures (repetitions,)."""
 
-_BLOCK = 256  # repetitions at a time: a block of weights stays in the processor's cache
+BLOCK = 256  # repetitions at a time: a block of weights stays in the processor's cache
 
 
 def weighted_auc(y: IntArray, score: FloatArray, weight: FloatArray) -> FloatArray:
@@ -37,15 +37,19 @@ def weighted_auc(y: IntArray, score: FloatArray, weight: FloatArray) -> FloatArr
     Returns:
         Shape (repetitions,); NaN where a label has no weight.
     """
-    positive, negative = _cumulated(y, score, weight)
+    positive, negative = cumulated_weights(y, score, weight)
     # Between two thresholds the curve is straight: trapezia, which count a tie one half.
     area = np.sum(np.diff(negative, axis=1) * (positive[:, 1:] + positive[:, :-1]) / 2, axis=1)
     pairs = positive[:, -1] * negative[:, -1]
     return np.divide(area, pairs, out=np.full(pairs.shape, np.nan), where=pairs > 0)
 
 
-def _cumulated(y: IntArray, score: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Weight of positives and of negatives at or above each distinct score, from none to all."""
+def cumulated_weights(y: IntArray, score: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Weight of positives and of negatives at or above each distinct score, from none to all.
+
+    Arguments as `weighted_auc`. Returns two arrays of shape (repetitions, distinct scores + 1), rising along
+    rows.
+    """
     order = np.argsort(-score, kind="stable")
     first = np.unique(-score[order], return_index=True)[1]
     sums = []
@@ -137,8 +141,8 @@ class _Sample:
         once = np.ones((1, self.y.size))
         own = np.array([self._evaluate(metric, score, once)[0] for score in scores])
         blocks = []
-        for start in range(0, self.repetitions, _BLOCK):
-            rows = min(_BLOCK, self.repetitions - start)
+        for start in range(0, self.repetitions, BLOCK):
+            rows = min(BLOCK, self.repetitions - start)
             weight = specimen_weights(self.y, self.specimen, rows, self.generator, self.fold)
             blocks.append(np.stack([self._evaluate(metric, score, weight) for score in scores]))
         return own, np.concatenate(blocks, axis=1)
@@ -254,75 +258,3 @@ def bootstrap_comparison(
         specimens=int(sample.specimen.max()) + 1,
         images=labels.size,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class RocBand:
-    """A ROC curve on a grid, with a pointwise band.
-
-    Attributes:
-        false_positive_rate: the grid, shape (points,), 0 to 1.
-        sensitivity: of the images themselves, shape (points,).
-        low: lower end at each grid point by itself, shape (points,).
-        high: upper end.
-        level: 0 to 1.
-        repetitions: number of drawings.
-        specimens: number of specimens drawn from.
-        images: number of images.
-    """
-
-    false_positive_rate: FloatArray
-    sensitivity: FloatArray
-    low: FloatArray
-    high: FloatArray
-    level: float
-    repetitions: int
-    specimens: int
-    images: int
-
-
-def roc_band(
-    y: npt.ArrayLike,
-    score: npt.ArrayLike,
-    specimen: npt.ArrayLike | None,
-    *,
-    generator: np.random.Generator,
-    level: float = 0.95,
-    repetitions: int = 1000,
-    points: int = 101,
-) -> RocBand:
-    """Band around a ROC curve, by drawing specimens.
-
-    At each false positive rate, percentiles of the sensitivity. Pointwise: each grid point is covered with
-    the level, the whole curve with less.
-
-    Args:
-        y: labels, shape (images,), both present.
-        score: shape (images,), finite.
-        specimen: name of each image's specimen, shape (images,); None: images are independent.
-        generator: where chance comes from.
-        level: confidence, between 0 and 1.
-        repetitions: number of drawings, at least 100.
-        points: grid points from 0 to 1.
-
-    Raises:
-        ScoreError: as `bootstrap_interval`.
-    """
-    labels, scores = check_scores(y, score)
-    grid = np.linspace(0, 1, points)
-
-    def sensitivities(weight: FloatArray) -> FloatArray:
-        positive, negative = _cumulated(labels, scores, weight)
-        positive, negative = positive / positive[:, -1:], negative / negative[:, -1:]
-        # Where the curve rises straight up, interpolation takes the top: the last of equal rates.
-        return np.stack([np.interp(grid, n, p) for n, p in zip(negative, positive, strict=True)])
-
-    sample = _sample(labels, specimen, None, repetitions, generator)
-    critical_value(level)
-    drawn = []
-    for start in range(0, repetitions, _BLOCK):
-        rows = min(_BLOCK, repetitions - start)
-        drawn.append(sensitivities(specimen_weights(labels, sample.specimen, rows, generator)))
-    low, high = np.quantile(np.concatenate(drawn), [(1 - level) / 2, (1 + level) / 2], axis=0)
-    own = sensitivities(np.ones((1, labels.size)))[0]
-    return RocBand(grid, own, low, high, level, repetitions, int(sample.specimen.max()) + 1, labels.size)

@@ -8,12 +8,11 @@ from hep2lib.evaluation.bootstrap import (
     bootstrap_comparison,
     bootstrap_interval,
     one_by_one,
-    roc_band,
     specimen_weights,
     weighted_auc,
 )
 from hep2lib.evaluation.inference import auc_interval, compare_auc
-from hep2lib.evaluation.metrics import ScoreError, auc, roc
+from hep2lib.evaluation.metrics import ScoreError, auc
 
 
 def clustered(seed=0, specimens=60, images=3):
@@ -110,32 +109,6 @@ def test_comparison_draws_the_same_specimens_for_both():
     assert 0 < clear.p <= 2 / 2001 + 1e-12
 
 
-def test_band_holds_the_curve_between_its_corners():
-    y, score, specimen = clustered()
-    band = roc_band(y, score, specimen, generator=np.random.default_rng(0), repetitions=300)
-    curve = roc(y, score)
-    np.testing.assert_allclose(
-        band.sensitivity[1:],
-        np.interp(band.false_positive_rate, curve.false_positive_rate, curve.sensitivity)[1:],
-    )
-    assert np.all(band.low <= band.sensitivity + 1e-12)
-    assert np.all(band.high >= band.sensitivity - 1e-12)
-    assert np.all(np.diff(band.low) >= -1e-12)
-    assert (band.low[-1], band.high[-1]) == (1.0, 1.0)
-
-
-def test_band_of_copied_images_is_wider_when_specimens_are_known():
-    y, score, specimen = clustered()
-    widths = [
-        np.mean(band.high - band.low)
-        for band in (
-            roc_band(y, score, owner, generator=np.random.default_rng(0), repetitions=300)
-            for owner in (specimen, None)
-        )
-    ]
-    assert widths[0] > 1.2 * widths[1]
-
-
 def test_refusals():
     y, score, specimen = clustered()
     generator = np.random.default_rng(0)
@@ -146,6 +119,6 @@ def test_refusals():
             at_threshold(1e9, "positive_predictive_value"), y, score, specimen, generator=generator
         )
     with pytest.raises(ScoreError, match="level is 2"):
-        roc_band(y, score, specimen, generator=generator, level=2, repetitions=100)
+        bootstrap_interval(weighted_auc, y, score, specimen, generator=generator, level=2)
     with pytest.raises(ScoreError, match="both labels"):
         bootstrap_interval(weighted_auc, np.ones_like(y), score, specimen, generator=generator)

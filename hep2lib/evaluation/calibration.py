@@ -1,0 +1,167 @@
+"""Does a score of 0.8 mean 80 in 100? Reliability, Brier score, ECE, and a temperature from validation."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize_scalar
+from scipy.special import expit, logit
+
+from hep2lib.evaluation.metrics import FloatArray, IntArray, ScoreError, check_scores
+from hep2lib.evaluation.proportions import wilson_interval
+
+_LARGEST = 20.0  # log temperature is sought between -log and +log of this
+
+
+def check_probabilities(y: npt.ArrayLike, probability: npt.ArrayLike) -> tuple[IntArray, FloatArray]:
+    """Return labels and probabilities of "positive", or say what is wrong with them.
+
+    Raises:
+        ScoreError: as `metrics.check_scores` (one label alone is allowed); a value outside 0 to 1.
+    """
+    labels, values = check_scores(y, probability, both=False)
+    wrong = np.flatnonzero((values < 0) | (values > 1))
+    if wrong.size:
+        raise ScoreError(
+            f"Row {wrong[0]} has the score {values[wrong[0]]:g}, which is no probability; margins have to be "
+            "calibrated first."
+        )
+    return labels, values
+
+
+def brier_score(y: npt.ArrayLike, probability: npt.ArrayLike) -> float:
+    """Mean squared distance of P(positive) from the label, 0 (perfect) to 1.
+
+    Brier 1950, Mon Weather Rev 78:1.
+
+    Args:
+        y: labels, shape (images,), each 0 or 1.
+        probability: P(positive), shape (images,), 0 to 1.
+
+    Raises:
+        ScoreError: as `check_probabilities`.
+    """
+    labels, values = check_probabilities(y, probability)
+    return float(np.mean((values - labels) ** 2))
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """A reliability curve: what was predicted against what was seen, bin by bin; empty bins are left out.
+
+    Attributes:
+        predicted: mean P(positive) in the bin, shape (bins,).
+        observed: share of positives in the bin, shape (bins,).
+        low: lower end of Wilson's 95 % interval of `observed` (independent images), shape (bins,).
+        high: upper end.
+        count: images in the bin, shape (bins,).
+        error: expected calibration error, 0 to 1.
+    """
+
+    predicted: FloatArray
+    observed: FloatArray
+    low: FloatArray
+    high: FloatArray
+    count: IntArray
+    error: float
+
+
+def reliability(
+    y: npt.ArrayLike, probability: npt.ArrayLike, *, bins: int = 10, strategy: str = "quantile"
+) -> Reliability:
+    """The reliability curve and its summary, the expected calibration error (ECE).
+
+    ECE is the mean over images of |observed - predicted| of their bin (Naeini et al. 2015, AAAI), here for
+    P(positive). It depends on the bins, and is above 0 even for perfect probabilities; compare only like with
+    like.
+
+    Args:
+        y: labels, shape (images,), each 0 or 1.
+        probability: P(positive), shape (images,), 0 to 1.
+        bins: number of bins, at least 1.
+        strategy: "quantile" (as many images in each) or "uniform" (equal widths).
+
+    Raises:
+        ScoreError: as `check_probabilities`; an unknown strategy; no bin.
+    """
+    labels, values = check_probabilities(y, probability)
+    if bins < 1 or strategy not in ("quantile", "uniform"):
+        raise ScoreError(
+            f"bins={bins}, strategy={strategy!r}: use 1 bin or more, and 'quantile' or 'uniform'."
+        )
+    steps = np.linspace(0, 1, bins + 1)
+    edges = steps if strategy == "uniform" else np.quantile(values, steps)
+    place = np.searchsorted(edges[1:-1], values, side="right")
+    filled, place, count = np.unique(place, return_inverse=True, return_counts=True)
+    predicted = np.bincount(place, weights=values, minlength=filled.size) / count
+    hits = np.bincount(place, weights=labels, minlength=filled.size)
+    observed = hits / count
+    ends = [wilson_interval(int(h), int(c)) for h, c in zip(hits, count, strict=True)]
+    error = float(np.sum(count * np.abs(observed - predicted)) / labels.size)
+    low, high = np.array([end.low for end in ends]), np.array([end.high for end in ends])
+    return Reliability(predicted, observed, low, high, count.astype(np.int64), error)
+
+
+def expected_calibration_error(y: npt.ArrayLike, probability: npt.ArrayLike, *, bins: int = 10) -> float:
+    """ECE over bins of equal numbers of images; see `reliability`."""
+    return reliability(y, probability, bins=bins).error
+
+
+def log_odds(probability: npt.ArrayLike) -> FloatArray:
+    """log(p / (1 - p)), finite also where a softmax has rounded to 0 or 1.
+
+    Args:
+        probability: 0 to 1, any shape.
+    """
+    values = np.asarray(probability, dtype=np.float64)
+    smallest = np.finfo(np.float64).eps
+    return logit(np.clip(values, smallest, 1 - smallest))
+
+
+@dataclass(frozen=True, slots=True)
+class Temperature:
+    """A divisor of log-odds that makes probabilities honest without changing their order.
+
+    Attributes:
+        value: above 1 where the model was too sure of itself.
+        before: mean log loss on the validation images as they were, in nats.
+        after: the same with this temperature.
+        images: number of validation images.
+        at_limit: whether the search ended at a limit (validation perfectly separated, or no better than
+            chance): then the value means little.
+    """
+
+    value: float
+    before: float
+    after: float
+    images: int
+    at_limit: bool
+
+    def calibrate(self, score: npt.ArrayLike) -> FloatArray:
+        """P(positive) of other images, from their log-odds (any shape)."""
+        return expit(np.asarray(score, dtype=np.float64) / self.value)
+
+
+def fit_temperature(y: npt.ArrayLike, score: npt.ArrayLike) -> Temperature:
+    """Temperature scaling (Guo et al. 2017, ICML): the divisor with the least log loss on validation images.
+
+    Assumes that a score of 0 means even odds, as a softmax's log-odds and an SVM's margin do. One number is
+    fitted, between 1/20 and 20, so the AUC and the decision at even odds stay as they are.
+
+    Args:
+        y: validation labels, shape (images,), both present.
+        score: validation log-odds (`log_odds` of probabilities) or margins, shape (images,), finite.
+
+    Raises:
+        ScoreError: as `metrics.check_scores`.
+    """
+    labels, scores = check_scores(y, score)
+    sign = 2 * labels - 1
+
+    def loss(log_temperature: float) -> float:
+        return float(np.mean(np.logaddexp(0.0, -sign * scores / np.exp(log_temperature))))
+
+    limit = float(np.log(_LARGEST))
+    found = minimize_scalar(loss, bounds=(-limit, limit), method="bounded", options={"xatol": 1e-8})
+    at_limit = bool(abs(found.x) > limit - 1e-3)
+    return Temperature(float(np.exp(found.x)), loss(0.0), float(found.fun), labels.size, at_limit)

@@ -1,0 +1,297 @@
+"""The paper's claims, judged by code on a run's scores: supported, not supported, or undecided.
+
+A claim is data: which results it is about, what it says of them, and how much difference matters. It says
+that a quantity (a result's figure, or the difference of two results' figures) lies in a region. It is
+supported where the whole confidence interval lies in that region, not supported where the whole interval lies
+outside, and undecided where the interval reaches across the border, or where the run has no such result.
+Several claims are judged at once, so the intervals that decide are widened together (Bonferroni): the chance
+that any verdict is wrong by chance is held at 1 - level.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hep2lib.errors import InputError
+from hep2lib.evaluation.baselines import Baseline
+from hep2lib.evaluation.inference import auc_interval, compare_auc
+from hep2lib.evaluation.metrics import FloatArray, IntArray, ScoreError
+from hep2lib.evaluation.proportions import compare_shares, share_interval
+
+KINDS: dict[str, str] = {
+    "reaches": "the first result's figure is at least `reference` - `margin`",
+    "equals": "the first result's figure is within `margin` of `reference`",
+    "beats": "the first result's figure is more than `margin` above the second's",
+    "not worse": "the first result's figure is at most `margin` below the second's",
+    "as good": "the two results' figures are within `margin` of each other",
+}
+METRICS: tuple[str, ...] = ("auc", "pooled auc", "accuracy", "sensitivity", "specificity")
+
+
+class ClaimError(InputError):
+    """A claim that says nothing that can be judged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """One sentence of the paper, in a form that can be judged.
+
+    Attributes:
+        id: short, unique, for links.
+        sentence: what the paper says, in words.
+        kind: one of `KINDS`.
+        first: name of the result that the claim is about.
+        second: name of the one it is compared with; "" for "reaches" and "equals".
+        metric: one of `METRICS`; "auc" is the mean of the folds' AUCs where a result knows its folds.
+        reference: the paper's figure (0 to 1), or its difference for a comparison; needed for "reaches" and
+            "equals".
+        margin: how much difference matters, 0 to 1; above 0 for "equals" and "as good".
+        source: page or table of the paper.
+    """
+
+    id: str
+    sentence: str
+    kind: str
+    first: str
+    second: str = ""
+    metric: str = "auc"
+    reference: float | None = None
+    margin: float = 0.0
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a claim that cannot be judged."""
+        problem = self._problem()
+        if problem:
+            raise ClaimError(f"Claim {self.id!r}: {problem}")
+
+    @property
+    def compares(self) -> bool:
+        """Whether two results are compared."""
+        return self.kind in ("beats", "not worse", "as good")
+
+    def _problem(self) -> str:
+        if self.kind not in KINDS:
+            return f"kind is {self.kind!r}; use one of {', '.join(KINDS)}."
+        if self.metric not in METRICS:
+            return f"metric is {self.metric!r}; use one of {', '.join(METRICS)}."
+        if self.compares != bool(self.second):
+            return f"{self.kind!r} {'needs' if self.compares else 'has no'} second result."
+        if not self.compares and self.reference is None:
+            return f"{self.kind!r} needs a reference."
+        if self.reference is not None and abs(self.reference) > 1:
+            return f"reference is {self.reference:g}; write a share (0.984), not a percentage."
+        if not 0 <= self.margin < 1 or (self.margin == 0 and self.kind in ("equals", "as good")):
+            return (
+                f"margin is {self.margin:g}; {self.kind!r} needs a share of 1 that is large enough to matter."
+            )
+        return ""
+
+    def region(self) -> tuple[float, float]:
+        """Where the quantity lies if the claim holds: low and high end, perhaps infinite."""
+        reference = self.reference or 0.0
+        return {
+            "reaches": (reference - self.margin, np.inf),
+            "equals": (reference - self.margin, reference + self.margin),
+            "beats": (self.margin, np.inf),
+            "not worse": (-self.margin, np.inf),
+            "as good": (-self.margin, self.margin),
+        }[self.kind]
+
+
+def make_claims(records: Sequence[Mapping[str, Any]]) -> list[Claim]:
+    """Make claims of records read from a file.
+
+    Args:
+        records: mappings with the names of `Claim`'s attributes.
+
+    Raises:
+        ClaimError: an unknown or missing name, two claims with one id, or a claim that cannot be judged.
+    """
+    known = {field.name for field in fields(Claim)}
+    claims: list[Claim] = []
+    for number, record in enumerate(records):
+        name = record.get("id", f"number {number + 1}")
+        if unknown := sorted(set(record) - known):
+            raise ClaimError(
+                f"Claim {name!r}: {unknown[0]!r} is unknown; a claim has {', '.join(sorted(known))}."
+            )
+        if missing := sorted({"id", "sentence", "kind", "first"} - set(record)):
+            raise ClaimError(f"Claim {name!r}: {missing[0]!r} is missing.")
+        if record["id"] in {claim.id for claim in claims}:
+            raise ClaimError(f"Claim {name!r} is there twice; give every claim an id of its own.")
+        claims.append(Claim(**record))
+    return claims
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Out-of-fold test scores of one strategy, for some or all rows of the database.
+
+    Attributes:
+        name: as claims call it.
+        row: rows of the database that were tested, shape (images,), increasing.
+        score: shape (images,); higher means more positive.
+        decision: 1 or 0 at a threshold chosen on validation, shape (images,); None if there is none.
+        fold: number of the fold that tested the row, shape (images,); None if unknown.
+    """
+
+    name: str
+    row: IntArray
+    score: FloatArray
+    decision: IntArray | None = None
+    fold: IntArray | None = None
+
+
+def baseline_result(baseline: Baseline) -> Result:
+    """A baseline as a `Result`: the rows that a fold tested."""
+    row = np.flatnonzero(baseline.fold >= 0)
+    return Result(baseline.name, row, baseline.score[row], baseline.decision[row], baseline.fold[row])
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a run says of a claim.
+
+    Attributes:
+        claim: the claim.
+        verdict: "supported", "not supported" or "undecided".
+        estimate: the figure or the difference; NaN where it could not be computed.
+        low: lower end of its interval at `level`, for itself alone.
+        high: upper end.
+        decisive_low: lower end of the interval that decided, widened for the number of claims.
+        decisive_high: upper end.
+        level: 0 to 1.
+        specimens: number of specimens behind it.
+        images: number of images.
+        database: what it was obtained on.
+        reason: why there is no estimate; "" where there is one.
+    """
+
+    claim: Claim
+    verdict: str
+    estimate: float
+    low: float
+    high: float
+    decisive_low: float
+    decisive_high: float
+    level: float
+    specimens: int
+    images: int
+    database: str
+    reason: str = ""
+
+    def line(self) -> str:
+        """The verdict in one line, with what it was obtained on."""
+        if self.reason:
+            return f"{self.verdict} on the {self.database}: {self.reason}"
+        what = "difference" if self.claim.compares else self.claim.metric.replace("auc", "AUC")
+        unit = "points" if self.claim.compares else "%"
+        return (
+            f"{self.verdict} on the {self.database}: {what} {100 * self.estimate:.1f} {unit} "
+            f"({100 * self.level:g} % interval {100 * self.low:.1f} to {100 * self.high:.1f}; "
+            f"{self.specimens} specimens)"
+        )
+
+
+def judge(
+    claims: Sequence[Claim],
+    results: Sequence[Result],
+    database: pd.DataFrame,
+    *,
+    level: float = 0.95,
+    simultaneous: bool = True,
+) -> list[Verdict]:
+    """Judge each claim on the scores of a run.
+
+    Args:
+        claims: what is claimed.
+        results: what the run obtained, by names that the claims use; two results are compared on the rows
+            both have.
+        database: `label` and `specimen`; `attrs["name"]` and `attrs["simulated"]` say what it is.
+        level: confidence, between 0 and 1.
+        simultaneous: widen the deciding intervals for the number of claims (Bonferroni); False: each for
+            itself.
+
+    Returns:
+        One verdict a claim, in the claims' order. A result that is missing, or whose scores cannot be used,
+        leaves the claim undecided with the reason.
+    """
+    named = {result.name: result for result in results}
+    decisive = 1 - (1 - level) / max(len(claims), 1) if simultaneous else level
+    return [_judge(claim, named, database, level, decisive) for claim in claims]
+
+
+def _judge(
+    claim: Claim, named: Mapping[str, Result], database: pd.DataFrame, level: float, decisive: float
+) -> Verdict:
+    where = str(database.attrs.get("name", "database without a name"))
+    if database.attrs.get("simulated") and "simulated" not in where:
+        where = f"simulated {where}"
+    try:
+        estimate, low, high, specimens, images = _quantity(claim, named, database, level)
+        _, decisive_low, decisive_high, _, _ = _quantity(claim, named, database, decisive)
+    except ScoreError as error:
+        nan = float("nan")
+        return Verdict(claim, "undecided", nan, nan, nan, nan, nan, level, 0, 0, where, str(error))
+    least, most = claim.region()
+    if decisive_low >= least and decisive_high <= most:
+        verdict = "supported"
+    elif decisive_high < least or decisive_low > most:
+        verdict = "not supported"
+    else:
+        verdict = "undecided"
+    return Verdict(
+        claim, verdict, estimate, low, high, decisive_low, decisive_high, level, specimens, images, where
+    )
+
+
+def _quantity(
+    claim: Claim, named: Mapping[str, Result], database: pd.DataFrame, level: float
+) -> tuple[float, float, float, int, int]:
+    """Estimate, ends, specimens and images of what a claim is about."""
+    pair = [_named(name, named) for name in (claim.first, claim.second) if name]
+    row = pair[0].row if len(pair) == 1 else np.intersect1d(pair[0].row, pair[1].row)
+    if not row.size:
+        raise ScoreError("No image was tested by both results.")
+    y = database["label"].to_numpy(dtype=np.int64)[row]
+    specimen = database["specimen"].to_numpy()[row]
+    place = [np.searchsorted(result.row, row) for result in pair]
+    if "auc" in claim.metric:
+        scores = [result.score[at] for result, at in zip(pair, place, strict=True)]
+        fold = _common_fold(pair, place) if claim.metric == "auc" else None
+        if len(pair) == 1:
+            one = auc_interval(y, scores[0], specimen, level, fold=fold)
+            return one.estimate, one.low, one.high, one.specimens, one.images
+        two = compare_auc(y, scores[0], scores[1], specimen, level, fold=fold)
+        return two.difference, two.low, two.high, two.specimens, two.images
+    kept = {"accuracy": y >= 0, "sensitivity": y == 1, "specificity": y == 0}[claim.metric]
+    hits = [(_decision(result)[at] == y)[kept] for result, at in zip(pair, place, strict=True)]
+    if len(pair) == 1:
+        one = share_interval(hits[0], specimen[kept], level)
+        return one.estimate, one.low, one.high, one.specimens, one.images
+    two = compare_shares(hits[0], hits[1], specimen[kept], level)
+    return two.difference, two.low, two.high, two.specimens, two.images
+
+
+def _named(name: str, named: Mapping[str, Result]) -> Result:
+    if name not in named:
+        raise ScoreError(f"this run has no result {name!r}.")
+    return named[name]
+
+
+def _decision(result: Result) -> IntArray:
+    if result.decision is None:
+        raise ScoreError(f"the result {result.name!r} has no decisions, only scores.")
+    return result.decision
+
+
+def _common_fold(pair: Sequence[Result], place: Sequence[IntArray]) -> IntArray | None:
+    """The fold of each row where all results agree on it; None (pooled) where not."""
+    found = [None if result.fold is None else result.fold[at] for result, at in zip(pair, place, strict=True)]
+    first = found[0]
+    same = first is not None and all(fold is not None and np.array_equal(fold, first) for fold in found)
+    return first if same else None

@@ -1,0 +1,126 @@
+"""Baselines: fitted on training, chosen on validation, scored on test."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from hep2lib.data.folds import Fold, specimen_folds
+from hep2lib.evaluation.baselines import (
+    STRENGTHS,
+    always_positive,
+    handmade_only,
+    intensity_only,
+    metadata_only,
+    metadata_table,
+    run_baselines,
+)
+from hep2lib.evaluation.metrics import ScoreError, auc, confusion
+
+
+def fields(lift, seed=0, specimens=40):
+    """Two fields a specimen, brighter by `lift` grey levels where positive."""
+    generator = np.random.default_rng(seed)
+    label = np.repeat(np.arange(specimens) % 3 > 0, 2).astype(np.int8)
+    level = 60 + lift * label + np.repeat(generator.normal(0, 12, specimens), 2)
+    noise = generator.normal(0, 10, (label.size, 3, 24, 24))
+    images = np.clip(level[:, None, None, None] + noise, 0, 255).astype(np.uint8)
+    database = pd.DataFrame({"label": label, "specimen": np.repeat([f"S{k}" for k in range(specimens)], 2)})
+    return database, images
+
+
+@pytest.fixture(scope="module")
+def on_disk(tmp_path_factory):
+    """Files whose size tells the label in three cases out of four; formats and instruments tell nothing."""
+    folder = tmp_path_factory.mktemp("fields")
+    database, images = fields(lift=20)
+    generator = np.random.default_rng(1)
+    paths = []
+    for row, (label, pixels) in enumerate(zip(database["label"], images, strict=True)):
+        wide = bool(label) == (generator.random() < 0.75)
+        path = folder / f"{row:03d}.{'png' if generator.random() < 0.5 else 'bmp'}"
+        Image.fromarray(pixels.transpose(1, 2, 0)).resize((40, 30) if wide else (32, 24)).save(path)
+        paths.append(str(path))
+    database["path"] = paths
+    database["instrument"] = generator.choice(["one", "other"], len(database))
+    return database, images
+
+
+def test_out_of_fold_scores_of_all_baselines(on_disk):
+    database, images = on_disk
+    folds = specimen_folds(database, k=4)
+    found = {baseline.name: baseline for baseline in run_baselines(database, images, folds)}
+    assert list(found) == ["always positive", "metadata only", "mean green intensity", "hand-made features"]
+    y = database["label"].to_numpy()
+    for baseline in found.values():
+        assert np.isfinite(baseline.score).all()
+        assert set(np.unique(baseline.decision)) <= {0, 1}
+        for number, fold in enumerate(folds):
+            assert np.all(baseline.fold[fold.test] == number)
+            threshold = baseline.thresholds[number]
+            np.testing.assert_array_equal(
+                baseline.decision[fold.test], threshold.decide(baseline.score[fold.test])
+            )
+            assert threshold.images == fold.validation.size
+    assert auc(y, found["always positive"].score) == 0.5
+    assert confusion(y, found["always positive"].decision).accuracy == pytest.approx(y.mean())
+    assert auc(y, found["metadata only"].score) > 0.6
+    assert auc(y, found["mean green intensity"].score) > 0.75
+
+
+def test_metadata_are_those_of_the_files(on_disk):
+    database, _ = on_disk
+    table = metadata_table(database)
+    assert list(table.columns) == ["width", "height", "format", "instrument"]
+    assert set(table["format"]) == {"PNG", "BMP"}
+    np.testing.assert_allclose(np.exp(np.unique(table["width"])), [32, 40])
+    assert "instrument" not in metadata_table(database.drop(columns="instrument"))
+
+
+def test_a_format_that_training_never_saw_is_no_error(on_disk):
+    database, _ = on_disk
+    png = np.flatnonzero(metadata_table(database)["format"] == "PNG")
+    bmp = np.setdiff1d(np.arange(len(database)), png)
+    baseline = metadata_only(database, [Fold(png[:-10], png[-10:], bmp)])
+    assert np.isfinite(baseline.score[bmp]).all()
+    assert np.isnan(baseline.score[png]).all()
+    assert np.all(baseline.fold[png] == -1)
+    assert np.all(baseline.decision[png] == -1)
+
+
+def test_nothing_to_learn_is_chance():
+    database, images = fields(lift=0, specimens=200)
+    folds = specimen_folds(database, k=4)
+    assert auc(database["label"], handmade_only(database, images, folds).score) == pytest.approx(0.5, abs=0.1)
+
+
+def test_choices_do_not_see_the_test_labels():
+    database, images = fields(lift=10)
+    fold = specimen_folds(database, k=4)[0]
+    other = database.copy()
+    other.loc[fold.test, "label"] = 1 - other.loc[fold.test, "label"]
+    for make in (handmade_only, intensity_only):
+        one, two = make(database, images, [fold]), make(other, images, [fold])
+        assert one.thresholds == two.thresholds
+        assert one.strengths == two.strengths
+        np.testing.assert_array_equal(one.score, two.score)
+
+
+def test_validation_chooses_the_strength():
+    database, images = fields(lift=10)
+    folds = specimen_folds(database, k=4)
+    baseline = handmade_only(database, images, folds)
+    assert len(baseline.strengths) == 4
+    assert set(baseline.strengths) <= set(STRENGTHS)
+    assert always_positive(database, folds).strengths == ()
+
+
+def test_refusals():
+    database, images = fields(lift=10)
+    folds = specimen_folds(database, k=4)
+    with pytest.raises(ScoreError, match="79 images and 80 rows"):
+        intensity_only(database, images[1:], folds)
+    positive = np.flatnonzero(database["label"] == 1)
+    lonely = Fold(positive[:20], folds[0].validation, folds[0].test)
+    with pytest.raises(ScoreError, match="train part of fold 0 has one label only"):
+        handmade_only(database, images, [lonely])

@@ -1,0 +1,91 @@
+"""Calibration: honest, overconfident and impossible probabilities."""
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from sklearn.metrics import brier_score_loss, log_loss
+
+from hep2lib.evaluation.calibration import (
+    brier_score,
+    expected_calibration_error,
+    fit_temperature,
+    log_odds,
+    reliability,
+)
+from hep2lib.evaluation.metrics import ScoreError, auc
+
+
+def honest(images=20000, seed=0):
+    generator = np.random.default_rng(seed)
+    odds = 2 * generator.normal(size=images)
+    return (generator.random(images) < expit(odds)).astype(int), odds
+
+
+def test_brier_score():
+    assert brier_score([1, 0], [0.8, 0.4]) == pytest.approx((0.04 + 0.16) / 2)
+    y, odds = honest(100)
+    assert brier_score(y, expit(odds)) == pytest.approx(brier_score_loss(y, expit(odds)))
+    assert brier_score([1, 1], [1, 1]) == 0
+
+
+def test_reliability_by_hand():
+    curve = reliability([0, 1, 1, 1], [0.2, 0.4, 0.7, 0.9], bins=2, strategy="uniform")
+    np.testing.assert_allclose(curve.predicted, [0.3, 0.8])
+    np.testing.assert_allclose(curve.observed, [0.5, 1.0])
+    assert curve.count.tolist() == [2, 2]
+    assert curve.error == pytest.approx(0.2)
+    assert np.all((curve.low <= curve.observed) & (curve.observed <= curve.high))
+
+
+def test_every_image_is_in_one_bin():
+    y, odds = honest(1000)
+    for strategy in ("uniform", "quantile"):
+        curve = reliability(y, expit(odds), strategy=strategy)
+        assert curve.count.sum() == 1000
+        assert np.average(curve.predicted, weights=curve.count) == pytest.approx(expit(odds).mean())
+        assert np.average(curve.observed, weights=curve.count) == pytest.approx(y.mean())
+    assert reliability(y, expit(odds)).count.tolist() == [100] * 10
+    # 0 and 1 belong to the first and the last bin; bins without an image are left out.
+    assert reliability([0, 1], [0.0, 1.0], strategy="uniform").count.tolist() == [1, 1]
+
+
+def test_honest_probabilities_have_a_small_error_and_sure_ones_a_large_one():
+    y, odds = honest()
+    assert expected_calibration_error(y, expit(odds)) < 0.015
+    assert expected_calibration_error(y, expit(3 * odds)) > 0.08
+
+
+def test_temperature_finds_the_factor_and_keeps_the_order():
+    y, odds = honest()
+    found = fit_temperature(y, 3 * odds)
+    assert found.value == pytest.approx(3, rel=0.05)
+    assert found.after < found.before
+    assert found.before == pytest.approx(log_loss(y, expit(3 * odds)))
+    assert found.after == pytest.approx(log_loss(y, found.calibrate(3 * odds)))
+    assert not found.at_limit
+    assert auc(y, found.calibrate(3 * odds)) == pytest.approx(auc(y, odds))
+    assert expected_calibration_error(y, found.calibrate(3 * odds)) < 0.015
+
+
+def test_temperature_of_a_perfect_validation_ends_at_the_limit():
+    found = fit_temperature([0, 0, 1, 1], [-2, -1, 1, 2])
+    assert found.at_limit
+    assert found.value == pytest.approx(1 / 20, rel=0.01)
+
+
+def test_log_odds_are_finite_and_undo_the_softmax():
+    assert np.all(np.isfinite(log_odds([0.0, 1.0])))
+    np.testing.assert_allclose(expit(log_odds([0.1, 0.5, 0.99])), [0.1, 0.5, 0.99])
+
+
+def test_refusals():
+    with pytest.raises(ScoreError, match=r"Row 1 has the score -0\.3, which is no probability"):
+        brier_score([1, 0], [0.7, -0.3])
+    with pytest.raises(ScoreError, match="strategy='log'"):
+        reliability([1, 0], [0.7, 0.3], strategy="log")
+    with pytest.raises(ScoreError, match="bins=0"):
+        reliability([1, 0], [0.7, 0.3], bins=0)
+    with pytest.raises(ScoreError, match="not finite"):
+        fit_temperature([1, 0], [np.nan, 0.3])
+    with pytest.raises(ScoreError, match="All 2 images are positive"):
+        fit_temperature([1, 1], [0.1, 0.3])

@@ -1,0 +1,194 @@
+"""Claims: what makes each kind supported, not supported or undecided."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hep2lib.evaluation.baselines import Baseline
+from hep2lib.evaluation.claims import (
+    KINDS,
+    Claim,
+    ClaimError,
+    Result,
+    baseline_result,
+    judge,
+    make_claims,
+)
+from hep2lib.evaluation.inference import auc_interval, compare_auc
+from hep2lib.evaluation.proportions import share_interval
+
+
+def run(seed=0, specimens=300):
+    """A database and three results: good, as good in all but rounding, and poor."""
+    generator = np.random.default_rng(seed)
+    label = np.repeat(np.arange(specimens) % 3 > 0, 2).astype(np.int8)
+    specimen = np.repeat(np.arange(specimens), 2).astype(str)
+    latent = np.repeat(generator.normal(size=specimens), 2) + 0.5 * generator.normal(size=label.size)
+    fold = np.repeat(np.arange(specimens) % 5, 2)
+    row = np.arange(label.size)
+
+    def result(name, lift):
+        score = lift * label + latent
+        return Result(name, row, score, (score > lift / 2).astype(np.int64), fold)
+
+    database = pd.DataFrame({"label": label, "specimen": specimen})
+    database.attrs.update(name="simulated database (300 specimens, seed 0)", simulated=True)
+    return database, [result("good", 4.0), result("twin", 4.001), result("poor", 1.0)]
+
+
+def claim(**changes):
+    values = {"id": "c", "sentence": "It is so.", "kind": "reaches", "first": "good", "reference": 0.9}
+    return Claim(**(values | changes))
+
+
+def verdict(one, **options):
+    database, results = run()
+    return judge([one], results, database, **options)[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"reference": 0.9}, "supported"),
+        ({"first": "poor"}, "not supported"),
+        ({"reference": 0.993}, "undecided"),
+        ({"kind": "equals", "reference": 0.993, "margin": 0.02}, "supported"),
+        ({"kind": "equals", "reference": 0.9, "margin": 0.02}, "not supported"),
+        ({"kind": "equals", "reference": 0.993, "margin": 0.001}, "undecided"),
+        ({"kind": "beats", "second": "poor", "reference": None}, "supported"),
+        ({"kind": "beats", "first": "poor", "second": "good"}, "not supported"),
+        ({"kind": "not worse", "second": "twin", "margin": 0.01}, "supported"),
+        ({"kind": "not worse", "first": "poor", "second": "good", "margin": 0.01}, "not supported"),
+        ({"kind": "as good", "second": "twin", "margin": 0.01}, "supported"),
+        ({"kind": "as good", "second": "poor", "margin": 0.01}, "not supported"),
+        ({"metric": "accuracy", "reference": 0.9}, "supported"),
+        ({"metric": "accuracy", "first": "poor", "reference": 0.9}, "not supported"),
+        ({"metric": "sensitivity", "kind": "beats", "second": "poor"}, "supported"),
+        ({"metric": "specificity", "reference": 0.999}, "not supported"),
+    ],
+)
+def test_verdicts(changes, expected):
+    assert verdict(claim(**changes)).verdict == expected
+
+
+def test_every_kind_is_tried_above():
+    assert {"reaches", "equals", "beats", "not worse", "as good"} == set(KINDS)
+
+
+def test_estimates_are_those_of_inference():
+    database, (good, _, poor) = run()
+    y, specimen = database["label"], database["specimen"]
+    one = verdict(claim())
+    interval = auc_interval(y, good.score, specimen, fold=good.fold)
+    assert (one.estimate, one.low, one.high) == (interval.estimate, interval.low, interval.high)
+    assert (one.specimens, one.images) == (300, 600)
+    pooled = verdict(claim(metric="pooled auc"))
+    assert pooled.estimate == auc_interval(y, good.score, specimen).estimate
+    both = verdict(claim(kind="beats", second="poor"))
+    difference = compare_auc(y, good.score, poor.score, specimen, fold=good.fold)
+    assert (both.estimate, both.low) == (difference.difference, difference.low)
+    sensitivity = verdict(claim(metric="sensitivity"))
+    kept = y == 1
+    expected = share_interval(good.decision[kept] == 1, specimen[kept])
+    assert (sensitivity.low, sensitivity.images) == (expected.low, int(kept.sum()))
+
+
+def test_many_claims_need_stronger_evidence():
+    database, results = run()
+    one = claim()
+    alone = judge([one], results, database)[0]
+    among = judge([one] * 20, results, database)[0]
+    assert (alone.low, alone.high) == (among.low, among.high)
+    assert (alone.decisive_low, alone.decisive_high) == pytest.approx((alone.low, alone.high))
+    assert among.decisive_low < alone.decisive_low
+    each = judge([one] * 20, results, database, simultaneous=False)[0]
+    assert each.decisive_low == alone.decisive_low
+
+
+def test_the_line_says_what_it_was_obtained_on():
+    line = verdict(claim()).line()
+    assert line.startswith("supported on the simulated database (300 specimens, seed 0): AUC 99.")
+    assert "95 % interval" in line
+    assert "300 specimens" in line
+    assert "points" in verdict(claim(kind="beats", second="poor")).line()
+    database, results = run()
+    database.attrs["name"] = "folder AIDA"
+    assert "on the simulated folder AIDA" in judge([claim()], results, database)[0].line()
+    database.attrs["simulated"] = False
+    assert "on the folder AIDA" in judge([claim()], results, database)[0].line()
+
+
+def test_what_cannot_be_computed_is_undecided_and_says_why():
+    database, results = run()
+    missing = judge([claim(first="excellent")], results, database)[0]
+    assert missing.verdict == "undecided"
+    assert "this run has no result 'excellent'" in missing.line()
+    assert np.isnan(missing.estimate)
+    without = [Result("good", results[0].row, results[0].score)]
+    assert "no decisions" in judge([claim(metric="accuracy")], without, database)[0].reason
+    broken = [Result("good", results[0].row, np.where(results[0].row == 3, np.nan, results[0].score))]
+    assert "not finite" in judge([claim()], broken, database)[0].reason
+    apart = [
+        Result("good", np.arange(100), results[0].score[:100]),
+        Result("poor", np.arange(100, 200), results[2].score[100:200]),
+    ]
+    assert (
+        "No image was tested by both"
+        in judge([claim(kind="beats", second="poor")], apart, database)[0].reason
+    )
+
+
+def test_two_results_are_compared_on_the_rows_both_have():
+    database, (good, _, poor) = run()
+    part = Result("poor", poor.row[100:500], poor.score[100:500], poor.decision[100:500], poor.fold[100:500])
+    found = judge([claim(kind="beats", second="poor")], [good, part], database)[0]
+    kept = slice(100, 500)
+    expected = compare_auc(
+        database["label"][kept],
+        good.score[kept],
+        poor.score[kept],
+        database["specimen"][kept],
+        fold=good.fold[kept],
+    )
+    assert found.estimate == expected.difference
+    assert found.images == 400
+
+
+def test_a_baseline_becomes_a_result():
+    baseline = Baseline(
+        "b", "", np.array([0.2, np.nan, 0.7]), np.array([0, -1, 1]), np.array([0, -1, 1]), (), ()
+    )
+    result = baseline_result(baseline)
+    assert result.row.tolist() == [0, 2]
+    assert result.score.tolist() == [0.2, 0.7]
+    assert result.fold.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kind": "wins"}, "kind is 'wins'; use one of reaches"),
+        ({"metric": "f1"}, "metric is 'f1'"),
+        ({"kind": "beats"}, "'beats' needs second result"),
+        ({"second": "poor"}, "'reaches' has no second result"),
+        ({"reference": None}, "'reaches' needs a reference"),
+        ({"reference": 98.4}, "write a share"),
+        ({"kind": "equals"}, "margin is 0"),
+        ({"margin": -0.1}, r"margin is -0\.1"),
+    ],
+)
+def test_claims_that_say_nothing(changes, message):
+    with pytest.raises(ClaimError, match=f"Claim 'c': .*{message}"):
+        claim(**changes)
+
+
+def test_claims_from_records():
+    record = {"id": "auc", "sentence": "AUC 98.4 %", "kind": "reaches", "first": "good", "reference": 0.984}
+    (one,) = make_claims([record])
+    assert one.region() == (0.984, np.inf)
+    with pytest.raises(ClaimError, match="Claim 'auc': 'refrence' is unknown"):
+        make_claims([record | {"refrence": 1}])
+    with pytest.raises(ClaimError, match="Claim 'number 1': 'id' is missing"):
+        make_claims([{"sentence": "", "kind": "reaches", "first": "good"}])
+    with pytest.raises(ClaimError, match="is there twice"):
+        make_claims([record, record])
