@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import Any, TypeVar
 
 from tqdm import tqdm
@@ -11,7 +11,12 @@ Item = TypeVar("Item")
 
 
 def progress_bar(
-    *, total: int | None, description: str, unit: str = "it", initial: int = 0, items: Iterable[Any] | None = None
+    *,
+    total: int | None,
+    description: str,
+    unit: str = "it",
+    initial: int = 0,
+    items: Iterable[Any] | None = None,
 ) -> "tqdm[Any]":
     """A bar on stderr that shows how much is done and the time left; use it as a context manager.
 
@@ -48,6 +53,6 @@ def progress(
         total: number of items, where ``items`` has no length.
         unit: what one item is called.
     """
-    if total is None and hasattr(items, "__len__"):
+    if total is None and isinstance(items, Sized):
         total = len(items)
     return iter(progress_bar(total=total, description=description, unit=unit, items=items))

@@ -105,7 +105,9 @@ def run_trials(
     """
     missing = store.missing(jobs)
     if missing:
-        with progress_bar(total=len(jobs), initial=len(jobs) - len(missing), description=description, unit="trial") as bar:
+        with progress_bar(
+            total=len(jobs), initial=len(jobs) - len(missing), description=description, unit="trial"
+        ) as bar:
             while missing:
                 try:
                     _run(missing, jobs, store, executor, bar, summary)

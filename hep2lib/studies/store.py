@@ -69,7 +69,7 @@ class TrialStore:
                 json.dump(record, stream, allow_nan=False)
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.replace(temporary, file)
+            Path(temporary).replace(file)
         except OSError as error:
             if temporary is not None:
                 Path(temporary).unlink(missing_ok=True)

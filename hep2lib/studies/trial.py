@@ -23,8 +23,8 @@ class Trial(Protocol):
 class FineTuningTrial:
     """One training by stochastic gradient descent with momentum (SGDM) on one fold.
 
-    The defaults are those of MATLAB's ``trainingOptions('sgdm')`` in release 2019a, which the paper used, where
-    the paper does not say otherwise.
+    Where the paper is silent, the defaults are those of ``trainingOptions('sgdm')`` in MATLAB R2019a, which
+    it used.
 
     Attributes:
         freeze: number of leading layers, of MATLAB's 144, whose parameters stay as they are (0 to 144).
@@ -35,12 +35,12 @@ class FineTuningTrial:
         seed: of the new classifier, the order of the images and dropout.
         momentum: share of the previous step that is added to each step (paper, Table 1: 0.9).
         l2: weight decay of weights; biases have none (Caffe's and MATLAB's convention).
-        bias_rate_factor: learning rate of pre-trained biases relative to that of weights (Caffe's ``lr_mult: 2``).
+        bias_rate_factor: learning rate of pre-trained biases relative to weights (Caffe's ``lr_mult: 2``).
         head_rate_factor: learning rate of the new classifier relative to the rest (MATLAB's example uses 10).
         shuffle: a new order ``every-epoch``, or drawn ``once`` (MATLAB's default).
         last_batch: whether an incomplete last mini-batch is dropped (MATLAB) or kept.
-        rotations: number of views of each training image, 360 / rotations degrees apart (1: none; paper: 18).
-        views_per_epoch: how many of those views each image shows in an epoch (0: all of them, as in the paper).
+        rotations: views of each training image, 360 / rotations degrees apart (1: none; paper: 18).
+        views_per_epoch: how many of those views an image shows in an epoch (0: all, as in the paper).
         precision: arithmetic of the trainable part.
     """
 
@@ -74,7 +74,7 @@ class FineTuningTrial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SVMTrial:
-    """One path of linear support vector machines, over all values of C, on one layer's activations and one fold.
+    """Linear support vector machines for all values of C, on one layer's activations and one fold.
 
     Attributes:
         layer: MATLAB's name of the layer whose activations are the features.
@@ -110,5 +110,5 @@ def trial_id(trial: FineTuningTrial | SVMTrial, context: Mapping[str, str]) -> s
 
 
 def random_stream(seed: int, fold: int) -> int:
-    """Seed of a trial's own generator: another one for each seed and fold, the same for all cells of the grid."""
+    """Seed of a trial's own generator: one for each seed and fold, the same for all cells of the grid."""
     return int(np.random.SeedSequence([seed, fold]).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -1,0 +1,228 @@
+"""What a study found: its scores as tables, and the choices made on validation images alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.metrics import roc_auc_score
+
+from hep2lib.data.folds import Fold
+from hep2lib.errors import InputError
+from hep2lib.studies.store import Record
+
+CELL = ["freeze", "batch_size", "learning_rate", "rotations"]
+
+
+class OutcomeError(InputError):
+    """A study from which nothing can be chosen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """A cell of the fine-tuning grid and an epoch, chosen by mean validation AUC over folds (0 to 1)."""
+
+    freeze: int
+    batch_size: int
+    learning_rate: float
+    rotations: int
+    epoch: int
+    validation_auc: float
+
+
+@dataclass(frozen=True, slots=True)
+class LayerChoice:
+    """A layer and a value of C, chosen by mean validation AUC over folds (0 to 1)."""
+
+    layer: str
+    value: float
+    validation_auc: float
+
+
+def mean_auc(labels: ArrayLike, scores: ArrayLike) -> float:
+    """Area under the ROC curve, 0 to 1, ties counted half."""
+    return float(roc_auc_score(np.asarray(labels), np.asarray(scores)))
+
+
+def out_of_fold(
+    folds: Sequence[Fold], labels: np.ndarray, scores: Sequence[Sequence[float]], part: str
+) -> pd.DataFrame:
+    """The scores of a part of every fold as one table.
+
+    Args:
+        folds: rows of the parts.
+        labels: N; 1 is positive.
+        scores: for each fold, the scores of the part's images in the fold's order.
+        part: "test" or "validation".
+
+    Returns:
+        Columns ``row`` (of the database), ``fold``, ``label``, ``score``.
+    """
+    tables = [
+        pd.DataFrame({"row": getattr(fold, part), "fold": number, "score": np.asarray(values, dtype=float)})
+        for number, (fold, values) in enumerate(zip(folds, scores, strict=True))
+    ]
+    table = pd.concat(tables, ignore_index=True)
+    table["label"] = np.asarray(labels)[table["row"]]
+    return table
+
+
+@dataclass(frozen=True, eq=False)
+class FineTuningOutcome:
+    """All trials of a fine-tuning study.
+
+    Attributes:
+        records: one a trial, as ``hep2lib.studies.finetuning.fine_tune`` returns them.
+        labels: N; 1 is positive.
+        folds: rows of each fold's parts.
+    """
+
+    records: Sequence[Record]
+    labels: np.ndarray
+    folds: Sequence[Fold]
+
+    def table(self) -> pd.DataFrame:
+        """One row a trial and epoch: the cell, fold, seed, epoch, loss, validation_auc, test_auc, seconds."""
+        rows = []
+        for record in self.records:
+            trial = record["trial"]
+            fold = self.folds[trial["fold"]]
+            for epoch in record["epochs"]:
+                rows.append(
+                    {name: trial[name] for name in [*CELL, "fold", "seed"]}
+                    | {"epoch": epoch["epoch"], "loss": epoch["loss"]}
+                    | {
+                        f"{part}_auc": mean_auc(self.labels[getattr(fold, part)], epoch[part])
+                        for part in ("validation", "test")
+                    }
+                    | {"seconds": record["seconds"]}
+                )
+        return pd.DataFrame(rows)
+
+    def means(self) -> pd.DataFrame:
+        """Mean over folds for each cell and epoch that every fold has reached."""
+        table = self.table()
+        if table.empty:
+            raise OutcomeError("fine-tuning: every trial diverged; try smaller learning rates")
+        grouped = table.groupby([*CELL, "epoch"], as_index=False).agg(
+            validation_auc=("validation_auc", "mean"),
+            test_auc=("test_auc", "mean"),
+            test_auc_deviation=("test_auc", "std"),
+            loss=("loss", "mean"),
+            folds=("fold", "nunique"),
+        )
+        whole = grouped[grouped["folds"] == len(self.folds)]
+        if whole.empty:
+            raise OutcomeError(
+                "fine-tuning: every configuration diverged in some fold; try smaller learning rates"
+            )
+        return whole.drop(columns="folds").reset_index(drop=True)
+
+    def best(self, freeze: int | None = None, *, rotated: bool = False) -> Configuration:
+        """The configuration with the highest mean validation AUC; of equals, the one that trains for less.
+
+        Args:
+            freeze: at this depth only; None for all.
+            rotated: among trainings on rotated copies, or among those without.
+
+        Raises:
+            OutcomeError: if there is none.
+        """
+        means = self.means()
+        chosen = means[(means["rotations"] > 1) == rotated]
+        if freeze is not None:
+            chosen = chosen[chosen["freeze"] == freeze]
+        if chosen.empty:
+            raise OutcomeError(
+                f"fine-tuning: no configuration at freeze depth {freeze} "
+                f"{'with' if rotated else 'without'} rotations ended on all folds"
+            )
+        order = chosen.sort_values(
+            ["validation_auc", "epoch", "freeze", "batch_size"], ascending=[False, True, False, False]
+        )
+        top = order.iloc[0]
+        return Configuration(
+            freeze=int(top["freeze"]),
+            batch_size=int(top["batch_size"]),
+            learning_rate=float(top["learning_rate"]),
+            rotations=int(top["rotations"]),
+            epoch=int(top["epoch"]),
+            validation_auc=float(top["validation_auc"]),
+        )
+
+    def scores(self, configuration: Configuration, part: str = "test") -> pd.DataFrame:
+        """P(positive) of every fold's test (or validation) images: see ``out_of_fold``."""
+        cell = {name: getattr(configuration, name) for name in CELL}
+        by_fold = {
+            record["trial"]["fold"]: record["epochs"][configuration.epoch - 1][part]
+            for record in self.records
+            if all(record["trial"][name] == value for name, value in cell.items())
+        }
+        return out_of_fold(self.folds, self.labels, [by_fold[f] for f in range(len(self.folds))], part)
+
+
+@dataclass(frozen=True, eq=False)
+class SVMOutcome:
+    """All trials of an SVM study.
+
+    Attributes:
+        records: one a layer and fold, as ``hep2lib.studies.svm.fit_path`` returns them.
+        labels: N; 1 is positive.
+        folds: rows of each fold's parts.
+    """
+
+    records: Sequence[Record]
+    labels: np.ndarray
+    folds: Sequence[Fold]
+
+    def table(self) -> pd.DataFrame:
+        """One row a layer, fold and value of C: validation_auc, test_auc."""
+        rows = []
+        for record in self.records:
+            trial = record["trial"]
+            fold = self.folds[trial["fold"]]
+            for value, validation, test in zip(
+                trial["values"], record["validation"], record["test"], strict=True
+            ):
+                rows.append(
+                    {
+                        "layer": trial["layer"],
+                        "fold": trial["fold"],
+                        "value": value,
+                        "validation_auc": mean_auc(self.labels[fold.validation], validation),
+                        "test_auc": mean_auc(self.labels[fold.test], test),
+                    }
+                )
+        return pd.DataFrame(rows)
+
+    def means(self) -> pd.DataFrame:
+        """Mean over folds for each layer, in the study's order, and value of C."""
+        return (
+            self.table()
+            .groupby(["layer", "value"], as_index=False, sort=False)
+            .agg(
+                validation_auc=("validation_auc", "mean"),
+                test_auc=("test_auc", "mean"),
+                test_auc_deviation=("test_auc", "std"),
+            )
+        )
+
+    def best(self, layer: str | None = None) -> LayerChoice:
+        """The layer and value with the highest mean validation AUC; of equals, the earliest and smallest."""
+        means = self.means()
+        if layer is not None:
+            means = means[means["layer"] == layer]
+        if means.empty:
+            raise OutcomeError(f"SVM: no trial on layer {layer!r}")
+        top = means.loc[means["validation_auc"].idxmax()]
+        return LayerChoice(str(top["layer"]), float(top["value"]), float(top["validation_auc"]))
+
+    def scores(self, choice: LayerChoice, part: str = "test") -> pd.DataFrame:
+        """Margins of every fold's test (or validation) images: see ``out_of_fold``."""
+        by_fold = {
+            record["trial"]["fold"]: record[part][record["trial"]["values"].index(choice.value)]
+            for record in self.records
+            if record["trial"]["layer"] == choice.layer
+        }
+        return out_of_fold(self.folds, self.labels, [by_fold[f] for f in range(len(self.folds))], part)
