@@ -235,18 +235,17 @@ def auc_interval(
     )
 
 
-def _degenerate(parts: list[SpecimenSums], area: FloatArray, level: float) -> tuple[float, float, float]:
+def _without_variance(
+    parts: list[SpecimenSums], area: FloatArray, level: float
+) -> tuple[float, float, float]:
     """Bounds and p value of a difference without variance: both separate perfectly, or one is constant."""
     pairs = sum(part.pairs for part in parts)
     difference = area[0] - area[1]
     (low_a, low_b), (high_a, high_b) = pair_bounds(area, pairs, level)
     low = difference - np.hypot(area[0] - low_a, high_b - area[1])
     high = difference + np.hypot(high_a - area[0], area[1] - low_b)
-    return (
-        float(max(low, -1)),
-        float(min(high, 1)),
-        1.0 if difference == 0 else float(min(1.0, 2 * 0.5**pairs)),
-    )
+    p = 1.0 if difference == 0 else float(min(1.0, 2 * 0.5**pairs))
+    return float(max(low, -1)), float(min(high, 1)), p
 
 
 def compare_auc(
@@ -262,7 +261,9 @@ def compare_auc(
 
     Obuchowski's 1997 covariance of two clustered AUCs, or with `specimen=None` the test of DeLong, DeLong &
     Clarke-Pearson 1988 for independent images; normal in the number of specimens. That both classifiers saw
-    the same images is used, so that a small but steady difference is found.
+    the same images is used, so that a small but steady difference is found. Careful rather than bold where
+    few images are misplaced: at an AUC of about 0.98 on 100 specimens it rejects a true null hypothesis more
+    seldom than the level says.
 
     Where the variance of the difference is 0 (identical ranks: difference 0, p = 1; both perfect; one
     perfect, one constant) the interval is put together from the two classifiers' own (square-and-add,
@@ -285,12 +286,11 @@ def compare_auc(
         raise ScoreError(
             f"The scores' shapes are {first.shape} and {second.shape}; compare on the same images."
         )
-    scores = np.stack([first, second])
-    parts = fold_sums(y, scores, specimen, fold)
+    parts = fold_sums(y, np.stack([first, second]), specimen, fold)
     area = np.mean([part.auc for part in parts], axis=0)
     covariance = np.sum([part.covariance() for part in parts], axis=0) / len(parts) ** 2
     variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
-    difference = float(area[0] - area[1])
+    difference, error, z = float(area[0] - area[1]), 0.0, float("nan")
     method = f"paired {_name(specimen, fold)}"
     # Rounding leaves 1e-18 where the true variance is 0.
     if variance > 1e-15:
@@ -302,21 +302,10 @@ def compare_auc(
             float(2 * norm.sf(abs(z))),
         )
     elif np.array_equal(rankdata(first), rankdata(second)):
-        error, z, low, high, p, method = 0.0, float("nan"), 0.0, 0.0, 1.0, f"{method}, identical ranks"
+        low, high, p, method = 0.0, 0.0, 1.0, f"{method}, identical ranks"
     else:
-        error, z, method = 0.0, float("nan"), f"{method}, square-and-add of Clopper-Pearson bounds, sign test"
-        low, high, p = _degenerate(parts, area, level)
-    return Comparison(
-        first=float(area[0]),
-        second=float(area[1]),
-        difference=difference,
-        low=low,
-        high=high,
-        standard_error=error,
-        z=z,
-        p=p,
-        level=level,
-        method=method,
-        specimens=sum(part.specimens for part in parts),
-        images=int(np.size(y)),
-    )
+        low, high, p = _without_variance(parts, area, level)
+        method = f"{method}, square-and-add of Clopper-Pearson bounds, sign test"
+    specimens, images = sum(part.specimens for part in parts), int(np.size(y))
+    figures = (float(area[0]), float(area[1]), difference, low, high, error, z, p)
+    return Comparison(*figures, level, method, specimens, images)

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from hep2lib.evaluation.coverage import ClusteredDesign, simulate_coverage
+from hep2lib.evaluation.inference import compare_auc
 from hep2lib.evaluation.metrics import ScoreError
 
 
@@ -44,6 +46,23 @@ def test_on_independent_images_both_cover():
     found = by_method(ClusteredDesign(specimens=200, correlation=0.0), repetitions=1000)
     assert 0.93 <= found["images"].covered <= 0.97
     assert 0.93 <= found["specimens"].covered <= 0.97
+
+
+def test_two_equally_good_classifiers_seldom_differ():
+    design = ClusteredDesign(specimens=100, area=0.8)
+    y, specimen = design.labels()
+    shift = np.sqrt(2) * norm.ppf(design.area)
+    made = np.stack([design.scores(400, np.random.default_rng(seed)) for seed in range(3)]) - shift * y
+    first, second = (shift * y + np.sqrt(0.7) * made[0] + np.sqrt(0.3) * own for own in made[1:])
+    p_values = np.array(
+        [
+            [compare_auc(y, a, b, owner).p for owner in (specimen, None)]
+            for a, b in zip(first, second, strict=True)
+        ]
+    )
+    aware, naive = np.mean(p_values < 0.05, axis=0)
+    assert 0.02 <= aware <= 0.08
+    assert naive > 0.12
 
 
 @pytest.mark.slow
