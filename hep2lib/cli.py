@@ -1,0 +1,222 @@
+"""The command line: ``hep2`` and ``python -m hep2lib``, one sub-command for each thing a person does."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from hep2lib.errors import InputError
+
+EXIT_DONE, EXIT_SHORT, EXIT_INPUT, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a sub-command.
+
+    Args:
+        arguments: what was typed after the program's name; None takes this process's.
+
+    Returns:
+        0 done; 1 a check fell short; 2 the input cannot be used (one message on stderr); 130 interrupted.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="replace")
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except InputError as error:
+        print(f"hep2: {error}", file=sys.stderr)
+        return EXIT_INPUT
+    except KeyboardInterrupt:
+        print("hep2: interrupted; what was computed is kept, start again to go on", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="hep2",
+        description="HEp-2 intensity classification based on deep fine-tuning, as a reproducible paper.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    simulate = commands.add_parser("simulate", help="write a simulated database in AIDA's layout")
+    simulate.add_argument("out", type=Path, help="the folder to write")
+    simulate.add_argument("--specimens", type=int, default=100, help="100 make 208 images (default)")
+    simulate.add_argument("--seed", type=int, default=0)
+    simulate.add_argument("--laboratories", type=int, default=7)
+    simulate.add_argument("--shortcut", action="store_true", help="let the files' size tell the label")
+    simulate.add_argument("--label-noise", type=float, default=0.0, help="share of wrong labels, 0 to 0.5")
+    simulate.add_argument("--masks", action="store_true", help="write per-cell masks too")
+    simulate.set_defaults(command=_simulate)
+
+    data = commands.add_parser("data", help="describe and check a database")
+    data.add_argument("path", type=Path, help="the database's folder")
+    _add_columns(data)
+    data.add_argument("--json", action="store_true", help="print the report as JSON")
+    data.set_defaults(command=_data)
+
+    layers = commands.add_parser("layers", help="print the 144 layers of GoogLeNet")
+    layers.add_argument("--variant", choices=("bvlc", "torchvision"), default="bvlc")
+    layers.set_defaults(command=_layers)
+
+    study = commands.add_parser("study", help="run one study alone, without notebooks")
+    study.add_argument("name", choices=("fine-tuning", "svm"))
+    _add_run_options(study)
+    study.set_defaults(command=_study)
+
+    run = commands.add_parser("run", help="run the studies and execute the notebooks")
+    _add_run_options(run)
+    run.add_argument("--book", action="store_true", help="render the book afterwards")
+    run.set_defaults(command=_run)
+
+    book = commands.add_parser("book", help="render the book of a run")
+    book.add_argument("run", nargs="?", type=Path, help="the run's folder (default: the published run)")
+    book.set_defaults(command=_book)
+
+    pair = commands.add_parser("pair", help="write the .ipynb of every notebook from its .md source")
+    pair.add_argument("--check", action="store_true", help="only say whether each pair agrees")
+    pair.set_defaults(command=_pair)
+    return parser
+
+
+def _add_columns(parser: argparse.ArgumentParser) -> None:
+    for name, what in {
+        "sheet": "the ground-truth sheet, where it is not found by itself",
+        "images": "the folder of the images",
+        "image-column": "column of file names",
+        "label-column": "column that says positive or negative",
+        "specimen-column": "column of specimens (patients, wells)",
+        "pattern-column": "column of staining patterns",
+        "specimen-pattern": "regular expression that finds the specimen in a file's name",
+        "layout": "aida, manifest, folders, mivia or i3a",
+    }.items():
+        parser.add_argument(f"--{name}", default="", help=what)
+
+
+def _add_run_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--profile", default="quick", help="smoke, quick (default), paper, or a YAML file")
+    parser.add_argument("--data", default="", help="a database's folder (default: a simulated one)")
+    _add_columns(parser)
+    parser.add_argument("--weights", default="", help="auto (default), imagenet, random, or a file")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set a parameter")
+    parser.add_argument("--out", default="", help="the run's folder (default: runs/NAME)")
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    from hep2lib.data.simulate import write_database
+
+    database = write_database(
+        options.out,
+        specimens=options.specimens,
+        seed=options.seed,
+        laboratories=options.laboratories,
+        shortcut=options.shortcut,
+        label_noise=options.label_noise,
+        masks=options.masks,
+    )
+    print(f"{options.out}: {len(database)} images of {database['specimen'].nunique()} specimens")
+    return EXIT_DONE
+
+
+def _data(options: argparse.Namespace) -> int:
+    from hep2lib.data.database import read_database
+    from hep2lib.data.report import describe
+
+    given = {name: getattr(options, name) or None for name in _COLUMNS}
+    report = describe(read_database(options.path, **given))
+    print(json.dumps(report.as_dict(), indent=1, ensure_ascii=False) if options.json else report.text())
+    return EXIT_DONE if report.usable else EXIT_INPUT
+
+
+def _layers(options: argparse.Namespace) -> int:
+    from hep2lib.cnn.googlenet import architecture
+    from hep2lib.cnn.layers import layer_table
+
+    table = layer_table(architecture(options.variant))
+    shown = table[["index", "name", "type", "output", "parameters", "receptive_field"]]
+    print(shown.to_string(index=False))
+    return EXIT_DONE
+
+
+_COLUMNS = (
+    "sheet",
+    "images",
+    "image_column",
+    "label_column",
+    "specimen_column",
+    "pattern_column",
+    "specimen_pattern",
+    "layout",
+)
+
+
+def _opened(options: argparse.Namespace):  # type: ignore[no-untyped-def]
+    from hep2lib.runs.parameters import parse_settings
+    from hep2lib.runs.run import open_run
+
+    settings = {n: getattr(options, n) for n in ("data", "weights", *_COLUMNS) if getattr(options, n)}
+    if "data" in settings:
+        settings["data"] = str(Path(settings["data"]).expanduser().absolute())
+    run = open_run(options.out, options.profile, **settings, **parse_settings(options.set))
+    print(f"run: {run.folder}")
+    print(run.statement, flush=True)
+    return run
+
+
+def _study(options: argparse.Namespace) -> int:
+    run = _opened(options)
+    if options.name == "fine-tuning":
+        best = run.fine_tuning.best()
+        print(
+            f"best on validation: freeze {best.freeze}, batch size {best.batch_size}, learning rate "
+            f"{best.learning_rate:g}, epoch {best.epoch}: mean validation AUC {best.validation_auc:.3f}"
+        )
+    else:
+        layer = run.svm.best()
+        print(f"best on validation: {layer.layer}, C {layer.value:.4g}: AUC {layer.validation_auc:.3f}")
+    return EXIT_DONE
+
+
+def _run(options: argparse.Namespace) -> int:
+    from hep2lib.runs.execution import RunError, execute_run
+
+    start = time.perf_counter()
+    try:
+        run = _opened(options)
+        execute_run(run)
+        print(f"executed in {time.perf_counter() - start:.0f} s: {run.folder}")
+        if options.book:
+            options.run = run.folder
+            return _book(options)
+    except RunError as error:
+        print(f"hep2: {error}", file=sys.stderr)
+        return EXIT_SHORT
+    return EXIT_DONE
+
+
+def _book(options: argparse.Namespace) -> int:
+    from hep2lib.runs.site import RunError, build_book
+
+    try:
+        print(f"the book: {build_book(options.run)}")
+    except RunError as error:
+        print(f"hep2: {error}", file=sys.stderr)
+        return EXIT_SHORT
+    return EXIT_DONE
+
+
+def _pair(options: argparse.Namespace) -> int:
+    from hep2lib.runs.notebooks import check_pairs, pair
+    from hep2lib.runs.project import project_root
+
+    folder = project_root() / "notebooks"
+    if not options.check:
+        pair(folder)
+        return EXIT_DONE
+    problems = check_pairs(folder)
+    for problem in problems or ():
+        print(problem, file=sys.stderr)
+    return EXIT_SHORT if problems else EXIT_DONE

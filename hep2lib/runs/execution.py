@@ -1,0 +1,46 @@
+"""Executing a run: the studies first, with their progress bars, then the notebooks that show them."""
+
+import time
+
+from hep2lib.progress import progress
+from hep2lib.runs.files import write_json
+from hep2lib.runs.notebooks import PAGES, RunError, execute
+from hep2lib.runs.run import Run
+
+__all__ = ["RunError", "execute_run", "page_values"]
+
+
+def page_values(run: Run) -> dict[str, object]:
+    """Values of the parameters that every notebook of the book has, so that it finds this run."""
+    p = run.parameters
+    return {
+        "run_folder": str(run.folder),
+        "profile": p.profile,
+        "data": p.data,
+        "weights": p.weights,
+        "seed": p.seed,
+    }
+
+
+def execute_run(run: Run) -> None:
+    """Run both studies and all notebooks, and write ``run.json``.
+
+    Results that the run has already are not computed again; the notebooks are always executed.
+
+    Args:
+        run: an open run.
+
+    Raises:
+        InputError: if the database, the weights or the folder cannot be used.
+        RunError: if a notebook fails.
+    """
+    seconds = {}
+    for name in ("images", "folds", "fine_tuning", "svm"):
+        start = time.perf_counter()
+        getattr(run, name)
+        seconds[name.replace("_", "-")] = time.perf_counter() - start
+    for page in progress(PAGES, "notebooks", unit="notebook"):
+        start = time.perf_counter()
+        execute(page, run.folder, page_values(run))
+        seconds[page] = time.perf_counter() - start
+    write_json(run.folder / "run.json", run.describe(seconds))

@@ -1,0 +1,226 @@
+"""The parameters of a run: a profile, what was set by hand, checked before anything starts."""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from hep2lib.cnn.googlenet import LAYERS
+from hep2lib.errors import InputError
+from hep2lib.runs.files import write_text
+from hep2lib.runs.project import project_root
+from hep2lib.studies.finetuning import Grid, Rotation
+from hep2lib.studies.svm import LAYERS_TAKEN
+
+
+class ParameterError(InputError):
+    """A parameter that does not exist or cannot have its value."""
+
+
+Depth = Annotated[int, Field(ge=0, le=len(LAYERS))]
+BatchSize = Annotated[int, Field(ge=1, le=4096)]
+LearningRate = Annotated[float, Field(gt=0, le=10)]
+Epochs = Annotated[int, Field(ge=1, le=1000)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class GridParameters(_Strict):
+    """One part of the fine-tuning search: see ``hep2lib.studies.finetuning.Grid``."""
+
+    freeze: Annotated[tuple[Depth, ...], Field(min_length=1)]
+    batch_sizes: Annotated[tuple[BatchSize, ...], Field(min_length=1)]
+    learning_rates: Annotated[tuple[LearningRate, ...], Field(min_length=1)]
+    epochs: Epochs
+
+
+class Parameters(_Strict):
+    """Everything that a run's results follow from, besides the machine; frozen once checked.
+
+    The comments of ``notebooks/profiles/paper.yaml`` say what each one means; the book's page on re-running
+    lists them with their ranges.
+    """
+
+    profile: str = "quick"
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    data: str = ""
+    sheet: str = ""
+    images: str = ""
+    image_column: str = ""
+    label_column: str = ""
+    specimen_column: str = ""
+    pattern_column: str = ""
+    specimen_pattern: str = ""
+    layout: str = ""
+    specimens: Annotated[int, Field(ge=10, le=20000)] = 100
+    image_size: Annotated[int, Field(ge=64, le=1024)] = 224
+    aspect: Literal["stretch", "pad"] = "stretch"
+    colour: Literal["rgb", "green"] = "rgb"
+    folds: Annotated[int, Field(ge=2, le=50)] = 5
+    variant: Literal["torchvision", "bvlc"] = "torchvision"
+    weights: Annotated[str, Field(min_length=1)] = "auto"
+    grids: Annotated[tuple[GridParameters, ...], Field(min_length=1)]
+    rotations: Annotated[int, Field(ge=1, le=360)] = 18
+    views_per_epoch: Annotated[int, Field(ge=0, le=360)] = 0
+    rotation_epochs: Epochs = 10
+    svm_layers: Annotated[tuple[str, ...], Field(min_length=1)] = LAYERS_TAKEN
+    svm_values: Annotated[int, Field(ge=1, le=1000)] = 20
+    svm_smallest: Annotated[float, Field(ge=-12, le=12)] = -6.0
+    svm_largest: Annotated[float, Field(ge=-12, le=12)] = 2.5
+    svm_reading: Literal["C", "lambda"] = "C"
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    workers: Annotated[int, Field(ge=0, le=1024)] = 0
+
+    @field_validator("svm_layers")
+    @classmethod
+    def _known_layers(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in LAYERS:
+                near = difflib.get_close_matches(name, LAYERS, n=1)
+                hint = f"; did you mean {near[0]}?" if near else "; `hep2 layers` lists all 144"
+                raise ValueError(f"there is no layer {name}{hint}")
+        return names
+
+    @property
+    def fine_tuning_grids(self) -> tuple[Grid, ...]:
+        """The search, as the study takes it."""
+        return tuple(Grid(**dict(grid)) for grid in self.grids)
+
+    @property
+    def rotation(self) -> Rotation | None:
+        """How the best configuration is trained with rotations; None if it is not."""
+        if self.rotations == 1:
+            return None
+        return Rotation(self.rotations, min(self.views_per_epoch, self.rotations), self.rotation_epochs)
+
+    @property
+    def svm_grid(self) -> tuple[float, ...]:
+        """The values of C (or lambda), equally spaced on a logarithmic scale."""
+        return tuple(
+            float(v) for v in 10.0 ** np.linspace(self.svm_smallest, self.svm_largest, self.svm_values)
+        )
+
+    @property
+    def database_options(self) -> dict[str, str]:
+        """What was said about the database's sheet, as ``read_database`` takes it."""
+        names = ("sheet", "images", "image_column", "label_column", "specimen_column", "pattern_column")
+        given = {name: getattr(self, name) for name in (*names, "specimen_pattern", "layout")}
+        return {name: value for name, value in given.items() if value}
+
+    @property
+    def run_name(self) -> str:
+        """Name of the run's folder: the profile, and a digest of what differs from it."""
+        standard = profile_values(self.profile) | {"profile": self.profile}
+        mine = self.model_dump(mode="json")
+        other = {k: v for k, v in mine.items() if v != Parameters(**standard).model_dump(mode="json")[k]}
+        if not other:
+            return self.profile
+        if set(other) == {"seed"}:
+            return f"{self.profile}-seed{self.seed}"
+        digest = hashlib.sha256(json.dumps(other, sort_keys=True).encode()).hexdigest()[:8]
+        return f"{self.profile}-{digest}"
+
+    def write(self, file: Path) -> None:
+        """Keep the parameters as YAML."""
+        content = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        write_text(file, content)
+
+
+def profile_names() -> list[str]:
+    """Names of the profiles that come with the clone."""
+    return sorted(file.stem for file in (project_root() / "notebooks" / "profiles").glob("*.yaml"))
+
+
+def profile_values(profile: str) -> dict[str, Any]:
+    """What a profile sets.
+
+    Args:
+        profile: the name of one that comes with the clone, or the path of a YAML file.
+
+    Raises:
+        ParameterError: if there is no such profile, or it is no YAML mapping.
+    """
+    file = project_root() / "notebooks" / "profiles" / f"{profile}.yaml"
+    if profile.endswith((".yaml", ".yml")):
+        file = Path(profile).expanduser()
+    if not file.is_file():
+        raise ParameterError(
+            f"profile {profile!r}: there is none of that name; choose one of {', '.join(profile_names())}, "
+            "or give the path of a YAML file"
+        )
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ParameterError(f"{file}: not readable as YAML ({error})") from None
+    if not isinstance(values, dict):
+        raise ParameterError(f"{file}: a profile is a list of `name: value` lines")
+    return values
+
+
+def make_parameters(profile: str = "quick", settings: Mapping[str, Any] | None = None) -> Parameters:
+    """A profile's parameters with some of them set otherwise.
+
+    Args:
+        profile: a profile's name, or the path of a YAML file.
+        settings: values by parameter name.
+
+    Raises:
+        ParameterError: naming the parameter, what is wrong with it, and the nearest name if it is unknown.
+    """
+    values = profile_values(profile) | {"profile": profile} | dict(settings or {})
+    for name in values:
+        if name not in Parameters.model_fields:
+            near = difflib.get_close_matches(name, Parameters.model_fields, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(Parameters.model_fields)}"
+            raise ParameterError(f"parameter {name!r} is unknown; {hint}")
+    try:
+        return Parameters(**values)
+    except ValidationError as error:
+        raise ParameterError("\n".join(_sentence(problem) for problem in error.errors())) from None
+
+
+def _sentence(problem: Any) -> str:
+    place = ".".join(str(part) for part in problem["loc"])
+    given = problem["input"]
+    reason = problem["msg"].removeprefix("Value error, ")
+    shown = f" = {given!r}" if isinstance(given, str | int | float | bool) else ""
+    return f"parameter {place}{shown}: {reason[0].lower() + reason[1:]}"
+
+
+def read_parameters(file: Path) -> Parameters:
+    """The parameters that a run was started with.
+
+    Raises:
+        ParameterError: if the file is missing or damaged.
+    """
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        return Parameters(**values)
+    except (OSError, yaml.YAMLError, ValidationError, TypeError) as error:
+        raise ParameterError(f"{file}: not a run's parameters ({str(error).splitlines()[0]})") from None
+
+
+def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
+    """Read ``name=value`` texts; a value is written as in YAML (``3``, ``[4, 8]``, ``random``).
+
+    Raises:
+        ParameterError: if a text is not of that form.
+    """
+    values: dict[str, Any] = {}
+    for text in settings:
+        name, sign, value = text.partition("=")
+        if not sign or not name.strip():
+            raise ParameterError(f"--set {text!r}: write it as name=value, for example --set seed=3")
+        try:
+            values[name.strip()] = yaml.safe_load(value) if value.strip() else ""
+        except yaml.YAMLError as error:
+            raise ParameterError(f"--set {text!r}: the value is not readable as YAML ({error})") from None
+    return values

@@ -1,0 +1,233 @@
+"""A run: one folder with the parameters, the folds, the trials and the results of one executed book."""
+
+import json
+import platform
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from hep2lib.cnn.googlenet import GoogLeNet
+from hep2lib.cnn.weights import imagenet_available, load_weights
+from hep2lib.data.database import database_checksum, read_database
+from hep2lib.data.folds import Fold, read_folds, specimen_folds, write_folds
+from hep2lib.data.images import load_images
+from hep2lib.data.simulate import write_database
+from hep2lib.errors import InputError
+from hep2lib.runs.files import write_json
+from hep2lib.runs.parameters import Parameters, make_parameters, read_parameters
+from hep2lib.runs.project import project_root
+from hep2lib.runs.publish import Publication
+from hep2lib.studies.finetuning import fine_tuning_study
+from hep2lib.studies.inputs import StudyInputs
+from hep2lib.studies.outcome import FineTuningOutcome, SVMOutcome
+from hep2lib.studies.store import TrialStore
+from hep2lib.studies.svm import svm_study
+
+PACKAGES = ("torch", "torchvision", "scikit-learn", "numpy", "pandas", "Pillow", "jupyter-book", "papermill")
+
+
+class RunFolderError(InputError):
+    """A run folder that cannot be used for these parameters."""
+
+
+class Run:
+    """A run's folder and what is in it; everything is computed when first asked for, and only once.
+
+    Args:
+        folder: the run's folder.
+        parameters: its parameters.
+    """
+
+    def __init__(self, folder: Path, parameters: Parameters):
+        self.folder = folder
+        self.parameters = parameters
+
+    @cached_property
+    def database(self) -> pd.DataFrame:
+        """The database's table (``hep2lib.data.database.read_database``); a simulated one is written."""
+        p = self.parameters
+        if p.data:
+            return read_database(Path(p.data).expanduser(), **p.database_options)  # type: ignore[arg-type]
+        folder = project_root() / "data" / f"simulated-{p.specimens}-seed{p.seed}"
+        return write_database(folder, specimens=p.specimens, seed=p.seed)
+
+    @cached_property
+    def images(self) -> Tensor:
+        """All images, uint8, N x 3 x size x size."""
+        p = self.parameters
+        return load_images(
+            self.database, p.image_size, aspect=p.aspect, colour=p.colour, cache=self.folder / "cache"
+        )
+
+    @cached_property
+    def folds(self) -> list[Fold]:
+        """The folds by specimen, kept in ``folds.csv`` and checked whenever they are read."""
+        file = self.folder / "folds.csv"
+        if not file.is_file():
+            folds = specimen_folds(self.database, self.parameters.folds, self.parameters.seed)
+            write_folds(folds, self.database, file)
+        return read_folds(file, self.database)
+
+    @cached_property
+    def weights(self) -> dict[str, str]:
+        """Which weights were asked for, which are used, and why: settled once a run."""
+        file = self.folder / "weights.json"
+        if file.is_file():
+            return json.loads(file.read_text(encoding="utf-8"))
+        asked = self.parameters.weights
+        settled = {"asked": asked, "used": asked, "reason": ""}
+        if asked == "auto":
+            if self.parameters.variant == "torchvision" and imagenet_available():
+                settled["used"] = "imagenet"
+            else:
+                settled["used"] = "random"
+                settled["reason"] = (
+                    "the ImageNet weights could not be reached from this machine"
+                    if self.parameters.variant == "torchvision"
+                    else "the bvlc variant's weights are not offered for download"
+                )
+        write_json(file, settled)
+        return settled
+
+    @cached_property
+    def network(self) -> GoogLeNet:
+        """The network before any training, with the run's weights."""
+        network = GoogLeNet(variant=self.parameters.variant, classes=2)
+        load_weights(network, self.weights["used"], seed=self.parameters.seed)
+        return network
+
+    @property
+    def device(self) -> str:
+        """Where the studies compute: "cpu" or "cuda"."""
+        asked = self.parameters.device
+        if asked == "auto":
+            return "cuda" if torch.cuda.is_available() else "cpu"
+        if asked.startswith("cuda") and not torch.cuda.is_available():
+            raise RunFolderError(f"device {asked}: torch finds no GPU here; choose device auto or cpu")
+        return asked
+
+    @cached_property
+    def inputs(self) -> StudyInputs:
+        """What both studies are computed from."""
+        return StudyInputs(
+            images=self.images,
+            labels=self.database["label"].to_numpy(),
+            folds=self.folds,
+            network=self.network,
+            cache=self.folder / "cache",
+            device=self.device,
+            workers=self.parameters.workers,
+        )
+
+    @cached_property
+    def fine_tuning(self) -> FineTuningOutcome:
+        """The fine-tuning study; only what the run lacks is computed."""
+        p = self.parameters
+        store = TrialStore(self.folder / "trials" / "fine-tuning")
+        return fine_tuning_study(self.inputs, store, p.fine_tuning_grids, p.rotation, seed=p.seed)
+
+    @cached_property
+    def svm(self) -> SVMOutcome:
+        """The SVM study; only what the run lacks is computed."""
+        p = self.parameters
+        store = TrialStore(self.folder / "trials" / "svm")
+        return svm_study(self.inputs, store, p.svm_layers, p.svm_grid, reading=p.svm_reading)
+
+    def publication(self, page: str) -> Publication:
+        """Where a page of the book publishes its values, tables and figures."""
+        return Publication(self.folder, page)
+
+    @property
+    def short_statement(self) -> str:
+        """What results were obtained on, short enough for a caption."""
+        used = self.weights["used"]
+        weights = {"imagenet": "ImageNet weights", "random": "random weights"}.get(used, f"weights {used}")
+        return f"{self.database.attrs['name']}; {weights}; profile {self.parameters.profile}"
+
+    @property
+    def statement(self) -> str:
+        """What results were obtained on, in full."""
+        specimens = self.database["specimen"].nunique()
+        reason = f" ({self.weights['reason']})" if self.weights["reason"] else ""
+        note = " These are not patient images, and no number here is the paper's." if self.simulated else ""
+        size = f"{len(self.database)} images of {specimens} specimens"
+        return (
+            f"Obtained on: {self.database.attrs['name']}, {size}; "
+            f"{self.network.provenance.description}{reason}; profile {self.parameters.profile}; "
+            f"device {self.device}.{note}"
+        )
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the database was written by our simulator."""
+        return bool(self.database.attrs.get("simulated", False))
+
+    def describe(self, seconds: dict[str, float]) -> dict[str, Any]:
+        """What ``run.json`` holds: what was computed, on what, with what, and how long it took.
+
+        Args:
+            seconds: duration of each step.
+        """
+        return {
+            "profile": self.parameters.profile,
+            "published": False,
+            "statement": self.statement,
+            "database": {
+                "name": self.database.attrs["name"],
+                "images": len(self.database),
+                "specimens": int(self.database["specimen"].nunique()),
+                "sha256": database_checksum(self.database),
+            },
+            "weights": {
+                "asked for": self.weights["asked"],
+                "used": self.network.provenance.description,
+                "sha256": self.network.provenance.sha256,
+            },
+            "device": self.device if self.device == "cpu" else torch.cuda.get_device_name(self.device),
+            "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+            "seconds": {name: round(value, 2) for name, value in seconds.items()},
+        }
+
+
+def open_run(folder: str | Path = "", profile: str = "quick", **settings: Any) -> Run:
+    """Open the run with these parameters, making its folder if need be.
+
+    Args:
+        folder: the run's folder; "" takes ``runs/NAME`` in the clone, named after the parameters.
+        profile: a profile's name, or the path of a YAML file.
+        settings: parameters that differ from the profile's. For a folder that holds a run already they only
+            have to agree with that run's.
+
+    Raises:
+        ParameterError: for an unknown parameter or an impossible value.
+        RunFolderError: if the folder holds something else, or a run with other parameters.
+    """
+    parameters = make_parameters(profile, settings)
+    where = Path(folder).expanduser().absolute() if folder else project_root() / "runs" / parameters.run_name
+    file = where / "parameters.yaml"
+    if file.is_file():
+        known = read_parameters(file)
+        kept, asked = known.model_dump(), parameters.model_dump()
+        differing = [n for n in ("profile", *settings) if kept[n] != asked[n]]
+        if differing:
+            changes = "; ".join(f"{n} is {kept[n]!r} there, {asked[n]!r} was asked for" for n in differing)
+            raise RunFolderError(f"{where}: this run has other parameters: {changes}. Choose another folder")
+        return Run(where, known)
+    if where.is_dir() and any(where.iterdir()):
+        raise RunFolderError(
+            f"{where}: the folder is not empty and holds no run (no parameters.yaml); choose another one"
+        )
+    if where.exists() and not where.is_dir():
+        raise RunFolderError(f"{where}: there is a file of that name; choose another folder for the run")
+    try:
+        parameters.write(file)
+    except OSError as error:
+        raise RunFolderError(
+            f"{where}: cannot be written ({error.strerror}); choose another folder"
+        ) from None
+    return Run(where, parameters)
