@@ -1,5 +1,6 @@
 """A run: one folder with the parameters, the folds, the trials and the results of one executed book."""
 
+import hashlib
 import json
 import platform
 from functools import cached_property
@@ -16,7 +17,9 @@ from hep2lib.cnn.weights import imagenet_available, load_weights
 from hep2lib.data.database import database_checksum, read_database
 from hep2lib.data.folds import Fold, read_folds, specimen_folds, write_folds
 from hep2lib.data.images import load_images
+from hep2lib.data.simulate import Parameters as SimulationParameters
 from hep2lib.data.simulate import write_database
+from hep2lib.data.simulator.simulation import VERSION
 from hep2lib.errors import InputError
 from hep2lib.runs.files import write_json
 from hep2lib.runs.parameters import Parameters, make_parameters, read_parameters
@@ -53,7 +56,9 @@ class Run:
         p = self.parameters
         if p.data:
             return read_database(Path(p.data).expanduser(), **p.database_options)  # type: ignore[arg-type]
-        folder = project_root() / "data" / f"simulated-{p.specimens}-seed{p.seed}"
+        # Another simulator writes another database: its own folder, so that an older run keeps its images.
+        simulator = hashlib.sha256(f"{VERSION} {SimulationParameters()}".encode()).hexdigest()[:6]
+        folder = project_root() / "data" / f"simulated-{p.specimens}-seed{p.seed}-{simulator}"
         return write_database(folder, specimens=p.specimens, seed=p.seed)
 
     @cached_property
