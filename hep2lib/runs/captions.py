@@ -22,7 +22,7 @@ def plain_text(caption: str) -> str:
 def caption_html(caption: str) -> str:
     """The caption as HTML; whatever is no mark is shown as it was typed."""
     pieces = []
-    for kind, text in _pieces(one_line(caption)):
+    for kind, text in caption_pieces(one_line(caption)):
         escaped = html.escape(text, quote=False)
         pieces.append(escaped if kind == "text" else f"<{kind}>{escaped}</{kind}>")
     return "".join(pieces)
@@ -32,14 +32,14 @@ def caption_markdown(caption: str) -> str:
     """The caption as Markdown that no extension (mathematics, roles, links) can read in another way."""
     around = {"text": "", "code": "`", "strong": "**", "em": "*"}
     pieces = []
-    for kind, text in _pieces(one_line(caption)):
+    for kind, text in caption_pieces(one_line(caption)):
         kept = text if kind == "code" else _PUNCTUATION.sub(r"\\\1", text)
         pieces.append(f"{around[kind]}{kept}{around[kind]}")
     return "".join(pieces)
 
 
-def _pieces(caption: str) -> list[tuple[str, str]]:
-    """Split a caption into (kind, text): kind is "text", "code", "strong" or "em"."""
+def caption_pieces(caption: str) -> list[tuple[str, str]]:
+    """The caption as (kind, text) in order; kind is "text", "code", "strong" or "em"."""
     pieces, end = [], 0
     for mark in _MARK.finditer(caption):
         pieces.append(("text", caption[end : mark.start()]))

@@ -1,7 +1,6 @@
-"""Files written whole or not at all, and named in messages the way their owner knows them."""
+"""Files written whole or not at all."""
 
 import json
-import re
 import secrets
 from pathlib import Path
 
@@ -32,20 +31,3 @@ def write_json(path: Path, content: object) -> None:
     write_text(
         path, json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
     )
-
-
-def without_paths(text: str, replacements: dict[str, str]) -> str:
-    """Replace absolute folders in ``text``, the longest first.
-
-    Args:
-        text: what may name folders of the machine it was made on.
-        replacements: what to write instead of each folder; "" takes the separator that follows away too.
-
-    Returns:
-        The text with paths that mean the same on every machine.
-    """
-    for folder in sorted(replacements, key=len, reverse=True):
-        short = replacements[folder].replace("\\", r"\\")
-        whole = re.escape(folder) + r"(?![\w-])"
-        text = re.sub(whole + (r"[/\\]?" if short == "" else ""), short, text)
-    return text

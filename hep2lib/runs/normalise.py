@@ -1,17 +1,14 @@
 """An executed notebook made into what the book shows: the same for the same results, on any machine."""
 
-import re
 from pathlib import Path
 from typing import Any
 
 from nbformat import NotebookNode
 
 from hep2lib.runs.captions import caption_markdown
-from hep2lib.runs.files import without_paths
 from hep2lib.runs.pairs import KERNEL, NotebookError
+from hep2lib.runs.text import terminal_text, without_addresses, without_control, without_paths
 
-_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07")
-_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _LANGUAGE = {
     "file_extension": ".py",
     "mimetype": "text/x-python",
@@ -58,20 +55,14 @@ def normalise(notebook: NotebookNode, page: str, folders: dict[Path, str]) -> No
     return notebook
 
 
-def terminal_text(text: str) -> str:
-    """The text as a terminal would show it in the end: no control codes, the last state of each line."""
-    lines = _CONTROL.sub("", text).split("\n")
-    return "\n".join(line.rstrip("\r").rsplit("\r", 1)[-1] for line in lines)
-
-
 def _output(output: NotebookNode, replacements: dict[str, str]) -> NotebookNode | None:
     """One output of a cell, or None where nothing of it is meant for a reader."""
     if output.output_type == "stream":
-        output["text"] = without_paths(_ADDRESS.sub("", terminal_text(output.text)), replacements)
+        output["text"] = without_paths(without_addresses(terminal_text(output.text)), replacements)
         return output if output.name == "stdout" and output.text.strip() else None
     for kind, content in output.get("data", {}).items():
         if kind.startswith("text/") and isinstance(content, str):
-            output.data[kind] = without_paths(_ADDRESS.sub("", _CONTROL.sub("", content)), replacements)
+            output.data[kind] = without_paths(without_addresses(without_control(content)), replacements)
     return output
 
 

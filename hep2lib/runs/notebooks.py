@@ -20,7 +20,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from hep2lib.errors import InputError
 from hep2lib.runs.files import write_text
-from hep2lib.runs.normalise import normalise, terminal_text
+from hep2lib.runs.normalise import normalise
 from hep2lib.runs.pairs import (
     NotebookError,
     check_pairs,
@@ -29,17 +29,14 @@ from hep2lib.runs.pairs import (
     pair,
     read_source,
 )
-from hep2lib.runs.project import project_root
+from hep2lib.runs.project import RunError, project_root
+from hep2lib.runs.text import terminal_text
 
 __all__ = ["PAGES", "NotebookError", "RunError", "check_pairs", "execute", "page_parameters", "pair"]
 
 PAGES = ("01-dataset", "02-cnn", "03-fine-tuning", "04-svm", "05-results")
 _CLASS = re.compile(r"^class (\w+)\((\w+)", re.MULTILINE)
 CELL_SECONDS = 3600.0  # for one cell: the studies have run before, but a notebook alone may run them itself
-
-
-class RunError(Exception):
-    """Our own code failed while a page was executed: not the input's fault, worth a report (exit code 1)."""
 
 
 def page_parameters(page: str, *, project: Path | None = None) -> dict[str, Any]:

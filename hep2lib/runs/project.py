@@ -1,4 +1,4 @@
-"""The clone of the repository that notebooks and pages are read from."""
+"""The clone of the repository that notebooks and pages are read from, and what may go wrong there."""
 
 from pathlib import Path
 
@@ -7,6 +7,10 @@ from hep2lib.errors import InputError
 
 class ProjectError(InputError):
     """There is no clone where one is needed."""
+
+
+class RunError(Exception):
+    """Our own code or pages failed in a run: not the input's fault, worth a report (exit code 1)."""
 
 
 def project_root() -> Path:

@@ -1,0 +1,29 @@
+"""One small book, rendered once for all the tests that look at it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from hep2lib.runs.site import build_book
+
+from .small_book import write_clone, write_run
+
+
+@dataclass(frozen=True)
+class SmallBook:
+    """Where the clone, its run and its pages are."""
+
+    project: Path
+    run: Path
+    index: Path
+
+    def page(self, name: str) -> str:
+        return (self.index.parent / "book" / f"{name}.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def small_book(tmp_path_factory):
+    project = write_clone(tmp_path_factory.mktemp("clone"))
+    run = write_run(project / "runs" / "first")
+    return SmallBook(project, run, build_book(run, project=project))

@@ -1,0 +1,175 @@
+import re
+
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+
+from hep2lib.runs.project import RunError
+from hep2lib.runs.site import build_book
+
+from .small_book import ALT, REPOSITORY, STATEMENT, write_clone, write_run
+
+ORDER = ("introduction", *(f"run/{page}" for page in ("01-dataset", "02-cnn", "03-fine-tuning", "04-svm")))
+
+
+@pytest.fixture(scope="module")
+def introduction(small_book):
+    return BeautifulSoup(small_book.page("introduction"), "html5lib").article
+
+
+@pytest.fixture(scope="module")
+def chapter(small_book):
+    return BeautifulSoup(small_book.page("run/03-fine-tuning"), "html5lib").article
+
+
+def test_values_are_quoted_and_lead_to_the_page_that_computed_them(introduction):
+    links = [each.parent for each in introduction.select("a > .hep2-value")]
+    assert [link.text for link in links] == ["93.4%", "90.1% to 96.0%", "−0.05", "GoogLeNet"]
+    assert {link["href"] for link in links} == {"run/03-fine-tuning.html"}
+    assert links[0]["title"] == "fine-tuning.auc, computed in “Fine tuning”"
+
+
+def test_a_value_on_its_own_page_is_no_link(chapter):
+    assert [each.text for each in chapter.select(".hep2-value")] == ["0.934"]
+    assert not chapter.select("a > .hep2-value")
+
+
+def test_the_papers_numbers_and_the_parameters_are_quoted(introduction):
+    assert [each.text for each in introduction.select(".hep2-paper")] == ["98.0%"]
+    assert [each.text for each in introduction.select(".hep2-parameter")] == ["3", "pool2, pool5"]
+
+
+def test_a_table_is_numbered_where_it_is_computed_and_shown_again_by_that_number(introduction, chapter):
+    (table,) = chapter.select(".hep2-table")
+    assert table["id"] == "table-depths"
+    assert table.caption.text == "Table 3.1 AUC by freeze depth, simulated database."
+    assert table.caption.em.text == "freeze depth"
+    (again,) = introduction.select(".hep2-table")
+    assert again.caption.text == table.caption.text
+    assert again.caption.a["href"] == "run/03-fine-tuning.html#table-depths"
+    assert again.caption["id"] == again["aria-labelledby"] == "shown-table-depths-caption"
+    assert again.tbody.text == table.tbody.text
+    assert [th["scope"] for th in table.select("th")] == ["col"] * 4 + ["row"] * 3
+
+
+def test_a_figure_has_number_caption_and_alt_text_on_both_pages(introduction, chapter):
+    (figure,) = chapter.select("figure")
+    assert figure["id"] == "fig-roc-curves"
+    assert figure.img["alt"] == ALT
+    assert (
+        figure.figcaption.select_one(".caption-text").text == "ROC curves, p < 0.05, of inception_3a-output."
+    )
+    assert figure.figcaption.select_one(".caption-number").text.strip() == "Figure 3.1"
+    (again,) = introduction.select("figure")
+    assert again.img["alt"] == ALT
+    assert again.img["src"] == "../_images/roc-curves.png"
+    assert " ".join(again.figcaption.text.split()) == (
+        "Figure 3.1 ROC curves, p < 0.05, of inception_3a-output."
+    )
+    assert again.figcaption.a["href"] == "run/03-fine-tuning.html#fig-roc-curves"
+
+
+def test_a_link_without_text_reads_as_the_number(introduction, chapter):
+    texts = [
+        [link.text for link in page.select("p > a.internal > .std-numref")]
+        for page in (introduction, chapter)
+    ]
+    assert texts == [["Figure 3.1", "Table 3.1"], ["Table 3.1", "Figure 3.1"]]
+
+
+def test_formulas_are_drawn_by_the_browser_itself(introduction):
+    inline, block = introduction.select("math")
+    assert inline.find("mfrac")
+    assert block["display"] == "block"
+
+
+def test_the_run_is_described(small_book):
+    table = BeautifulSoup(small_book.page("about-run"), "html5lib").select_one(".hep2-status")
+    rows = {row.th.text: row.td.get_text("|") for row in table.select("tr")}
+    assert rows == {
+        "Profile": "smoke",
+        "Database": "name: simulated database|images: 24",
+        "Device": "cpu <2 cores>",
+        "Versions": "python: 3.11|torch: 2.6",
+        "Seconds": "01-dataset: 2.2|03-fine-tuning: 31.0",
+    }
+
+
+@pytest.mark.parametrize("page", ORDER)
+def test_every_page_says_what_its_results_were_obtained_on(small_book, page):
+    article = BeautifulSoup(small_book.page(page), "html5lib").article
+    (banner,) = article.select("h1 + .hep2-banner")
+    assert banner.text == f"{STATEMENT} This is a run of your own, not the published one."
+
+
+def test_parameters_are_folded_away(chapter):
+    (details,) = chapter.select("details")
+    assert details.select_one("summary .collapsed").text == "Show the parameters"
+    assert "seed" in details.select_one("pre").text
+
+
+def test_no_page_knows_of_a_kernel(small_book):
+    for page in small_book.index.parent.rglob("*.html"):
+        assert "thebe" not in page.read_text(encoding="utf-8")
+
+
+def test_every_colour_of_the_style_is_defined_for_light_and_dark():
+    style = (REPOSITORY / "book" / "_static" / "hep2.css").read_text(encoding="utf-8")
+    defined = {
+        theme: set(
+            re.findall(
+                r"(--hep2-[\w-]+):", re.search(rf'html\[data-theme="{theme}"\] {{(.*?)}}', style, re.S)[1]
+            )
+        )
+        for theme in ("light", "dark")
+    }
+    assert defined["light"] == defined["dark"]
+    used = set(re.findall(r"var\((--hep2-[\w-]+)\)", style))
+    assert used - defined["light"] == {"--hep2-serif", "--hep2-sans"}
+
+
+BAD = """# Wrong
+
+{val}`no.such` {val}`name:.1%` {val}`alone:interval` {paper}`table3.no` {paper}`table3.freeze_11`
+{param}`sede` [](#fig-no) [](#table-no) $\\nosuchthing{x}$
+
+```{run-table} no
+```
+
+```{run-figure} none
+```
+"""
+
+
+def test_what_is_not_there_fails_the_build_with_page_and_line(tmp_path):
+    project = write_clone(tmp_path)
+    (project / "book" / "rerun.md").write_text(BAD, encoding="utf-8")
+    run = write_run(project / "run")
+    (run / "run.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(RunError) as raised:
+        build_book(run, project=project)
+    complaints = str(raised.value)
+    for complaint in (
+        "run.json: does not say what the results were obtained on",
+        "book/rerun.md:3: WARNING: {val}: there is no 'no.such' to quote",
+        "{val}: 'name:.1%' cannot be shown: ",
+        "{val}: 'alone:interval' cannot be shown: it was published without an interval",
+        "{paper}: there is no 'table3.no' to quote",
+        "{paper}: there is no 'table3.freeze_11' to quote",
+        "{param}: there is no 'sede' to quote",
+        "{run-table}: this run has no table 'no'",
+        "{run-figure}: this run has no figure 'none'",
+        "fig-no",
+        "table-no",
+        r"formula '\\nosuchthing{x}' cannot be drawn",
+    ):
+        assert complaint in complaints
+    assert str(project / "run" / "site" / "source") not in complaints
+    assert not (project / "run" / "html").exists()
+
+
+def test_the_config_is_jupyter_books_and_fetches_nothing():
+    config = yaml.safe_load((REPOSITORY / "_config.yml").read_text(encoding="utf-8"))
+    assert config["execute"]["execute_notebooks"] == "off"
+    assert config["only_build_toc_files"] is True
+    assert config["sphinx"]["config"]["html_math_renderer"] == "mathml"

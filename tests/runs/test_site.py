@@ -1,0 +1,83 @@
+import shutil
+
+import pytest
+
+from hep2lib.runs.htmlcheck import check_html
+from hep2lib.runs.site import SiteError, build_book, project_root, published_run
+
+from .small_book import REPOSITORY, write_clone, write_run
+
+
+def test_the_book_of_a_run_is_where_one_looks_for_it(small_book):
+    assert small_book.index == small_book.run / "html" / "index.html"
+    assert 'url=book/introduction.html"' in small_book.index.read_text(encoding="utf-8")
+    assert not (small_book.run / "site").exists()
+
+
+def test_the_rendered_book_has_no_problem(small_book):
+    assert check_html(small_book.index.parent) == []
+
+
+def test_every_page_of_the_contents_is_rendered(small_book):
+    pages = {
+        file.relative_to(small_book.index.parent).as_posix()
+        for file in small_book.index.parent.rglob("*.html")
+    }
+    assert pages >= {
+        "book/introduction.html",
+        "book/run/01-dataset.html",
+        "book/run/02-cnn.html",
+        "book/run/03-fine-tuning.html",
+        "book/run/04-svm.html",
+        "book/run/05-results.html",
+        "book/rerun.html",
+        "book/about-run.html",
+        "book/references.html",
+    }
+
+
+def test_no_page_names_the_machine_it_was_rendered_on(small_book):
+    for page in small_book.index.parent.rglob("*.html"):
+        assert str(small_book.project) not in page.read_text(encoding="utf-8")
+
+
+def test_the_published_run_is_rendered_beside_the_clone_and_leaves_it_clean(tmp_path):
+    project = write_clone(tmp_path)
+    run = write_run(published_run(project))
+    for notebook in (run / "notebooks").iterdir():
+        notebook.rename(run / notebook.name)
+    (run / "notebooks").rmdir()
+    before = sorted(file for file in project.rglob("*") if "__pycache__" not in file.parts)
+    assert build_book(project=project) == project / "_build" / "html" / "index.html"
+    after = {file for file in project.rglob("*") if "_build" not in file.relative_to(project).parts}
+    assert sorted(file for file in after if "__pycache__" not in file.parts) == before
+
+
+@pytest.fixture
+def complete(tmp_path):
+    return write_clone(tmp_path), write_run(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (shutil.rmtree, "run: there is no such run; make one with `hep2 run --out"),
+        (lambda run: (run / "run.json").unlink(), "is no complete run, it has no run.json; make it again"),
+        (lambda run: (run / "parameters.yaml").unlink(), "it has no parameters.yaml"),
+        (lambda run: shutil.rmtree(run / "published"), "it has no published"),
+        (
+            lambda run: (run / "notebooks" / "04-svm.ipynb").unlink(),
+            "page 04-svm has not been executed; execute it with `hep2 run --out",
+        ),
+    ],
+)
+def test_a_run_that_no_book_can_be_made_of(complete, spoil, message):
+    project, run = complete
+    spoil(run)
+    with pytest.raises(SiteError, match=message):
+        build_book(run, project=project)
+    assert not (run / "html").exists()
+
+
+def test_the_clone_is_found_from_the_package():
+    assert project_root() == REPOSITORY
