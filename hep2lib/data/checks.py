@@ -1,13 +1,12 @@
 """What a layout's reader listed, checked entry by entry: the table, or every problem that is in the way."""
 
 import re
-from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
-from hep2lib.data.decoding import Header, read_header
+from hep2lib.data.decoding import Header, quietly, read_header
 from hep2lib.data.files import MissingImage
 from hep2lib.data.layouts import Entry, Listing
 from hep2lib.data.problems import DatabaseError, counted, some
@@ -25,12 +24,14 @@ class Checked:
         headers: the image headers, in the same order.
         problems: one sentence each.
         missing: how many files were not there.
+        unlabelled: how many labels were not understood.
     """
 
     rows: list[dict[str, object]] = field(default_factory=list)
     headers: list[Header] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     missing: int = 0
+    unlabelled: int = 0
 
 
 def check_entries(listing: Listing, specimen_pattern: re.Pattern[str] | None) -> Checked:
@@ -46,29 +47,40 @@ def check_entries(listing: Listing, specimen_pattern: re.Pattern[str] | None) ->
     checked = Checked()
     names: dict[str, str] = {}
     files: dict[Path, str] = {}
-    for entry in progress(listing.entries, "checking images", unit="image"):
-        row, wrong = _words(entry, listing, specimen_pattern)
-        if entry.image and entry.image in names:
-            wrong.append(
-                f"{entry.image!r} is listed already, at {names[entry.image]}; delete one of the two rows"
-            )
-        elif entry.image:
-            names[entry.image] = entry.place
-            try:
-                path = entry.path or listing.folder.find(entry.image)
-                if path in files:
-                    wrong.append(f"{entry.image!r} is the same file as the image at {files[path]}")
-                files.setdefault(path, entry.place)
-                header = read_header(path)
-            except DatabaseError as error:
-                checked.missing += isinstance(error, MissingImage)
-                wrong.append(str(error))
-        if wrong:
-            checked.problems += [f"{entry.place}: {text}" for text in wrong]
-        else:
-            checked.rows.append({**row, "path": str(path.resolve())})
-            checked.headers.append(header)
+    with quietly():
+        for entry in progress(listing.entries, "checking images", unit="image"):
+            row, wrong = _words(entry, listing, specimen_pattern)
+            checked.unlabelled += "label" not in row
+            if entry.image in names:
+                wrong.append(
+                    f"{entry.image!r} is listed already, at {names[entry.image]}; delete one of the rows"
+                )
+            elif entry.image:
+                names[entry.image] = entry.place
+                try:
+                    path = _file(entry, listing, files)
+                    header = read_header(path)
+                except DatabaseError as error:
+                    checked.missing += isinstance(error, MissingImage)
+                    wrong.append(str(error))
+            if wrong:
+                checked.problems += [f"{entry.place}: {text}" for text in wrong]
+            else:
+                checked.rows.append({**row, "path": str(path)})
+                checked.headers.append(header)
     return checked
+
+
+def _file(entry: Entry, listing: Listing, files: dict[Path, str]) -> Path:
+    """Find an entry's file, with all links followed, and note that it is taken."""
+    folder = listing.folder
+    path = folder.inside(entry.path, entry.image) if entry.path else folder.find(entry.image)
+    if path in files:
+        raise DatabaseError(
+            f"{entry.image!r} is the same file as the image at {files[path]}; delete one of the rows"
+        )
+    files[path] = entry.place
+    return path
 
 
 def _words(
@@ -78,10 +90,15 @@ def _words(
     wrong = []
     if not entry.image:
         wrong.append("the image's file name is empty")
+    row: dict[str, object] = {"image": entry.image, **entry.known}
     meaning = listing.read_label(entry.label)
     if meaning is None:
         said = f"the label {entry.label!r} is not understood" if entry.label else "the label is empty"
         wrong.append(f"{said}; it may be {listing.expected}")
+    else:
+        row["label"], intensity = meaning
+        if intensity and entry.known.get("intensity", "") in ("", entry.label):
+            row["intensity"] = intensity  # the label names it, and no column of its own says more
     specimen = entry.specimen
     if specimen_pattern is not None:
         found = specimen_pattern.search(entry.image)
@@ -92,10 +109,7 @@ def _words(
             )
     elif not specimen:
         wrong.append("the specimen is empty")
-    label, intensity = meaning or (0, "")
-    row: dict[str, object] = {"image": entry.image, "label": label, "specimen": specimen, **entry.known}
-    if intensity and row.get("intensity") in (None, "", entry.label):
-        row["intensity"] = intensity  # the label names it, and no column of its own says more
+    row["specimen"] = specimen
     return row, wrong
 
 
@@ -118,6 +132,12 @@ def raise_problems(checked: Checked, listing: Listing, root: Path) -> None:
             f"{listing.folder.folder}: none of the {counted(checked.missing, 'listed image')} is in this "
             f"folder ({names}); give the image folder with images=..."
         )
+    if len(listing.entries) > 1 and checked.unlabelled == len(listing.entries):
+        words = some(sorted({repr(entry.label) for entry in listing.entries}))
+        raise DatabaseError(
+            f"{listing.entries[0].place} and all others: no label is understood ({words}); a label may be "
+            f"{listing.expected}; if it stands in another column, say which with label_column"
+        )
     problems = list(checked.problems)
     labels = {row["label"] for row in checked.rows}
     if not problems and len(labels) < 2:
@@ -139,28 +159,3 @@ def make_table(checked: Checked) -> pd.DataFrame:
         table["age"] = pd.to_numeric(table["age"], errors="coerce").astype("float64")
     order = ("image", "path", "label", "specimen", *_TEXT, "age")
     return table[[column for column in order if column in table]]
-
-
-def warnings_of(listing: Listing, table: pd.DataFrame, headers: list[Header]) -> list[str]:
-    """Collect what a person should know of a database that can be used all the same."""
-    listed = {Path(path) for path in table["path"]}
-    others = [p for p in listing.folder.images() if p.resolve() not in listed and p not in listing.skipped]
-    warnings = list(listing.remarks)
-    if others:
-        names = some(path.relative_to(listing.folder.folder).as_posix() for path in others)
-        warnings.append(f"{counted(len(others), 'image')} in the folder not listed, hence left out: {names}")
-    spelt: defaultdict[str, set[str]] = defaultdict(set)
-    for specimen in table["specimen"]:
-        spelt[re.sub(r"[\s_\-.]+", "", specimen).casefold()].add(specimen)
-    for spellings in spelt.values():
-        if len(spellings) > 1:
-            same = ", ".join(map(repr, sorted(spellings)))
-            warnings.append(
-                f"specimens {same} differ only in case, spaces or separators: one person or several?"
-            )
-    several = [name for name, header in zip(table["image"], headers, strict=True) if header.frames > 1]
-    if several:
-        warnings.append(
-            f"only the first image is read of {counted(len(several), 'file')} with more: {some(several)}"
-        )
-    return warnings

@@ -16,6 +16,7 @@ from hep2lib.data.problems import DatabaseError
 from hep2lib.data.sheets import SHEET_SUFFIXES
 
 _EXPECTED = "positive or intermediate"
+_CLASSES = ("intermediate", "positive")
 _MEANING = "label 0 means intermediate intensity: this database holds no negative specimens"
 
 
@@ -113,7 +114,9 @@ def read_mivia(path: Path, options: Options) -> Listing:
     if problems:
         raise DatabaseError(problems, str(path))
     skipped = frozenset(set(folder.images()) - set(images))
-    return Listing("MIVIA", folder, entries, positive_or_intermediate, _EXPECTED, (_MEANING,), skipped)
+    return Listing(
+        "MIVIA", folder, entries, positive_or_intermediate, _EXPECTED, _CLASSES, (_MEANING,), skipped
+    )
 
 
 def read_i3a(path: Path, options: Options) -> Listing:
@@ -156,7 +159,9 @@ def read_i3a(path: Path, options: Options) -> Listing:
     if problems:
         raise DatabaseError(problems, str(path))
     skipped = frozenset(set(folder.images()) - set(images))
-    return Listing("I3A Task 2", folder, entries, positive_or_intermediate, _EXPECTED, (_MEANING,), skipped)
+    return Listing(
+        "I3A Task 2", folder, entries, positive_or_intermediate, _EXPECTED, _CLASSES, (_MEANING,), skipped
+    )
 
 
 def _plain_number(name: str) -> str:

@@ -10,12 +10,14 @@ from typing import Any
 
 import pandas as pd
 
-from hep2lib.data.checks import check_entries, make_table, raise_problems, warnings_of
+from hep2lib.data.checks import check_entries, make_table, raise_problems
 from hep2lib.data.contests import contest_sheets, read_i3a, read_mivia
-from hep2lib.data.decoding import Header, largest_value
+from hep2lib.data.decoding import Header, largest_value, quietly
+from hep2lib.data.files import cores
 from hep2lib.data.labels import fluorescence
 from hep2lib.data.layouts import Listing, Options, read_aida, read_class_folders, read_manifest
 from hep2lib.data.problems import DatabaseError
+from hep2lib.data.remarks import remarks
 from hep2lib.data.sheets import SHEET_SUFFIXES
 from hep2lib.progress import progress
 
@@ -64,8 +66,8 @@ def read_database(
         absolute), ``label`` (int8: 1 positive, 0 negative), ``specimen`` (str), ``pattern`` (str, "" if
         unknown) and, where the sheet has them, ``intensity``, ``laboratory``, ``instrument``, ``sex`` (str,
         "" if unknown) and ``age`` (float, NaN if unknown). Its ``attrs``: ``name`` (str), ``simulated``
-        (bool), ``layout`` (str), ``folder`` (str), ``bit_depth`` (int, 8 if no image has more) and
-        ``warnings`` (list of str).
+        (bool), ``layout`` (str), ``classes`` (list of str: what 0 and 1 mean), ``folder`` (str),
+        ``bit_depth`` (int, 8 if no image has more) and ``warnings`` (list of str).
 
     Raises:
         DatabaseError: it cannot be used; the message holds every problem that was found, with file and row.
@@ -94,9 +96,10 @@ def read_database(
         "name": name,
         "simulated": simulation is not None,
         "layout": listing.layout,
+        "classes": list(listing.classes),
         "folder": str(listing.folder.folder.resolve()),
         "bit_depth": _bit_depth(table, checked.headers, bit_depth),
-        "warnings": warnings_of(listing, table, checked.headers),
+        "warnings": remarks(listing, table, checked.headers),
     }
     return table
 
@@ -170,7 +173,7 @@ def measured_bit_depth(paths: list[Path]) -> int:
     Raises:
         DatabaseError: an image cannot be read.
     """
-    with ThreadPoolExecutor() as pool:
+    with quietly(), ThreadPoolExecutor(cores()) as pool:
         values = list(
             progress(pool.map(largest_value, paths), "measuring bit depth", total=len(paths), unit="image")
         )
@@ -204,7 +207,7 @@ def database_checksum(database: pd.DataFrame) -> str:
         DatabaseError: an image cannot be read.
     """
     paths = list(database["path"])
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         contents = list(progress(pool.map(file_checksum, paths), "checksums", total=len(paths), unit="image"))
     facts = zip(contents, database["label"], database["specimen"], strict=True)
     lines = sorted(json.dumps([content, int(label), str(specimen)]) for content, label, specimen in facts)

@@ -42,14 +42,24 @@ class Header:
 
 
 @contextmanager
+def quietly() -> Iterator[None]:
+    """Keep Pillow's remarks on broken metadata, which do not concern the pixels, off the screen.
+
+    Python's warning filters belong to the whole process: enter this in the main thread, around a pool of
+    threads that decode, never inside of them.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+@contextmanager
 def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
     """Open an image; whatever goes wrong until it is closed becomes one `DatabaseError`."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            warnings.simplefilter("ignore", UserWarning)  # broken metadata do not concern the pixels
-            with Image.open(path, formats=FORMATS) as image:
-                yield image
+        with Image.open(path, formats=FORMATS) as image:
+            yield image
     except DatabaseError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

@@ -40,6 +40,7 @@ class ImageFolder:
             raise DatabaseError(f"{error.filename}: the folder cannot be read ({error.strerror})") from error
 
         self.folder = folder
+        self._real = folder.resolve()
         self._by_path: dict[str, list[Path]] = {}
         self._by_name: dict[str, list[Path]] = {}
         self._by_stem: dict[str, list[Path]] = {}
@@ -68,7 +69,7 @@ class ImageFolder:
                 ``\``), and without its extension where no second file has the same name.
 
         Returns:
-            The file, below the folder.
+            The file below the folder, absolute, with all links followed.
 
         Raises:
             DatabaseError: it is missing, ambiguous, no regular file, or outside the folder.
@@ -87,20 +88,36 @@ class ImageFolder:
         if len(found) > 1:
             names = some(path.relative_to(self.folder).as_posix() for path in found)
             raise DatabaseError(f"{name!r} may be any of {names}; write the whole name into the sheet")
-        return self._inside(found[0], name)
+        return self.inside(found[0], name)
 
-    def _inside(self, path: Path, name: str) -> Path:
+    def inside(self, path: Path, name: str) -> Path:
+        """Follow all links of a file, and check that it is a regular one below the folder.
+
+        Args:
+            path: the file.
+            name: what a person calls it.
+
+        Raises:
+            DatabaseError: it is not.
+        """
         try:
             real = path.resolve(strict=True)
         except (OSError, RuntimeError) as error:
             raise DatabaseError(f"{name!r} is a link to nothing ({path})") from error
-        if not real.is_relative_to(self.folder.resolve()):
+        if not real.is_relative_to(self._real):
             raise DatabaseError(
                 f"{name!r} is a link out of the image folder, which is refused; copy the file into it"
             )
         if not real.is_file():
             raise DatabaseError(f"{name!r} is no regular file ({path})")
-        return path
+        return real
+
+
+def cores() -> int:
+    """Count the processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """The images of a database as one uint8 tensor, and their rotations."""
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hep2lib.data.database import measured_bit_depth
-from hep2lib.data.decoding import decode
+from hep2lib.data.decoding import decode, quietly
+from hep2lib.data.files import cores
 from hep2lib.data.problems import DatabaseError
 from hep2lib.data.store import ImageStore
 from hep2lib.progress import progress
@@ -113,8 +113,7 @@ def _decode_all(
             return str(error)
         return None
 
-    threads = workers or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else workers
-    with ThreadPoolExecutor(threads) as pool:
+    with quietly(), ThreadPoolExecutor(workers or cores()) as pool:
         found = list(progress(pool.map(one, range(len(paths))), "decoding", total=len(paths), unit="image"))
     problems = [problem for problem in found if problem is not None]
     if problems:

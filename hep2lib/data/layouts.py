@@ -77,6 +77,7 @@ class Listing:
         entries: one an image.
         read_label: what turns a label's word into 1 or 0.
         expected: what those words may be, for messages.
+        classes: what the labels 0 and 1 mean.
         remarks: what a person should know.
         skipped: image files that are no fields (masks), which nobody should miss in the sheet.
     """
@@ -86,6 +87,7 @@ class Listing:
     entries: list[Entry]
     read_label: WordReader = fluorescence
     expected: str = "positive, negative, weak positive, 1+ to 4+, or 1 and 0"
+    classes: tuple[str, str] = ("negative", "positive")
     remarks: tuple[str, ...] = ()
     skipped: frozenset[Path] = field(default_factory=frozenset)
 

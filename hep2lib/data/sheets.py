@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from python_calamine import CalamineError, CalamineWorkbook
+from python_calamine import CalamineWorkbook
 
 from hep2lib.data.problems import DatabaseError
 
@@ -72,14 +72,17 @@ def _workbook_pages(path: Path, content: bytes) -> list[Page]:
             if size > _LARGEST_SHEET:
                 raise DatabaseError(f"{path}: unpacks to {size // 2**20} MiB, which no ground truth does")
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
+        pages = [(name, workbook.get_sheet_by_name(name)) for name in workbook.sheet_names]
         return [
             Page(
-                name, _even([[_text(cell) for cell in row] for row in sheet.to_python(skip_empty_area=False)])
+                name, _even([[_text(cell) for cell in row] for row in page.to_python(skip_empty_area=False)])
             )
-            for name in workbook.sheet_names
-            for sheet in [workbook.get_sheet_by_name(name)]
+            for name, page in pages
         ]
-    except (CalamineError, zipfile.BadZipFile, ValueError, OSError) as error:
+    except BaseException as error:
+        # A panic of calamine, which a truncated workbook provokes, is no Exception but a BaseException.
+        if isinstance(error, (DatabaseError, KeyboardInterrupt, SystemExit, MemoryError)):
+            raise
         raise DatabaseError(
             f"{path}: the workbook is damaged, encrypted or no workbook ({error}); open it in a spreadsheet "
             "program and save it again, as xlsx or csv"

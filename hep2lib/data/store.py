@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hep2lib.data.database import file_checksum
-from hep2lib.data.files import written_whole
+from hep2lib.data.files import cores, written_whole
 from hep2lib.progress import progress
 
 _INDEX = "index.json"
@@ -44,7 +44,7 @@ class ImageStore:
         found = {p: known[p][2] for p, sign in zip(paths, signs, strict=True) if known.get(p, [])[:2] == sign}
         unknown = [path for path in paths if path not in found]
         if unknown:
-            with ThreadPoolExecutor() as pool:
+            with ThreadPoolExecutor(cores()) as pool:
                 sums = pool.map(file_checksum, unknown)
                 shown = progress(sums, "checksums", total=len(unknown), unit="image")
                 found.update(zip(unknown, shown, strict=True))

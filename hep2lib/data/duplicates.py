@@ -1,0 +1,154 @@
+"""Images that are there twice, or nearly so, by their pixels and by what they look like."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import imagehash
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from hep2lib.data.decoding import Header, decode, quietly, read_header
+from hep2lib.data.files import cores
+from hep2lib.data.problems import DatabaseError
+from hep2lib.progress import progress
+
+HASH_SIDE = 16
+"""A perceptual hash has 16 x 16 bits: signs of the lowest frequencies of the image at 64 x 64 pixels."""
+
+NEAR = 26
+"""Images are near duplicates up to this many of 256 bits: a tenth, where unrelated images differ in half."""
+
+_SHRUNK = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What one decoded image is recognised by.
+
+    Attributes:
+        header: what the file says of itself.
+        pixels: sha256 of the size and the decoded pixels, whatever format they were stored in.
+        look: 256 bits as 4 uint64, the perceptual hash.
+        flat: whether all pixels are equal.
+    """
+
+    header: Header
+    pixels: str
+    look: NDArray[np.uint64]
+    flat: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicates:
+    """Images that are copies of one another.
+
+    Attributes:
+        images: their names, in the order of the database.
+        specimens: whom they belong to, each once.
+        exact: whether their pixels are equal; near duplicates only look alike.
+        labels: their labels, each once; two of them contradict one another.
+    """
+
+    images: tuple[str, ...]
+    specimens: tuple[str, ...]
+    exact: bool
+    labels: tuple[int, ...]
+
+    @property
+    def across(self) -> bool:
+        """Whether the copies belong to different specimens, and may thus be on two sides of a fold."""
+        return len(self.specimens) > 1
+
+
+def fingerprint(path: Path, bit_depth: int = 16) -> Fingerprint:
+    """Decode an image and take its fingerprint.
+
+    Args:
+        path: the image.
+        bit_depth: of the database's 16-bit images, see `hep2lib.data.decoding.decode`.
+
+    Returns:
+        The fingerprint.
+
+    Raises:
+        DatabaseError: the image cannot be read.
+    """
+    header = read_header(path)
+    pixels = decode(path, bit_depth)
+    digest = hashlib.sha256(repr(pixels.shape).encode())
+    digest.update(pixels.tobytes())
+    grey = Image.fromarray(pixels).convert("L").resize((_SHRUNK, _SHRUNK), Image.Resampling.BICUBIC)
+    bits = imagehash.phash(grey, hash_size=HASH_SIDE, highfreq_factor=_SHRUNK // HASH_SIDE).hash
+    look = np.packbits(bits.ravel()).view(np.uint64)
+    return Fingerprint(header, digest.hexdigest(), look, bool((pixels == pixels[0, 0]).all()))
+
+
+def fingerprints(database: pd.DataFrame) -> tuple[list[Fingerprint | None], list[str]]:
+    """Take the fingerprint of every image of a database, in parallel.
+
+    Args:
+        database: a table as `hep2lib.data.database.read_database` returns it.
+
+    Returns:
+        One fingerprint a row, None where the image cannot be read, and what is wrong with those.
+    """
+    depth = int(database.attrs.get("bit_depth", 16))
+
+    def one(path: str) -> Fingerprint | str:
+        try:
+            return fingerprint(Path(path), depth)
+        except DatabaseError as error:
+            return str(error)
+
+    paths = list(database["path"])
+    with quietly(), ThreadPoolExecutor(cores()) as pool:
+        found = list(progress(pool.map(one, paths), "looking at images", total=len(paths), unit="image"))
+    problems = [result for result in found if isinstance(result, str)]
+    return [None if isinstance(result, str) else result for result in found], problems
+
+
+def find_duplicates(database: pd.DataFrame, prints: Sequence[Fingerprint | None]) -> list[Duplicates]:
+    """Find exact and near duplicates.
+
+    Args:
+        database: columns ``image``, ``specimen`` and ``label``.
+        prints: one fingerprint a row; None is passed over.
+
+    Returns:
+        Groups of exact duplicates, then pairs of near ones; of images whose pixels are equal only the first
+        is compared further. Images without any structure look like one another and are no near duplicates.
+    """
+    rows = [row for row, print_ in enumerate(prints) if print_ is not None]
+    by_pixels: defaultdict[str, list[int]] = defaultdict(list)
+    for row in rows:
+        by_pixels[_of(prints, row).pixels].append(row)
+    groups = [_group(database, group, exact=True) for group in by_pixels.values() if len(group) > 1]
+    single = [group[0] for group in by_pixels.values() if not _of(prints, group[0]).flat]
+    looks = np.array([_of(prints, row).look for row in single], dtype=np.uint64).reshape(-1, 4)
+    for first in range(len(single)):
+        distances = np.bitwise_count(looks[first + 1 :] ^ looks[first]).sum(axis=1)
+        for second in np.flatnonzero(distances <= NEAR) + first + 1:
+            groups.append(_group(database, [single[first], single[second]], exact=False))
+    return groups
+
+
+def _of(prints: Sequence[Fingerprint | None], row: int) -> Fingerprint:
+    found = prints[row]
+    assert found is not None, "rows without a fingerprint were left out"
+    return found
+
+
+def _group(database: pd.DataFrame, rows: list[int], exact: bool) -> Duplicates:
+    chosen = database.iloc[rows]
+    return Duplicates(
+        images=tuple(chosen["image"]),
+        specimens=tuple(dict.fromkeys(chosen["specimen"])),
+        exact=exact,
+        labels=tuple(sorted({int(label) for label in chosen["label"]})),
+    )
