@@ -1,0 +1,93 @@
+"""A network's operations once more, in plain NumPy: slow, short, and made to be read beside the library's."""
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from hep2lib.cnn.googlenet import GoogLeNet
+
+Values = NDArray[np.floating]
+
+
+def convolution(x: Values, weight: Values, bias: Values, stride: int = 1, padding: int = 0) -> Values:
+    """Weigh the window around each pixel with each filter: sum over input channels and window, plus bias.
+
+    Args:
+        x: channels x height x width.
+        weight: filters x channels x k x k.
+        bias: one number a filter.
+        stride: pixels between two windows.
+        padding: rows and columns of zeros on each side.
+
+    Returns:
+        filters x height x width of the output.
+    """
+    padded = np.pad(x, ((0, 0), (padding, padding), (padding, padding)))
+    windows = sliding_window_view(padded, weight.shape[2:], axis=(1, 2))[:, ::stride, ::stride]
+    return np.tensordot(weight, windows, axes=([1, 2, 3], [0, 3, 4])) + bias[:, None, None]
+
+
+def relu(x: Values) -> Values:
+    """Keep what is positive and put zero for the rest; any shape."""
+    return np.maximum(x, 0)
+
+
+def max_pooling(x: Values, kernel: int = 3, stride: int = 2, padding: int = 0) -> Values:
+    """Take the largest value of each window; sizes are rounded up, as Caffe does.
+
+    Args:
+        x: channels x height x width.
+        kernel: side of the window.
+        stride: pixels between two windows.
+        padding: rows and columns on each side that can never be the largest.
+    """
+    extra = [-(size + 2 * padding - kernel) % stride for size in x.shape[1:]]
+    margins = ((0, 0), (padding, padding + extra[0]), (padding, padding + extra[1]))
+    padded = np.pad(x, margins, constant_values=-np.inf)
+    return sliding_window_view(padded, (kernel, kernel), axis=(1, 2))[:, ::stride, ::stride].max((3, 4))
+
+
+def response_normalisation(x: Values, size: int = 5, alpha: float = 1e-4, beta: float = 0.75) -> Values:
+    """Divide each value by a power of the energy of the five channels around it, at the same place.
+
+    Args:
+        x: channels x height x width.
+        size: number of channels, odd.
+        alpha: strength.
+        beta: exponent.
+    """
+    energy = np.pad(x**2, ((size // 2, size // 2), (0, 0), (0, 0)))
+    around = sliding_window_view(energy, size, axis=0).sum(-1)
+    return x / (1 + alpha / size * around) ** beta
+
+
+def softmax(logits: Values) -> Values:
+    """Turn scores into probabilities that sum to 1: exponentials over their sum; one row an image."""
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def inception(network: GoogLeNet, block: str, x: Values) -> Values:
+    """Four branches over the same input, their outputs one behind the other along the channels.
+
+    Args:
+        network: whose filters to take, batch normalisation folded.
+        block: such as "inception_3a".
+        x: the block's input, channels x height x width.
+
+    Returns:
+        The block's output, channels x height x width.
+    """
+    branches = (("1x1",), ("3x3_reduce", "3x3"), ("5x5_reduce", "5x5"), ("pool", "pool_proj"))
+    outputs = []
+    for branch in branches:
+        value = x
+        for step in branch:
+            if step == "pool":
+                value = max_pooling(value, 3, 1, 1)
+            else:
+                filters = network[f"{block}-{step}"]
+                weight, bias = (p.detach().cpu().numpy() for p in (filters.weight, filters.bias))
+                value = relu(convolution(value, weight, bias, padding=weight.shape[-1] // 2))
+        outputs.append(value)
+    return np.concatenate(outputs)
