@@ -1,5 +1,6 @@
 """One small book, rendered once for all the tests that look at it."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,14 @@ class SmallBook:
 
 
 @pytest.fixture(scope="session")
-def small_book(tmp_path_factory):
+def small_run(tmp_path_factory):
+    """A complete run; copy it before changing anything."""
+    return write_run(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="session")
+def small_book(tmp_path_factory, small_run):
     project = write_clone(tmp_path_factory.mktemp("clone"))
-    run = write_run(project / "runs" / "first")
+    run = project / "runs" / "first"
+    shutil.copytree(small_run, run)
     return SmallBook(project, run, build_book(run, project=project))

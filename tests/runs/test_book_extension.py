@@ -1,4 +1,5 @@
 import re
+import shutil
 
 import pytest
 import yaml
@@ -7,7 +8,7 @@ from bs4 import BeautifulSoup
 from hep2lib.runs.project import RunError
 from hep2lib.runs.site import build_book
 
-from .small_book import ALT, REPOSITORY, STATEMENT, write_clone, write_run
+from .small_book import ALT, REPOSITORY, STATEMENT, write_clone
 
 ORDER = ("introduction", *(f"run/{page}" for page in ("01-dataset", "02-cnn", "03-fine-tuning", "04-svm")))
 
@@ -141,10 +142,11 @@ BAD = """# Wrong
 """
 
 
-def test_what_is_not_there_fails_the_build_with_page_and_line(tmp_path):
+def test_what_is_not_there_fails_the_build_with_page_and_line(tmp_path, small_run):
     project = write_clone(tmp_path)
     (project / "book" / "rerun.md").write_text(BAD, encoding="utf-8")
-    run = write_run(project / "run")
+    run = project / "run"
+    shutil.copytree(small_run, run)
     (run / "run.json").write_text("{}", encoding="utf-8")
     with pytest.raises(RunError) as raised:
         build_book(run, project=project)

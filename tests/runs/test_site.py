@@ -5,7 +5,7 @@ import pytest
 from hep2lib.runs.htmlcheck import check_html
 from hep2lib.runs.site import SiteError, build_book, project_root, published_run
 
-from .small_book import REPOSITORY, write_clone, write_run
+from .small_book import REPOSITORY, write_clone
 
 
 def test_the_book_of_a_run_is_where_one_looks_for_it(small_book):
@@ -41,21 +41,34 @@ def test_no_page_names_the_machine_it_was_rendered_on(small_book):
         assert str(small_book.project) not in page.read_text(encoding="utf-8")
 
 
-def test_the_published_run_is_rendered_beside_the_clone_and_leaves_it_clean(tmp_path):
+def files(folder):
+    return sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
+
+
+def test_the_published_run_is_staged_as_the_clone_has_it(tmp_path, small_run, monkeypatch):
     project = write_clone(tmp_path)
-    run = write_run(published_run(project))
+    run = published_run(project)
+    shutil.copytree(small_run, run)
     for notebook in (run / "notebooks").iterdir():
         notebook.rename(run / notebook.name)
     (run / "notebooks").rmdir()
-    before = sorted(file for file in project.rglob("*") if "__pycache__" not in file.parts)
+    before = files(project)
+    staged = []
+
+    def render(work, pages):
+        staged.extend(files(work / "source"))
+        (work / "_build" / "html").mkdir(parents=True)
+
+    monkeypatch.setattr("hep2lib.runs.site._render", render)
     assert build_book(project=project) == project / "_build" / "html" / "index.html"
-    after = {file for file in project.rglob("*") if "_build" not in file.relative_to(project).parts}
-    assert sorted(file for file in after if "__pycache__" not in file.parts) == before
+    assert staged == before
+    assert files(project) == sorted([*before, "_build/html/index.html"])
 
 
 @pytest.fixture
-def complete(tmp_path):
-    return write_clone(tmp_path), write_run(tmp_path / "run")
+def complete(tmp_path, small_run):
+    shutil.copytree(small_run, tmp_path / "run")
+    return write_clone(tmp_path), tmp_path / "run"
 
 
 @pytest.mark.parametrize(
