@@ -40,7 +40,7 @@ def decisions_at_youden(
     for fold, part in validation.groupby("fold"):
         threshold = choose_threshold(part["label"], part["score"], "youden", default=default)
         rows = (test["fold"] == fold).to_numpy()
-        decisions[rows] = threshold.apply(test["score"].to_numpy()[rows])
+        decisions[rows] = threshold.decide(test["score"].to_numpy()[rows])
     return confusion(test["label"], decisions), decisions
 
 
