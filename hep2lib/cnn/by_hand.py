@@ -87,7 +87,7 @@ def inception(network: GoogLeNet, block: str, x: Values) -> Values:
                 value = max_pooling(value, 3, 1, 1)
             else:
                 filters = network[f"{block}-{step}"]
-                weight, bias = (p.detach().cpu().numpy() for p in (filters.weight, filters.bias))
+                weight, bias = (filters.state_dict()[name].cpu().numpy() for name in ("weight", "bias"))
                 value = relu(convolution(value, weight, bias, padding=weight.shape[-1] // 2))
         outputs.append(value)
     return np.concatenate(outputs)

@@ -58,7 +58,7 @@ def by_class(images: torch.Tensor, chosen: Mapping[int, Sequence[int]], quantile
                 axes.grid(visible=False)
             line[0].set_ylabel("positive" if label else "negative", fontsize=11)
         for axes, quantile in zip(grid[0], quantiles, strict=True):
-            axes.set_title(f"{quantile:.0%} of the class\nare darker", fontsize=9)
+            axes.set_title(f"{100 * quantile:.0f} % of the class\nare darker", fontsize=9)
     return figure
 
 
@@ -70,7 +70,7 @@ def intensity_histograms(brightness: FloatArray, labels: npt.ArrayLike) -> Figur
         labels: shape (images,), 1 or 0.
     """
     y, level = np.asarray(labels), 255 * np.asarray(brightness)
-    bins = np.linspace(0, max(float(level.max()), 1.0), 25)
+    bins = np.linspace(0, max(float(level.max()), 1.0), 25).tolist()
     with style():
         figure, axes = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
         for label, name, colour, hatch in ((0, "negative", NEGATIVE, "//"), (1, "positive", POSITIVE, "")):
