@@ -77,10 +77,11 @@ def seen_by_layers(
             line[0].imshow(field.transpose(1, 2, 0), interpolation="nearest")
             line[0].set_ylabel(title, fontsize=11)
         for column, (layer, values) in enumerate(activations.items(), start=1):
-            first, second = values.values()
+            # Borders see the zeros beside the image; they choose neither channel nor scale.
+            first, second = (_inside(one) for one in values.values())
             channel = int(np.argmax(np.abs(first.mean((1, 2)) - second.mean((1, 2)))))
-            shown = [one[channel] for one in (first, second)]
-            low, high = min(one.min() for one in shown), max(one.max() for one in shown)
+            shown = [one[channel] for one in values.values()]
+            low, high = np.quantile(np.stack([first[channel], second[channel]]), [0.0, 1.0])
             block, _, own = layer.partition("-")
             grid[0, column].set_title(f"{block}\n{own}", fontsize=9)
             for axes, one in zip(grid[:, column], shown, strict=True):
@@ -107,6 +108,12 @@ def by_block(blocks: pd.DataFrame) -> Figure:
             axes.grid(visible=False, axis="y")
         row[0].set_yticks(places, blocks["Block"])
     return figure
+
+
+def _inside(values: Values) -> Values:
+    """Maps without an eighth of their width and height on each side."""
+    margin = values.shape[-1] // 8
+    return values[:, margin : values.shape[1] - margin, margin : values.shape[2] - margin]
 
 
 def block_table(layers: tuple[Layer, ...], size: int = 224) -> pd.DataFrame:
