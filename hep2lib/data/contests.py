@@ -58,9 +58,7 @@ def _numbered(images: list[Path], name: str) -> list[Path]:
     """Find images by name, by stem, or by number ("1" is "01.bmp")."""
     key = name.casefold()
     found = [path for path in images if key in (path.name.casefold(), path.stem.casefold())]
-    if not found and name.isdigit():
-        found = [path for path in images if path.stem.isdigit() and int(path.stem) == int(name)]
-    return found
+    return found or [path for path in images if name.isdecimal() and _plain(path.stem) == _plain(name)]
 
 
 def read_mivia(path: Path, options: Options) -> Listing:
@@ -136,20 +134,16 @@ def read_i3a(path: Path, options: Options) -> Listing:
     """
     folder = _folder(path, options)
     images = [image for image in folder.images() if not _is_mask(image, folder.folder)]
+    sheets = _all_sheets(path, options)
+    by_specimen = _by_specimen(images, sheets)
     entries: list[Entry] = []
     problems: list[str] = []
-    by_specimen: dict[str, list[Path]] = {}
-    for image in images:
-        for name in {image.parent.name, re.split(r"[_\-. ]", image.stem)[0]}:
-            by_specimen.setdefault(_plain_number(name), []).append(image)
-    for sheet in _all_sheets(path, options):
-        column = _specimen_column(sheet)
+    for sheet in sheets:
         sheet.require("label", "label_column")
         for number, row in sheet.rows:
-            place, specimen = f"{sheet.path.name}, row {number}", row[column]
-            fields = by_specimen.get(_plain_number(specimen), [])
-            if sheet.cell(row, "image"):
-                fields = _numbered(images, sheet.cell(row, "image"))
+            place, specimen = f"{sheet.path.name}, row {number}", row[_specimen_column(sheet)]
+            name = sheet.cell(row, "image")
+            fields = _numbered(images, name) if name else by_specimen.get(_plain(specimen), [])
             if not fields:
                 problems.append(f"{place}: no images of specimen {specimen!r} in {folder.folder}")
             known = {"pattern": sheet.cell(row, "pattern"), "intensity": _intensity(sheet, row)}
@@ -164,10 +158,19 @@ def read_i3a(path: Path, options: Options) -> Listing:
     )
 
 
-def _plain_number(name: str) -> str:
-    """Make "7", "007" and "7 " the same specimen."""
-    plain = name.strip().casefold()
-    return str(int(plain)) if plain.isdigit() else plain
+def _by_specimen(images: list[Path], sheets: list[Sheet]) -> dict[str, list[Path]]:
+    """Sort images by the specimen that their folder, else the beginning of their name says."""
+    listed = {_plain(row[_specimen_column(sheet)]) for sheet in sheets for _, row in sheet.rows}
+    found: dict[str, list[Path]] = {}
+    for image in images:
+        parent, beginning = image.parent.name, re.split(r"[_\-. ]", image.stem)[0]
+        found.setdefault(_plain(parent if _plain(parent) in listed else beginning), []).append(image)
+    return found
+
+
+def _plain(name: str) -> str:
+    """Make "7", "007" and "7 " the same."""
+    return name.strip().casefold().lstrip("0") or "0"
 
 
 def _specimen_column(sheet: Sheet) -> int:

@@ -14,7 +14,7 @@ from hep2lib.data.problems import counted, some
 from hep2lib.errors import InputError
 
 PARTS = ("train", "validation", "test")
-_NAMES = {0: "negative", 1: "positive"}
+_CLASSES = ("negative", "positive")
 _VALIDATION_SHARE = 0.2  # of what is not tested: 16 % of all when 20 % are tested
 _HEADER = ["image", "specimen", "label", "fold", "part"]
 
@@ -60,7 +60,7 @@ def specimen_folds(database: pd.DataFrame, k: int = 5, seed: int = 0) -> list[Fo
     if k < 2:
         raise FoldError(f"k = {k}: cross-validation needs at least 2 folds")
     specimens = _Specimens.of(database)
-    _check_enough(specimens, k)
+    _check_enough(specimens, k, database.attrs.get("classes", _CLASSES))
     tested = _deal(specimens, np.full(k, 1.0 / k), np.random.default_rng([seed, 0]))
     folds = []
     for number in range(k):
@@ -117,8 +117,8 @@ def _advice(specimens: _Specimens) -> str:
     return f"k = {largest} or fewer works" if largest > 3 else "k = 3 works"
 
 
-def _check_enough(specimens: _Specimens, k: int) -> None:
-    for label, name in _NAMES.items():
+def _check_enough(specimens: _Specimens, k: int, classes: Sequence[str]) -> None:
+    for label, name in enumerate(classes):
         having = specimens.having(label)
         if having < max(k, 3):
             raise FoldError(
@@ -175,7 +175,7 @@ def check_folds(folds: Sequence[Fold], database: pd.DataFrame) -> None:
             raise FoldError(f"fold {number}: its parts do not hold every image exactly once")
         side: dict[object, str] = {}
         for part, chosen in parts.items():
-            for label, name in _NAMES.items():
+            for label, name in enumerate(database.attrs.get("classes", _CLASSES)):
                 if not (labels[chosen] == label).any():
                     raise FoldError(f"fold {number}: its {part} part has no {name} image")
             for specimen in np.unique(specimens[chosen]):

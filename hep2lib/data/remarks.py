@@ -26,7 +26,12 @@ def remarks(listing: Listing, table: pd.DataFrame, headers: list[Header]) -> lis
         labels that a pattern contradicts, files with several images.
     """
     several = [name for name, header in zip(table["image"], headers, strict=True) if header.frames > 1]
-    found = [*listing.remarks, *_unlisted(listing, table), *_specimens(table), *_contradictions(table)]
+    found = [
+        *listing.remarks,
+        *_unlisted(listing, table),
+        *_specimens(table),
+        *_contradictions(listing, table),
+    ]
     if several:
         found.append(
             f"only the first image is read of {counted(len(several), 'file')} with more: {some(several)}"
@@ -57,7 +62,9 @@ def _specimens(table: pd.DataFrame) -> Iterator[str]:
         yield "every specimen has one image: if the same patient appears twice, this is the wrong column"
 
 
-def _contradictions(table: pd.DataFrame) -> Iterator[str]:
+def _contradictions(listing: Listing, table: pd.DataFrame) -> Iterator[str]:
+    if listing.classes[0] != "negative":
+        return
     named = table["pattern"] != ""
     absent = table["pattern"].map(lambda pattern: _NO_PATTERN.match(pattern) is not None)
     for label, odd, what in (

@@ -14,7 +14,6 @@ SUSPICIOUS_AUC = 0.6
 _FOLDS = 10
 _REPEATS = 5
 _SHUFFLES = 200
-_SMOOTHING = 1.0
 _MOST_SIZES = 20
 _MOST_VALUES = 12
 
@@ -110,7 +109,8 @@ def _judged(database: pd.DataFrame, codes: Sequence[NDArray[np.int64]]) -> tuple
     by_chance = []
     for number in range(_SHUFFLES):
         # A specimen gets the share of positive images of another, so that its images stay together.
-        shuffled = (generator.permutation(shares)[specimen] > generator.random()).astype(np.int64)
+        share = generator.permutation(shares)[specimen]
+        shuffled = (share > generator.random(len(share))).astype(np.int64)
         if 0 < shuffled.sum() < len(shuffled):
             by_chance.append(_auc(shuffled, _unseen_scores(shuffled, codes, folds[number % _REPEATS])))
     return auc, float(np.quantile(by_chance, 0.95)) if by_chance else 1.0
@@ -124,8 +124,10 @@ def _unseen_scores(
     for code in codes:
         counted = np.zeros((int(fold.max()) + 1, 2, int(code.max()) + 1))
         np.add.at(counted, (fold, labels, code), 1.0)
-        others = counted.sum(axis=0) - counted + _SMOOTHING
-        frequency = others / others.sum(axis=2, keepdims=True)
+        others = counted.sum(axis=0) - counted
+        of_class = np.maximum(others.sum(axis=2, keepdims=True), 1.0)
+        # Both frequencies are smoothed by the same amount, so that a value never seen before scores 0.
+        frequency = others / of_class + 1.0 / len(labels)
         scores += np.log(frequency[fold, 1, code] / frequency[fold, 0, code])
     return scores
 

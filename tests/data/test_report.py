@@ -1,0 +1,91 @@
+import json
+from pathlib import Path
+
+from hep2lib.data.database import read_database
+from hep2lib.data.report import PUBLISHED_AIDA, describe
+from tests.data.handmade import HEADER, aida_rows, draw, write_aida
+
+
+def large(folder: Path) -> Path:
+    """Twenty specimens, every third negative and, as a shortcut, stored as BMP, with age and sex."""
+    rows = [[*row, "M", 40 + number % 3] for number, row in enumerate(aida_rows(20))]
+    for row in rows:
+        if row[2] == "negative":
+            row[0] = str(row[0]).replace(".png", ".bmp")
+    return write_aida(folder, rows, [*HEADER, "Sex", "Age"])
+
+
+def test_report_counts_what_is_there(tmp_path: Path) -> None:
+    report = describe(read_database(large(tmp_path / "AIDA")))
+    assert report.counts == {"images": 40, "positive images": 28, "negative images": 12, "specimens": 20}
+    assert report.published == PUBLISHED_AIDA
+    assert report.images_per_specimen == {"negative": {2: 6}, "positive": {2: 14}, "both": {}}
+    assert report.values["format"] == {"PNG": 28, "BMP": 12}
+    assert report.values["size"] == {"40 x 30": 40}
+    assert report.values["pattern"] == {"homogeneous": 28}
+    assert report.values["sex"] == {"M": 40}
+    assert report.age == {"known": 40, "youngest": 40.0, "median": 41.0, "oldest": 42.0}
+    assert report.duplicates == ()
+    assert report.mixed_specimens == ()
+    assert [shortcut.attribute for shortcut in report.shortcuts] == ["format"]
+    assert report.usable
+    assert report.warnings == (
+        "shortcut: format alone reaches an AUC of 1.00; "
+        "a network may learn the files instead of the fluorescence",
+    )
+
+
+def test_text_of_the_report(tmp_path: Path) -> None:
+    lines = describe(read_database(large(tmp_path / "AIDA"))).text().splitlines()
+    assert lines[0] == "AIDA (AIDA)"
+    for line in (
+        "images                  40   2,080",
+        "negative images         12     582",
+        "specimens               20   1,000",
+        "  negative  6 specimens, mean 2.00 images: 6 with 2",
+        "  BMP      12",
+        "Age: 40 to 42 years, median 41 (known for 40 images)",
+        "  same pixels     0 within a specimen,    0 across specimens",
+        "Specimens with both labels: 0",
+        "    BMP, RGB                    12 negative      0 positive",
+        "Warnings (1)",
+        "This database can be used.",
+    ):
+        assert line in lines
+    assert any(line.startswith("  format        AUC 1.00") and line.endswith("suspicious") for line in lines)
+
+
+def test_report_as_json(tmp_path: Path) -> None:
+    root = large(tmp_path / "AIDA")
+    draw(root / "aida_project_database" / "02_0.png", seed=0)  # the same as 01_0.png
+    content = json.loads(json.dumps(describe(read_database(root)).as_dict()))
+    assert content["usable"] is True
+    assert content["counts"]["images"] == 40
+    assert content["duplicates"] == [
+        {
+            "images": ["01_0.png", "02_0.png"],
+            "specimens": ["1", "2"],
+            "exact": True,
+            "labels": [1],
+            "across": True,
+        }
+    ]
+    assert content["shortcuts"][0]["table"]["BMP, RGB"] == [12, 0]
+    assert content["images_per_specimen"]["positive"] == {"2": 14}
+
+
+def test_published_counts_only_beside_the_same_layout(tmp_path: Path) -> None:
+    root = write_aida(tmp_path)
+    report = describe(read_database(root, layout="manifest"))
+    assert report.published == {}
+    assert "2,080" not in report.text()
+    assert "nothing: all files are of one size and format" in report.text()
+
+
+def test_long_lists_are_cut_in_the_text_only(tmp_path: Path) -> None:
+    rows = aida_rows(20)
+    for number, row in enumerate(rows):
+        row[3] = "" if row[2] == "negative" else f"pattern {number}"
+    report = describe(read_database(write_aida(tmp_path, rows)))
+    assert len(report.values["pattern"]) == 28
+    assert "  13 others       13" in report.text().splitlines()
