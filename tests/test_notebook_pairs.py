@@ -1,0 +1,27 @@
+"""The notebooks that come with the clone: text and .ipynb agree, and keep to the book's rules."""
+
+import pytest
+
+from hep2lib.runs.notebooks import PAGES, check_pairs, page_parameters
+from hep2lib.runs.pairs import read_source
+from hep2lib.runs.project import project_root
+
+NOTEBOOKS = project_root() / "notebooks"
+
+
+def test_every_text_and_its_notebook_say_the_same():
+    assert check_pairs(NOTEBOOKS) == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_parameters_are_those_that_a_run_sets(page):
+    assert list(page_parameters(page)) == ["run_folder", "profile", "data", "weights", "seed"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_cells_stay_short_and_leave_the_work_to_the_package(page):
+    for cell in read_source(NOTEBOOKS / f"{page}.md").cells:
+        if cell.cell_type == "code":
+            assert len(cell.source.splitlines()) <= 14, cell.source
+            assert "def " not in cell.source
+            assert "pip install" not in cell.source
