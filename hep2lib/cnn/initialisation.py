@@ -68,9 +68,7 @@ def calibrate(network: "GoogLeNet", images: Tensor) -> None:
     for layer in network.layers[1:]:
         if layer.kind == Kind.AVERAGE_POOLING:
             break  # no convolution follows, and dropout, which does, would draw
-        output = network.compute(
-            layer, [values[name] for name in layer.inputs], in_place=layer.kind == Kind.RELU
-        )
+        output = network.compute(layer, [values[name] for name in layer.inputs])
         if layer.kind == Kind.CONVOLUTION:
             deviation = output.std()
             if not 1e-12 < deviation < math.inf:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import InputError
+from .convolution import convolve
 from .layers import Kind, Layer
 from .normalisation import local_response_normalisation
 
@@ -53,6 +54,7 @@ class Section(nn.Module):
         self.frozen = frozen
         self._entry = entry
         self._steps = {layer.name: layer for layer in self.layers}
+        self._rectifiers = {layer.inputs[0]: layer.name for layer in self.layers if layer.kind == Kind.RELU}
         self._last_use = {name: layer.name for layer in self.layers for name in layer.inputs}
         # The output of the whole network is the classifier's: the loss takes logits, not probabilities.
         classifiers = [layer.name for layer in self.layers if layer.kind == Kind.FULLY_CONNECTED]
@@ -109,15 +111,18 @@ class Section(nn.Module):
             x = x.contiguous(memory_format=torch.channels_last)
         values = {} if self._entry is None else {self._entry: x}
         for layer in self.layers:
-            if layer.name not in needed:
+            if layer.name not in needed or layer.name in values:
                 continue
-            # The convolution's value may be overwritten by its rectifier unless somebody asked to see it.
-            in_place = layer.kind == Kind.RELU and layer.inputs[0] not in wanted
             inputs = [values[name] for name in layer.inputs] or [x]
-            values[layer.name] = self.compute(layer, inputs, in_place=in_place)
+            rectifier = self._rectifiers.get(layer.name)
+            if rectifier in needed and layer.name not in wanted:
+                # One step for both: nobody asked to see the value in between.
+                values[rectifier] = self.compute(layer, inputs, rectify=True)
+            else:
+                values[layer.name] = self.compute(layer, inputs)
             for name in layer.inputs:
                 if self._last_use[name] == layer.name and name not in wanted:
-                    del values[name]
+                    values.pop(name, None)
         return {name: values[name] for name in wanted}
 
     def _needed(self, wanted: Sequence[str]) -> set[str]:
@@ -134,26 +139,26 @@ class Section(nn.Module):
             open_names.extend(self._steps[name].inputs)
         return needed
 
-    def compute(self, layer: Layer, inputs: list[Tensor], *, in_place: bool = False) -> Tensor:
+    def compute(self, layer: Layer, inputs: list[Tensor], *, rectify: bool = False) -> Tensor:
         """Compute one layer from its inputs.
 
         Args:
             layer: one of this section's layers.
             inputs: the values of ``layer.inputs``, in that order.
-            in_place: let a rectifier overwrite its input.
+            rectify: for a convolution, compute the rectifier that follows it too.
 
         Returns:
             The layer's value.
         """
         x = inputs[0]
         match layer.kind:
+            case Kind.CONVOLUTION if layer.name in self.normalisations:
+                value = self.normalisations[layer.name](self.learnable[layer.name](x))
+                return functional.relu_(value) if rectify else value
             case Kind.CONVOLUTION:
-                value = self.learnable[layer.name](x)
-                if layer.name in self.normalisations:
-                    value = self.normalisations[layer.name](value)
-                return value
+                return convolve(cast(nn.Conv2d, self.learnable[layer.name]), x, rectify=rectify)
             case Kind.RELU:
-                return functional.relu_(x) if in_place else functional.relu(x)
+                return functional.relu(x)
             case Kind.MAX_POOLING:
                 return functional.max_pool2d(x, layer.kernel, layer.stride, layer.padding, ceil_mode=True)
             case Kind.LRN:

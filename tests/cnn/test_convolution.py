@@ -1,0 +1,88 @@
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from hep2lib.cnn import convolution
+from hep2lib.cnn.convolution import convolve
+
+#: In and out channels, side of the window, stride, size of the input: every branch of the gradient.
+CASES = [(3, 8, 7, 2, 32), (48, 16, 1, 1, 9), (40, 24, 3, 1, 10), (16, 24, 5, 1, 7), (33, 8, 5, 1, 12)]
+
+
+def layer(case) -> tuple[nn.Conv2d, torch.Tensor]:
+    in_channels, out_channels, kernel, stride, size = case
+    module = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2)
+    module.to(memory_format=torch.channels_last)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in module.parameters():
+        parameter.data.copy_(torch.randn(parameter.shape, generator=generator) / in_channels**0.5)
+    return module, torch.randn(3, in_channels, size, size, generator=generator)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("rectify", [True, False])
+@pytest.mark.parametrize("products", [True, False])
+def test_values_and_gradients_are_those_of_double_precision(case, rectify, products, monkeypatch):
+    monkeypatch.setattr(convolution, "MATRIX_PRODUCTS", products)
+    monkeypatch.setattr(convolution, "_CHUNK", 2 * case[0] * case[2] ** 2 * case[4] ** 2)
+    module, x = layer(case)
+    x.requires_grad_()
+    weight, bias = (parameter.detach().double().requires_grad_() for parameter in module.parameters())
+    other = x.detach().double().requires_grad_()
+    expected = functional.conv2d(other, weight, bias, module.stride, module.padding)
+    expected = expected.relu() if rectify else expected
+    ours = convolve(module, x, rectify=rectify)
+    upstream = torch.randn(ours.shape, generator=torch.Generator().manual_seed(1))
+    ours.backward(upstream)
+    expected.backward(upstream.double())
+    pairs = [
+        (ours, expected),
+        (x.grad, other.grad),
+        (module.weight.grad, weight.grad),
+        (module.bias.grad, bias.grad),
+    ]
+    for value, exact in pairs:
+        assert torch.allclose(value.double(), exact, rtol=1e-4, atol=1e-4 * exact.abs().max().item())
+
+
+def test_only_the_gradients_that_are_asked_for_are_computed(monkeypatch):
+    module, x = layer(CASES[1])
+    module.weight.requires_grad_(False)
+
+    def refuse(*_):
+        raise AssertionError("not asked for")
+
+    monkeypatch.setattr(convolution, "_weight_gradient", refuse)
+    monkeypatch.setattr(convolution, "_input_gradient", refuse)
+    convolve(module, x, rectify=True).sum().backward()
+    assert module.weight.grad is None
+    assert module.bias.grad is not None
+
+
+@pytest.mark.parametrize("case", [*CASES, (512, 24, 1, 1, 14)])
+def test_an_image_is_computed_alike_in_every_batch(case):
+    module, x = layer(case)
+    with torch.no_grad():
+        together = convolve(module, x, rectify=True)
+        for count in (1, 2):
+            assert torch.equal(convolve(module, x[:count], rectify=True), together[:count])
+
+
+def test_with_and_without_the_rectifier_agree_to_the_last_bit():
+    module, x = layer(CASES[2])
+    with torch.no_grad():
+        assert torch.equal(convolve(module, x, rectify=False).relu(), convolve(module, x, rectify=True))
+
+
+def test_other_types_take_pytorchs_operators():
+    module, x = layer(CASES[2])
+    with torch.no_grad():
+        double = convolve(module.double(), x.double(), rectify=True)
+        module.float()
+        with torch.autocast("cpu", torch.bfloat16):
+            half = convolve(module, x, rectify=True)
+        single = convolve(module, x, rectify=True)
+    assert (double.dtype, half.dtype, single.dtype) == (torch.float64, torch.bfloat16, torch.float32)
+    assert torch.allclose(double.float(), single, atol=1e-5)
+    assert torch.allclose(half.float(), single, atol=0.1)

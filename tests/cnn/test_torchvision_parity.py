@@ -1,0 +1,106 @@
+"""The torchvision variant against torchvision's own module, with random weights and random statistics."""
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from hep2lib.cnn.googlenet import GoogLeNet
+from hep2lib.cnn.preprocessing import TORCHVISION, TORCHVISION_TRANSFORMED
+from hep2lib.cnn.weights import load_weights
+
+
+@pytest.fixture(scope="module")
+def theirs() -> nn.Module:
+    """torchvision's network for two classes, every parameter and every statistic drawn, in evaluation mode."""
+    model = torchvision.models.GoogLeNet(num_classes=2, aux_logits=False, init_weights=False).eval()
+    generator = torch.Generator().manual_seed(11)
+    for name, value in model.state_dict().items():
+        if name.endswith("conv.weight"):
+            fan_in = value[0].numel()
+            value.copy_(torch.randn(value.shape, generator=generator) * (2 / fan_in) ** 0.5)
+        elif name.endswith(("running_var", "bn.weight")):
+            value.copy_(torch.rand(value.shape, generator=generator) + 0.5)
+        elif name.endswith(("running_mean", "bn.bias")):
+            value.copy_(torch.randn(value.shape, generator=generator) * 0.3)
+    return model
+
+
+@pytest.fixture(scope="module")
+def file(theirs, tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "googlenet.pth"
+    torch.save(theirs.state_dict(), path)
+    return path
+
+
+@pytest.mark.parametrize("batchnorm", ["folded", "train"])
+@pytest.mark.parametrize(
+    ("transform_input", "preprocessing"), [(True, TORCHVISION_TRANSFORMED), (False, TORCHVISION)]
+)
+def test_logits_agree(theirs, file, images, batchnorm, transform_input, preprocessing):
+    ours = GoogLeNet("torchvision", classes=2, batchnorm=batchnorm).eval()
+    load_weights(ours, file)
+    theirs.transform_input = transform_input
+    mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    x = (images / 255 - mean.view(3, 1, 1)) / deviation.view(3, 1, 1)
+    with torch.no_grad():
+        expected = theirs(x)
+        difference = (ours(preprocessing(images)) - expected).abs().max().item()
+    assert expected.std() > 0.01
+    assert difference < 1e-4
+
+
+def test_every_block_agrees(theirs, file, images):
+    ours = GoogLeNet("torchvision", classes=2).eval()
+    load_weights(ours, file)
+    theirs.transform_input = False
+    modules = {"pool1-norm1": "maxpool1", "pool2-3x3_s2": "maxpool2", "pool4-3x3_s2": "maxpool4"}
+    modules |= {
+        f"inception_{b}-output": f"inception{b}"
+        for b in ["3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b"]
+    }
+    x = ours.preprocess(images)
+    caught = {}
+    for layer, name in modules.items():
+        theirs.get_submodule(name).register_forward_hook(
+            lambda *arguments, layer=layer: caught.__setitem__(layer, arguments[2])
+        )
+    with torch.no_grad():
+        theirs(x)
+        values = ours.activations(x, list(modules))
+    for layer, expected in caught.items():
+        assert (values[layer] - expected).abs().max() <= 1e-4 * expected.abs().max(), layer
+
+
+def test_live_batch_normalisation_trains_as_torchvisions(theirs, file, images):
+    """One training step on the same batch: the same loss, statistics and gradients."""
+    theirs.transform_input = False
+    theirs.dropout.p = 0.0
+    ours = GoogLeNet("torchvision", classes=2, batchnorm="train")
+    load_weights(ours, file)
+    ours.train().dropout = 0.0
+    theirs.train()
+    x, labels = ours.preprocess(images), torch.tensor([0, 1, 1])
+    before = {name: value.clone() for name, value in theirs.state_dict().items()}
+    losses = [nn.functional.cross_entropy(network(x), labels) for network in (ours, theirs)]
+    for loss in losses:
+        loss.backward()
+    assert losses[0].item() == pytest.approx(losses[1].item(), rel=1e-3)
+    mean = ours.normalisations["conv2-3x3"].running_mean
+    assert torch.allclose(mean, theirs.conv3.bn.running_mean, rtol=1e-3, atol=1e-4)
+    assert not torch.allclose(mean, before["conv3.bn.running_mean"], rtol=1e-3, atol=1e-4)
+    gradient, expected = ours["loss3-classifier"].weight.grad, theirs.fc.weight.grad
+    assert (gradient - expected).abs().max() < 1e-3 * expected.abs().max()
+    theirs.load_state_dict(before)
+    theirs.eval()
+
+
+def test_training_mode_moves_live_statistics_and_folded_ones_cannot_move(file, images):
+    live = GoogLeNet("torchvision", batchnorm="train")
+    folded = GoogLeNet("torchvision")
+    for network, moves in ((live, True), (folded, False)):
+        load_weights(network, file)
+        before = network.state_digest()
+        with torch.no_grad():
+            network.train()(network.preprocess(images))
+        assert (network.state_digest() != before) == moves
