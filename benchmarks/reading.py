@@ -104,7 +104,7 @@ def main() -> int:
         write_fields(root, options.images)
         old = time.time() - 3600
         for path in root.iterdir():
-            # Files that have just been written are not trusted to stay as they are; these are to look settled.
+            # Files written just now are not trusted to stay as they are; these are to look settled.
             os.utime(path, (old, old))
         return 0 if measure(root, options.images) else 1
 

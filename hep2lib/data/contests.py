@@ -29,7 +29,7 @@ def contest_sheets(root: Path) -> list[Path]:
 def _all_sheets(path: Path, options: Options) -> list[Sheet]:
     root = path if path.is_dir() else path.parent
     if options.sheet is not None:
-        paths = [options.sheet if options.sheet.is_absolute() else root / options.sheet]
+        paths = [root / options.sheet]
     else:
         paths = [path] if path.is_file() else contest_sheets(path)
     if not paths:
@@ -41,7 +41,7 @@ def _folder(path: Path, options: Options) -> ImageFolder:
     root = path if path.is_dir() else path.parent
     if options.images is None:
         return ImageFolder(root)
-    return ImageFolder(options.images if options.images.is_absolute() else root / options.images)
+    return ImageFolder(root / options.images)
 
 
 def _intensity(sheet: Sheet, row: list[str]) -> str:

@@ -107,7 +107,7 @@ def _sheets(folder: Path) -> list[Path]:
 def _image_folder(root: Path, options: Options) -> ImageFolder:
     """Find the folder of images: the one given, else AIDA's own, else the database's folder itself."""
     if options.images is not None:
-        return ImageFolder(options.images if options.images.is_absolute() else root / options.images)
+        return ImageFolder(root / options.images)
     folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     for path in folders:
         if path.name.casefold() == "aida_project_database":
@@ -174,16 +174,18 @@ def _the_sheet(path: Path, options: Options) -> Path:
     """Find the one sheet of a database."""
     root = path if path.is_dir() else path.parent
     if options.sheet is not None:
-        return options.sheet if options.sheet.is_absolute() else root / options.sheet
+        return root / options.sheet
     if path.is_file():
         return path
     sheets = _sheets(path)
     truths = [sheet for sheet in sheets if "groundtruth" in re.sub(r"[^a-z]", "", sheet.stem.casefold())]
     found = truths or sheets
     if not found:
+        below = [folder for folder in sorted(path.iterdir()) if folder.is_dir() and _sheets(folder)]
+        hint = f"there is one in {below[0]}, give that folder" if below else "give it with sheet=..."
         raise DatabaseError(
-            f"{path}: no ground-truth sheet (xls, xlsx or csv) in this folder; give it with sheet=..., or "
-            "sort the images into one folder a class"
+            f"{path}: no ground-truth sheet (xls, xlsx or csv) in this folder; {hint}, or sort the images "
+            "into one folder a class"
         )
     if len(found) > 1:
         raise DatabaseError(
@@ -204,7 +206,7 @@ def read_class_folders(path: Path, options: Options) -> Listing:
     Raises:
         DatabaseError: no class folders, or images whose specimen is not known.
     """
-    root = path if options.images is None else options.images
+    root = path if options.images is None else path / options.images
     folder = ImageFolder(root)
     entries = []
     flat = []

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 
 from hep2lib.data.database import file_checksum
 from hep2lib.data.files import cores, written_whole
+from hep2lib.data.problems import DatabaseError
 from hep2lib.progress import progress
 
 _INDEX = "index.json"
@@ -29,7 +32,8 @@ class ImageStore:
             folder: where the store lies; may be deleted at any time, and is then filled anew.
         """
         self.folder = Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with self._writing():
+            self.folder.mkdir(parents=True, exist_ok=True)
 
     def checksums(self, paths: Sequence[str]) -> list[str]:
         """Give the sha256 of each file's contents; only files that are new or changed are read.
@@ -52,7 +56,7 @@ class ImageStore:
             for path, (size, modified) in zip(paths, signs, strict=True):
                 if modified < settled:
                     known[path] = [size, modified, found[path]]
-            with written_whole(self.folder / _INDEX) as temporary:
+            with self._writing(), written_whole(self.folder / _INDEX) as temporary:
                 temporary.write_text(json.dumps(known), encoding="utf-8")
         return [found[path] for path in paths]
 
@@ -83,13 +87,25 @@ class ImageStore:
         path = self.folder / f"images-{digest[:32]}.npy"
         stored = self._mapped(path, shape)
         if stored is None:
-            with written_whole(path) as temporary:
+            with self._writing(), written_whole(path) as temporary:
                 array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+                _reserve(temporary)
                 fill(array)
                 array.flush()
             stored = self._mapped(path, shape)
             assert stored is not None, "an array that was just written can be read"
         return stored
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Turn what goes wrong while writing the store into one `DatabaseError`."""
+        try:
+            yield
+        except OSError as error:
+            raise DatabaseError(
+                f"{self.folder}: the decoded images cannot be kept here ({error.strerror or error}); give "
+                "another folder with cache=..."
+            ) from error
 
     @staticmethod
     def _mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
@@ -99,3 +115,10 @@ class ImageStore:
         except (OSError, ValueError, EOFError):
             return None
         return array if array.shape == shape and array.dtype == np.uint8 else None
+
+
+def _reserve(path: Path) -> None:
+    """Take the room on the disc now: a mapped file that finds the disc full later ends the whole program."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as stream:
+            os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)

@@ -125,6 +125,14 @@ ERRORS: dict[str, tuple[Spoil, str]] = {
     ),
     "sheet gone": (lambda root: (root / SHEET).unlink(), "no ground-truth sheet"),
     "two sheets": (lambda root: shutil.copy(root / SHEET, root / f"copy of {SHEET}"), "several sheets"),
+    "database one folder further down": (
+        lambda root: [
+            root.rename(root.parent / "aida"),
+            root.mkdir(),
+            (root.parent / "aida").rename(root / "aida"),
+        ],
+        "no ground-truth sheet .*there is one in .*aida, give that folder",
+    ),
     "sheet of zero bytes": (sheet(lambda p: p.write_bytes(b"")), "the sheet is empty"),
     "sheet without rows": (sheet(lambda p: write_csv(p, [HEADER])), "a header and no rows"),
     "sheet with headers unheard-of": (

@@ -146,6 +146,10 @@ def test_flat_class_folders_need_a_specimen_pattern(tmp_path: Path) -> None:
         read_database(tmp_path)
     table = read_database(tmp_path, specimen_pattern=r"/(?P<specimen>\w+)_")
     assert table["specimen"].tolist() == ["neg1", "neg2", "pos1", "pos2"]
+    assert (
+        len(read_database(tmp_path.parent, layout="folders", images=tmp_path.name, specimen_pattern=".+"))
+        == 4
+    )
     with pytest.raises(DatabaseError, match="no images in class folders"):
         read_database(tmp_path / "pos", layout="folders", specimen_pattern=".")
 
