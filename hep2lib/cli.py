@@ -160,7 +160,8 @@ def _opened(options: argparse.Namespace):  # type: ignore[no-untyped-def]
     settings = {n: getattr(options, n) for n in ("data", "weights", *_COLUMNS) if getattr(options, n)}
     if "data" in settings:
         settings["data"] = str(Path(settings["data"]).expanduser().absolute())
-    run = open_run(options.out, options.profile, **settings, **parse_settings(options.set))
+    settings |= parse_settings(options.set)
+    run = open_run(options.out, str(settings.pop("profile", options.profile)), **settings)
     print(f"run: {run.folder}")
     print(run.statement, flush=True)
     return run

@@ -199,7 +199,7 @@ class Run:
         }
 
 
-def open_run(folder: str | Path = "", profile: str = "quick", **settings: Any) -> Run:
+def open_run(folder: str | Path = "", profile: str = "quick", /, **settings: Any) -> Run:
     """Open the run with these parameters, making its folder if need be.
 
     Args:

@@ -71,12 +71,13 @@ class TrialStore:
                 os.fsync(stream.fileno())
             Path(temporary).replace(file)
         except OSError as error:
-            if temporary is not None:
-                Path(temporary).unlink(missing_ok=True)
             raise StoreError(
                 f"{self.folder}: cannot keep a result there ({error.strerror}); make room or choose another "
                 "run folder, then start again: the trials already kept are not repeated"
             ) from None
+        finally:
+            if temporary is not None:
+                Path(temporary).unlink(missing_ok=True)
         return file
 
     def _file(self, name: str) -> Path:

@@ -60,8 +60,9 @@ def gram_matrix(features: Tensor | NDArray, chunk: int = 16384) -> NDArray[np.fl
     for start in range(0, features.shape[1], chunk):
         part = features[:, start : start + chunk].to(torch.float64)
         gram.addmm_(part, part.T)
-    if not torch.isfinite(gram).all():
-        row = int((~torch.isfinite(gram)).any(1).nonzero()[0])
+    damaged = ~torch.isfinite(gram.diagonal())  # of a damaged row the whole row and column are
+    if damaged.any():
+        row = int(damaged.nonzero()[0])
         raise SVMError(f"features of image {row} are not finite: the network's weights may be damaged")
     return gram.numpy()
 

@@ -109,18 +109,20 @@ def train(
     optimiser = sgdm(network, trial)
     labels = labels.to(device)
     order = _draw_seed(generator)
+    turning = torch.Generator().manual_seed(_draw_seed(generator))
     for epoch in range(1, trial.epochs + 1):
         if trial.shuffle == "every-epoch" and epoch > 1:
             order = _draw_seed(generator)
         losses = []
         suffix.train()
         shuffled = torch.Generator().manual_seed(order)
-        for rows, views in mini_batches(torch.as_tensor(fold.train), trial, shuffled):
+        for rows, views in mini_batches(torch.as_tensor(fold.train), trial, shuffled, turning):
             with arithmetic(trial, device):
                 loss = functional.cross_entropy(suffix(activations.batch(rows, views)).float(), labels[rows])
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
+            if loss.requires_grad:  # not where everything is frozen
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
             losses.append(loss.detach())
         mean = float(torch.stack(losses).mean())
         validation, test = (
@@ -164,19 +166,26 @@ def _merged(groups: list[dict]) -> list[dict]:
 
 
 def mini_batches(
-    rows: Tensor, trial: FineTuningTrial, generator: torch.Generator
+    rows: Tensor, trial: FineTuningTrial, order: torch.Generator, turning: torch.Generator
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The mini-batches of an epoch as pairs (rows, views), each int64 of length batch size.
 
-    With ``views_per_epoch`` 0 every image is shown in all its views; otherwise in that many, drawn anew each
-    time without repetition. A mini-batch larger than the training part is the whole part.
+    With ``views_per_epoch`` 0 every image is shown in all its views; otherwise in that many, drawn without
+    repetition. A mini-batch larger than the training part is the whole part.
+
+    Args:
+        rows: the training images, int64.
+        trial: the hyperparameters.
+        order: what the images are shuffled with; in the same state in every epoch, it gives one order.
+        turning: what views are drawn from; a generator of its own, so that an image shows other views in
+            every epoch even where the order is drawn once.
     """
-    shown = trial.views_per_epoch or trial.rotations
+    shown = min(trial.views_per_epoch or trial.rotations, trial.rotations)
     views = torch.stack(
-        [torch.randperm(trial.rotations, generator=generator)[:shown] for _ in range(len(rows))]
+        [torch.randperm(trial.rotations, generator=turning)[:shown] for _ in range(len(rows))]
     )
     pairs = torch.stack([rows.repeat_interleave(shown), views.flatten()], dim=1)
-    pairs = pairs[torch.randperm(len(pairs), generator=generator)]
+    pairs = pairs[torch.randperm(len(pairs), generator=order)]
     size = min(trial.batch_size, len(pairs))
     for chunk in pairs.split(size):
         if len(chunk) == size or trial.last_batch == "keep":

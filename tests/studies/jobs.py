@@ -1,0 +1,27 @@
+"""Trials that worker processes can import."""
+
+import os
+from pathlib import Path
+
+
+def square(name: str, number: int) -> dict[str, object]:
+    return {"id": name, "square": number * number}
+
+
+def noted(name: str, notes: str) -> dict[str, object]:
+    """Leave a note that the trial was computed."""
+    with Path(notes).open("a", encoding="utf-8") as stream:
+        stream.write(f"{name}\n")
+    return {"id": name}
+
+
+def refuse(name: str) -> dict[str, object]:
+    raise ValueError(f"{name} cannot be computed")
+
+
+def die_once(name: str, marker: str) -> dict[str, object]:
+    """End the worker, as if it had been killed, the first time."""
+    if not Path(marker).exists():
+        Path(marker).touch()
+        os._exit(1)
+    return {"id": name}

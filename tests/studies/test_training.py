@@ -1,0 +1,161 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from hep2lib.cnn.features import cached_activations
+from hep2lib.studies.execution import single_thread
+from hep2lib.studies.training import CachedActivations, LiveActivations, mini_batches, sgdm, train
+from hep2lib.studies.trial import FineTuningTrial
+
+from .conftest import FOLDS
+
+TRIAL = FineTuningTrial(freeze=139, batch_size=4, learning_rate=0.01, epochs=1, fold=0, seed=0)
+
+
+@pytest.fixture
+def fresh(shared_inputs):
+    """Copies of the starting network."""
+    return shared_inputs.for_workers().network
+
+
+def trained(network, images, trial, cached=True):
+    """The scores after every epoch of one training, on one thread."""
+    if cached:
+        values = cached_activations(network, trial.freeze, images, views=trial.angles)
+        activations = CachedActivations(values)
+    else:
+        activations = LiveActivations(network, network.split(trial.freeze).prefix, images, trial.angles)
+    labels = torch.arange(len(images)) % 2
+    with single_thread():
+        return list(train(network, activations, labels, FOLDS[trial.fold], trial))
+
+
+@pytest.mark.parametrize("rotations", [1, 3])
+@pytest.mark.parametrize("freeze", [0, 11, 110, 139])
+def test_cached_and_uncached_training_agree_bit_for_bit(fresh, images, freeze, rotations):
+    trial = replace(TRIAL, freeze=freeze, rotations=rotations, views_per_epoch=1)
+    cached, live = fresh(), fresh()
+    by_cache = trained(cached, images, trial)
+    by_hand = trained(live, images, trial, cached=False)
+    for (name, a), (_, b) in zip(cached.named_parameters(), live.named_parameters(), strict=True):
+        assert torch.equal(a, b), name
+    assert np.array_equal(by_cache[0].validation, by_hand[0].validation)
+    assert np.array_equal(by_cache[0].test, by_hand[0].test)
+    assert by_cache[0].loss == by_hand[0].loss
+
+
+@pytest.mark.parametrize("freeze", [11, 110, 139])
+def test_training_changes_what_is_trained_and_nothing_else(fresh, images, freeze):
+    network, before = fresh(), fresh()
+    digest = before.split(freeze).prefix.state_digest()
+    trained(network, images, replace(TRIAL, freeze=freeze))
+    assert network.split(freeze).prefix.state_digest() == digest
+    pairs = zip(network.named_parameters(), before.parameters(), strict=True)
+    for (name, after), start in pairs:
+        assert torch.equal(after, start) != after.requires_grad, name
+
+
+def test_where_all_is_frozen_the_classifier_is_the_drawn_one(fresh, images):
+    results = trained(fresh(), images, replace(TRIAL, freeze=144, epochs=2))
+    assert np.array_equal(results[0].validation, results[1].validation)
+
+
+def test_two_steps_of_the_optimiser_computed_by_hand(fresh):
+    network = fresh()
+    network.split(0)
+    trial = replace(TRIAL, freeze=0, learning_rate=0.5, l2=0.1, head_rate_factor=10.0)
+    optimiser = sgdm(network, trial)
+    # rate, decay of a pre-trained weight and bias, and of the new classifier's
+    expected = {
+        "conv1-7x7_s2.weight": (0.5, 0.1),
+        "conv1-7x7_s2.bias": (1.0, 0.0),
+        "loss3-classifier.weight": (5.0, 0.1),
+        "loss3-classifier.bias": (5.0, 0.0),
+    }
+    watched = {
+        name: getattr(network[layer], kind) for name in expected for layer, kind in [name.rsplit(".", 1)]
+    }
+    start = {name: parameter.detach().double().clone() for name, parameter in watched.items()}
+    for gradient in (0.25, -0.5):
+        for parameter in network.parameters():
+            parameter.grad = torch.full_like(parameter, gradient)
+        optimiser.step()
+    for name, (rate, decay) in expected.items():
+        first = -rate * (0.25 + decay * start[name])
+        second = 0.9 * first - rate * (-0.5 + decay * (start[name] + first))
+        torch.testing.assert_close(
+            watched[name].detach().double(), start[name] + first + second, rtol=1e-5, atol=1e-6
+        )
+
+
+def test_only_what_is_not_frozen_is_optimised(fresh):
+    network = fresh()
+    network.split(139)
+    optimised = {p for group in sgdm(network, TRIAL).param_groups for p in group["params"]}
+    assert optimised == set(network["loss3-classifier"].parameters())
+
+
+def batches(trial, rows=10, order=0, turning=0):
+    generators = (torch.Generator().manual_seed(seed) for seed in (order, turning))
+    return [(r.tolist(), v.tolist()) for r, v in mini_batches(torch.arange(rows) + 100, trial, *generators)]
+
+
+def test_the_incomplete_last_batch_is_dropped_or_kept():
+    assert [len(rows) for rows, _ in batches(TRIAL)] == [4, 4]
+    kept = batches(replace(TRIAL, last_batch="keep"))
+    assert [len(rows) for rows, _ in kept] == [4, 4, 2]
+    assert sorted(row for rows, _ in kept for row in rows) == list(range(100, 110))
+
+
+def test_a_batch_larger_than_the_part_is_the_whole_part():
+    assert [len(rows) for rows, _ in batches(replace(TRIAL, batch_size=64))] == [10]
+
+
+def shown(trial, **seeds):
+    pairs = [pair for rows, views in batches(trial, **seeds) for pair in zip(rows, views, strict=True)]
+    assert len(pairs) == len(set(pairs))
+    return pairs
+
+
+def test_all_views_of_an_image_are_shown():
+    pairs = shown(replace(TRIAL, rotations=6, batch_size=1))
+    assert sorted(pairs) == [(row, view) for row in range(100, 110) for view in range(6)]
+
+
+def test_some_views_of_an_image_are_shown():
+    trial = replace(TRIAL, rotations=6, views_per_epoch=2, batch_size=1)
+    pairs = shown(trial)
+    assert sorted(row for row, _ in pairs) == sorted([*range(100, 110)] * 2)
+    assert {view for _, view in pairs} <= set(range(6))
+    assert len(shown(replace(trial, views_per_epoch=9))) == 60
+
+
+def test_views_are_drawn_anew_while_the_order_of_the_images_stays():
+    trial = replace(TRIAL, rotations=6, views_per_epoch=1)
+    first, second = shown(trial, turning=0), shown(trial, turning=1)
+    assert [row for row, _ in first] == [row for row, _ in second]
+    assert [view for _, view in first] != [view for _, view in second]
+
+
+@pytest.mark.parametrize("shuffle", ["once", "every-epoch"])
+def test_one_training_gives_all_its_epochs(fresh, images, shuffle):
+    trial = replace(TRIAL, shuffle=shuffle, rotations=3, views_per_epoch=1)
+    whole = trained(fresh(), images, replace(trial, epochs=3))
+    (short,) = trained(fresh(), images, trial)
+    assert [result.epoch for result in whole] == [1, 2, 3]
+    assert whole[0].loss == short.loss
+    assert np.array_equal(whole[0].test, short.test)
+    assert not np.array_equal(whole[1].test, short.test)
+
+
+def test_a_training_that_diverges_ends_without_a_result(fresh, images):
+    assert trained(fresh(), images, replace(TRIAL, freeze=110, learning_rate=1e30, epochs=2)) == []
+
+
+def test_bf16_is_near_fp32(fresh, images):
+    (reference,) = trained(fresh(), images, TRIAL)
+    (rounded,) = trained(fresh(), images, replace(TRIAL, precision="bf16"))
+    assert not np.array_equal(rounded.test, reference.test)
+    np.testing.assert_allclose(rounded.test, reference.test, atol=0.02)
