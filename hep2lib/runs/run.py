@@ -152,7 +152,8 @@ class Run:
         """What results were obtained on, short enough for a caption."""
         used = self.weights["used"]
         weights = {"imagenet": "ImageNet weights", "random": "random weights"}.get(used, f"weights {used}")
-        return f"{self.database.attrs['name']}; {weights}; profile {self.parameters.profile}"
+        profile = self.parameters.profile
+        return f"Obtained on: {self.database.attrs['name']}; {weights}; profile {profile}"
 
     @property
     def statement(self) -> str:
