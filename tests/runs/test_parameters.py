@@ -1,0 +1,86 @@
+import pytest
+
+from hep2lib.runs.parameters import (
+    ParameterError,
+    make_parameters,
+    parse_settings,
+    profile_names,
+    read_parameters,
+)
+
+GRID = {"freeze": [11], "batch_sizes": [8], "learning_rates": [0.01], "epochs": 1}
+
+
+def test_every_profile_can_be_used():
+    assert {"smoke", "quick", "paper"} <= set(profile_names())
+    for name in profile_names():
+        assert make_parameters(name).run_name == name
+
+
+def test_the_paper_profile_is_the_papers_search():
+    parameters = make_parameters("paper")
+    (grid,) = parameters.fine_tuning_grids
+    assert grid.freeze == (11, 110, 139)
+    assert grid.batch_sizes == (4, 8, 16, 32, 64, 128)
+    assert grid.learning_rates == (0.01, 0.001, 0.0001)
+    assert (grid.epochs, parameters.rotation.views, parameters.folds) == (10, 18, 5)
+    assert round(parameters.svm_grid[15], 4) == 5.1348
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"sead": 1}, "parameter 'sead' is unknown; did you mean 'seed'"),
+        ({"zzz": 1}, "parameter 'zzz' is unknown; known: profile, seed"),
+        ({"grids": [GRID | {"freeze": [145]}]}, "grids.0.freeze.0 = 145: .*less than or equal to 144"),
+        ({"grids": [GRID | {"batch_sizes": [0]}]}, "grids.0.batch_sizes.0 = 0: .*greater than or equal to 1"),
+        ({"grids": []}, "parameter grids: "),
+        ({"seed": -1}, "parameter seed = -1: "),
+        ({"device": "tpu"}, "parameter device = 'tpu': "),
+        ({"svm_layers": ["pool9"]}, "there is no layer pool9"),
+    ],
+)
+def test_what_cannot_be_is_named(settings, message):
+    with pytest.raises(ParameterError, match=message):
+        make_parameters("smoke", settings)
+
+
+def test_an_unknown_profile_names_those_there_are():
+    with pytest.raises(ParameterError, match=r"choose one of .*paper, quick, smoke"):
+        make_parameters("qick")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [("a: [", "not readable as YAML"), ("- 1", "a profile is a")]
+)
+def test_a_damaged_profile(tmp_path, content, message):
+    file = tmp_path / "mine.yaml"
+    file.write_text(content, encoding="utf-8")
+    with pytest.raises(ParameterError, match=message):
+        make_parameters(str(file))
+
+
+def test_settings_are_written_as_in_yaml():
+    settings = parse_settings(["seed=3", "svm_layers=[a, b]", "weights=random", "data="])
+    assert settings == {"seed": 3, "svm_layers": ["a", "b"], "weights": "random", "data": ""}
+
+
+@pytest.mark.parametrize("text", ["seed", "=3", "seed=["])
+def test_a_setting_that_is_none(text):
+    with pytest.raises(ParameterError, match="--set"):
+        parse_settings([text])
+
+
+def test_a_runs_name_says_what_differs():
+    assert make_parameters("smoke", {"seed": 4}).run_name == "smoke-seed4"
+    names = {make_parameters("smoke", {"folds": folds}).run_name for folds in (2, 3, 4)}
+    assert len(names) == 3
+
+
+def test_parameters_are_read_as_they_were_written(tmp_path):
+    parameters = make_parameters("quick", {"seed": 5})
+    parameters.write(tmp_path / "parameters.yaml")
+    assert read_parameters(tmp_path / "parameters.yaml") == parameters
+    (tmp_path / "parameters.yaml").write_text("seed: many", encoding="utf-8")
+    with pytest.raises(ParameterError, match="not a run's parameters"):
+        read_parameters(tmp_path / "parameters.yaml")

@@ -1,0 +1,136 @@
+import numpy as np
+import pytest
+
+from hep2lib.data.folds import Fold
+from hep2lib.studies.outcome import FineTuningOutcome, OutcomeError, SVMOutcome, mean_auc, out_of_fold
+
+LABELS = np.array([0, 1, 0, 1, 0, 1, 0, 1])
+
+
+def part(*rows):
+    return np.array(rows, dtype=np.int64)
+
+
+FOLDS = [Fold(part(), part(2, 3), part(0, 1)), Fold(part(), part(0, 1), part(2, 3))]
+RIGHT, EVEN, WRONG = [0.1, 0.9], [0.5, 0.5], [0.9, 0.1]
+
+
+def record(fold, validations, tests=None, *, freeze=11, batch_size=4, rate=0.01, rotations=1):
+    """One training; an entry of ``validations`` and ``tests`` an epoch."""
+    tests = tests or [EVEN] * len(validations)
+    epochs = [
+        {"epoch": number, "loss": 0.5, "validation": validation, "test": test}
+        for number, (validation, test) in enumerate(zip(validations, tests, strict=True), start=1)
+    ]
+    trial = {"freeze": freeze, "batch_size": batch_size, "learning_rate": rate, "rotations": rotations}
+    return {"trial": trial | {"fold": fold, "seed": 0}, "epochs": epochs, "seconds": 1.0}
+
+
+def outcome(*records):
+    return FineTuningOutcome(records, LABELS, FOLDS)
+
+
+def both(validations, **cell):
+    return [record(fold, validations, **cell) for fold in (0, 1)]
+
+
+def test_the_area_counts_ties_half():
+    assert mean_auc([0, 1], RIGHT) == 1
+    assert mean_auc([0, 1], EVEN) == 0.5
+    assert mean_auc([0, 0, 1, 1], [0.1, 0.5, 0.5, 0.9]) == 0.875
+
+
+def test_scores_out_of_fold_keep_row_fold_and_label():
+    table = out_of_fold(FOLDS, LABELS, [RIGHT, WRONG], "test")
+    assert table.to_dict("list") == {
+        "row": [0, 1, 2, 3],
+        "fold": [0, 0, 1, 1],
+        "score": [0.1, 0.9, 0.9, 0.1],
+        "label": [0, 1, 0, 1],
+    }
+
+
+def test_the_table_has_a_row_a_trial_and_epoch():
+    table = outcome(record(0, [WRONG, RIGHT], [RIGHT, EVEN])).table()
+    assert table[["epoch", "validation_auc", "test_auc"]].to_numpy().tolist() == [[1, 0, 1], [2, 1, 0.5]]
+
+
+def test_the_best_is_chosen_on_validation_whatever_the_test_says():
+    good_on_test = [record(fold, [EVEN], [RIGHT], rate=0.1) for fold in (0, 1)]
+    best = outcome(*good_on_test, *both([RIGHT], rate=0.01)).best()
+    assert (best.learning_rate, best.validation_auc) == (0.01, 1.0)
+
+
+def test_of_equals_the_one_that_trains_for_less():
+    best = outcome(*both([RIGHT, RIGHT], freeze=11), *both([RIGHT, RIGHT], freeze=139)).best()
+    assert (best.epoch, best.freeze) == (1, 139)
+    best = outcome(*both([RIGHT], batch_size=4), *both([RIGHT], batch_size=64)).best()
+    assert best.batch_size == 64
+
+
+def test_rotated_and_plain_trainings_are_chosen_apart():
+    study = outcome(*both([EVEN]), *both([RIGHT], rotations=18))
+    assert study.best().rotations == 1
+    assert study.best(rotated=True).rotations == 18
+
+
+def test_a_depth_of_its_own():
+    study = outcome(*both([RIGHT], freeze=11), *both([EVEN], freeze=139))
+    assert study.best(139).freeze == 139
+    with pytest.raises(OutcomeError, match="no configuration at freeze depth 110 without rotations"):
+        study.best(110)
+
+
+def test_a_configuration_that_diverged_in_one_fold_is_never_chosen():
+    diverged = [record(0, [RIGHT], rate=1.0), record(1, [], rate=1.0)]
+    assert outcome(*diverged, *both([WRONG])).best().learning_rate == 0.01
+    with pytest.raises(OutcomeError, match="every configuration diverged in some fold; try smaller learning"):
+        outcome(*diverged).best()
+
+
+def test_a_study_in_which_all_diverged():
+    with pytest.raises(OutcomeError, match="every trial diverged; try smaller learning rates"):
+        outcome(*both([])).best()
+
+
+def test_the_scores_are_those_of_the_chosen_epoch():
+    study = outcome(record(1, [EVEN, RIGHT], [EVEN, WRONG]), record(0, [EVEN, RIGHT], [EVEN, RIGHT]))
+    best = study.best()
+    assert best.epoch == 2
+    assert study.scores(best)["score"].tolist() == [0.1, 0.9, 0.9, 0.1]
+    assert study.scores(best, "validation")["row"].tolist() == [2, 3, 0, 1]
+
+
+def svm_record(fold, layer, validation, test):
+    trial = {"layer": layer, "fold": fold, "values": [0.1, 1.0]}
+    return {"trial": trial, "validation": validation, "test": test}
+
+
+@pytest.fixture
+def svm():
+    records = [
+        svm_record(fold, layer, validation, [WRONG, RIGHT])
+        for layer, validation in (
+            ("pool2", [EVEN, RIGHT]),
+            ("pool1", [RIGHT, RIGHT]),
+            ("pool5", [EVEN, EVEN]),
+        )
+        for fold in (0, 1)
+    ]
+    return SVMOutcome(records, LABELS, FOLDS)
+
+
+def test_of_equal_layers_the_earliest_and_of_equal_values_the_smallest(svm):
+    best = svm.best()
+    assert (best.layer, best.value, best.validation_auc) == ("pool2", 1.0, 1.0)
+    assert svm.best("pool1").value == 0.1
+
+
+def test_the_layers_stay_in_the_studys_order(svm):
+    assert svm.means()["layer"].tolist() == ["pool2", "pool2", "pool1", "pool1", "pool5", "pool5"]
+
+
+def test_margins_of_the_chosen_value(svm):
+    assert svm.scores(svm.best("pool1"))["score"].tolist() == [*WRONG, *WRONG]
+    with pytest.raises(OutcomeError, match="no trial on layer 'pool3'"):
+        svm.best("pool3")
