@@ -3,6 +3,7 @@
 import json
 import pickle
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,9 @@ def read_pth(path: Path, network: GoogLeNet) -> WeightFile:
         WeightsError: if it is damaged or holds anything but tensors.
     """
     try:
-        contents: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the pickle's version; what counts is raised
+            contents: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{path} holds more than tensors, or is damaged; nothing in it was run. Save the network's "

@@ -13,8 +13,10 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import GoogLeNet_Weights
 
+from .caffe_file import read_caffe
 from .googlenet import VARIANTS, GoogLeNet, Provenance
 from .initialisation import CLASSIFIER, calibrate, initialise
+from .onnx_file import read_onnx
 from .state_dicts import read_pth, read_safetensors
 from .weight_files import WeightFile, WeightsError, fill
 
@@ -35,6 +37,8 @@ RANDOM = {
 
 #: Readers by the file name's ending.
 READERS = {
+    ".onnx": read_onnx,
+    ".caffemodel": read_caffe,
     ".pth": read_pth,
     ".pt": read_pth,
     ".safetensors": read_safetensors,

@@ -5,14 +5,14 @@ import torch
 import torchvision
 from torch import nn
 
-from hep2lib.cnn.googlenet import GoogLeNet
+from hep2lib.cnn.googlenet import BLOCKS, GoogLeNet
 from hep2lib.cnn.preprocessing import TORCHVISION, TORCHVISION_TRANSFORMED
 from hep2lib.cnn.weights import load_weights
 
 
 @pytest.fixture(scope="module")
 def theirs() -> nn.Module:
-    """torchvision's network for two classes, every parameter and every statistic drawn, in evaluation mode."""
+    """torchvision's network for two classes in evaluation mode, all parameters and statistics drawn."""
     model = torchvision.models.GoogLeNet(num_classes=2, aux_logits=False, init_weights=False).eval()
     generator = torch.Generator().manual_seed(11)
     for name, value in model.state_dict().items():
@@ -55,10 +55,7 @@ def test_every_block_agrees(theirs, file, images):
     load_weights(ours, file)
     theirs.transform_input = False
     modules = {"pool1-norm1": "maxpool1", "pool2-3x3_s2": "maxpool2", "pool4-3x3_s2": "maxpool4"}
-    modules |= {
-        f"inception_{b}-output": f"inception{b}"
-        for b in ["3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b"]
-    }
+    modules |= {f"{block}-output": block.replace("_", "") for block in BLOCKS}
     x = ours.preprocess(images)
     caught = {}
     for layer, name in modules.items():
