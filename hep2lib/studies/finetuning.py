@@ -14,11 +14,18 @@ import torch
 from torch import Tensor
 
 from hep2lib.cnn.features import cached_activations
+from hep2lib.cnn.googlenet import GoogLeNet
 from hep2lib.studies.execution import executor_for, run_trials, single_thread
 from hep2lib.studies.inputs import StudyInputs, WorkerInputs
 from hep2lib.studies.outcome import FineTuningOutcome, mean_auc
 from hep2lib.studies.store import Record, TrialStore
-from hep2lib.studies.training import CachedActivations, train
+from hep2lib.studies.training import (
+    Activations,
+    CachedActivations,
+    DrawnActivations,
+    LiveActivations,
+    train,
+)
 from hep2lib.studies.trial import FineTuningTrial, trial_fields, trial_id
 
 _OPEN: dict[tuple[Any, ...], Tensor] = {}
@@ -116,7 +123,7 @@ def _run(
     named = {trial_id(trial, inputs.context): trial for trial in trials}
     missing = store.missing(named)
     worker_inputs = inputs.for_workers()
-    for freeze, angles in dict.fromkeys((named[name].freeze, named[name].angles) for name in missing):
+    for freeze, angles in dict.fromkeys(kept_views(inputs, named[name]) for name in missing):
         open_activations(worker_inputs, freeze, angles)  # once, before the workers ask for it
     jobs = {name: (fine_tune, (worker_inputs, trial, inputs.context)) for name, trial in named.items()}
     return run_trials(
@@ -148,7 +155,8 @@ def fine_tune(inputs: WorkerInputs, trial: FineTuningTrial, context: dict[str, s
         and test images), ``diverged``, ``seconds``, ``device``.
     """
     start = time.perf_counter()
-    activations = CachedActivations(open_activations(inputs, trial.freeze, trial.angles), inputs.device)
+    network = inputs.network()
+    activations = _activations(inputs, network, trial)
     labels = torch.tensor(inputs.labels)
     fold = inputs.folds[trial.fold]
     with single_thread() if inputs.device == "cpu" else nullcontext():
@@ -159,7 +167,7 @@ def fine_tune(inputs: WorkerInputs, trial: FineTuningTrial, context: dict[str, s
                 "validation": np.asarray(scores.validation, dtype=float).tolist(),
                 "test": np.asarray(scores.test, dtype=float).tolist(),
             }
-            for scores in train(inputs.network(), activations, labels, fold, trial, inputs.device)
+            for scores in train(network, activations, labels, fold, trial, inputs.device)
         ]
     return {
         "id": trial_id(trial, context),
@@ -170,6 +178,28 @@ def fine_tune(inputs: WorkerInputs, trial: FineTuningTrial, context: dict[str, s
         "seconds": round(time.perf_counter() - start, 3),
         "device": inputs.device,
     }
+
+
+def kept_views(inputs: StudyInputs | WorkerInputs, trial: FineTuningTrial) -> tuple[int, tuple[float, ...]]:
+    """What of a trial's input is worth keeping: the freeze depth, and the angles of the views.
+
+    All views, unless the trainings of all folds together draw fewer of them than there are: then only the
+    unrotated one, which every training is scored on, and the others are computed as they are drawn.
+    """
+    drawn = trial.epochs * (trial.views_per_epoch or trial.rotations)
+    images_drawn = drawn * sum(len(fold.train) for fold in inputs.folds)
+    if images_drawn < trial.rotations * len(inputs.labels):
+        return trial.freeze, (0.0,)
+    return trial.freeze, trial.angles
+
+
+def _activations(inputs: WorkerInputs, network: GoogLeNet, trial: FineTuningTrial) -> Activations:
+    freeze, angles = kept_views(inputs, trial)
+    kept = CachedActivations(open_activations(inputs, freeze, angles), inputs.device)
+    if angles == trial.angles:
+        return kept
+    live = LiveActivations(network, network.prefix(freeze), inputs.open_images(), trial.angles)
+    return DrawnActivations(kept, live)
 
 
 def open_activations(inputs: WorkerInputs, freeze: int, angles: tuple[float, ...]) -> Tensor:

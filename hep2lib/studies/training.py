@@ -61,6 +61,23 @@ class LiveActivations:
 
 
 @dataclass(frozen=True, slots=True)
+class DrawnActivations:
+    """Unrotated views from the cache, rotated ones as they are drawn: where few of many views are shown.
+
+    Attributes:
+        still: the unrotated views' activations.
+        turned: computes the rotated ones.
+    """
+
+    still: CachedActivations
+    turned: LiveActivations
+
+    def batch(self, rows: Tensor, views: Tensor) -> Tensor:
+        """See :class:`Activations`."""
+        return (self.turned if views.any() else self.still).batch(rows, views)
+
+
+@dataclass(frozen=True, slots=True)
 class EpochScores:
     """What a training has reached after an epoch.
 

@@ -1,5 +1,7 @@
 """What the studies promise: cached training is the same to the last bit, and the SVM is the exact optimum."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from hep2lib.cnn.googlenet import GoogLeNet
 from hep2lib.data.folds import Fold
 from hep2lib.studies.execution import single_thread
 from hep2lib.studies.svm import PAPER_GRID, SVMError, centred, fit_svm, gram_matrix, svm_path
-from hep2lib.studies.training import CachedActivations, LiveActivations, train
+from hep2lib.studies.training import CachedActivations, DrawnActivations, LiveActivations, train
 from hep2lib.studies.trial import FineTuningTrial
 
 FOLD = Fold(np.arange(0, 6), np.arange(6, 9), np.arange(9, 12))
@@ -45,6 +47,18 @@ def test_training_from_the_cache_is_bit_for_bit_training_without(images, freeze,
     assert all((a.test == b.test).all() for a, b in zip(first, second, strict=True))
     assert live.split(freeze).prefix.state_digest() == before
     assert live.state_digest() != GoogLeNet("torchvision").state_digest()
+
+
+def test_drawing_few_views_trains_as_keeping_all_of_them(images):
+    this = replace(trial(11, 3), views_per_epoch=1)
+    kept, drawn = GoogLeNet("torchvision"), GoogLeNet("torchvision")
+    with single_thread():
+        every = CachedActivations(cached_activations(kept, 11, images, views=this.angles))
+        still = CachedActivations(cached_activations(drawn, 11, images))
+        turned = LiveActivations(drawn, drawn.prefix(11), images, this.angles)
+        list(train(kept, every, LABELS, FOLD, this))
+        list(train(drawn, DrawnActivations(still, turned), LABELS, FOLD, this))
+    assert kept.state_digest() == drawn.state_digest()
 
 
 def test_iris_reaches_the_optimum_that_matlab_reports():
