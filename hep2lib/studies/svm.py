@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.svm import SVC
 from torch import Tensor
 
 from hep2lib.cnn.googlenet import LAYERS, GoogLeNet
@@ -18,6 +17,7 @@ from hep2lib.data.folds import Fold
 from hep2lib.errors import InputError
 from hep2lib.progress import progress
 from hep2lib.studies.execution import InProcessExecutor, run_trials
+from hep2lib.studies.hinge import TOLERANCE, Machine, fit_hinge
 from hep2lib.studies.inputs import StudyInputs
 from hep2lib.studies.outcome import SVMOutcome
 from hep2lib.studies.store import Record, TrialStore
@@ -30,8 +30,6 @@ LAYERS_TAKEN: tuple[str, ...] = tuple(
     name for name in LAYERS if name.startswith(("pool2", "pool5-7x7")) or name.endswith("-output")
 )
 """Where a single tensor flows: the end of the stem, every inception block's output, the pooled last one."""
-
-TOLERANCE = 1e-6  # libsvm's default, 1e-3, misses the optimum by more than 1e-5 of the objective
 
 
 class SVMError(InputError):
@@ -67,19 +65,19 @@ def gram_matrix(features: Tensor | NDArray, chunk: int = 16384) -> NDArray[np.fl
     return gram.numpy()
 
 
-def fit_svm(gram_train: NDArray[np.float64], y: ArrayLike, C: float) -> SVC:
+def fit_svm(gram_train: NDArray[np.float64], y: ArrayLike, C: float) -> Machine:
     """Fit a soft-margin SVM with hinge loss and a free bias, given the training images' Gram matrix.
 
     Minimises 1/2 |b|^2 + C sum_i max(0, 1 - y_i (x_i b + b0)), which is fitclinear's objective with
-    C = 1 / (n lambda). libsvm keeps the matrix in single precision: give a centred one (``centred``).
+    C = 1 / (n lambda).
 
     Args:
-        gram_train: float64, n x n.
+        gram_train: float64, n x n; centred, where features share a large offset (``centred``).
         y: n labels, 0 or 1.
         C: weight of the losses, greater than 0.
 
     Returns:
-        The classifier; its ``decision_function`` takes inner products with the training images.
+        The machine; its ``decision_function`` takes inner products with the training images.
 
     Raises:
         SVMError: if there is one class only, or C is not positive.
@@ -89,7 +87,7 @@ def fit_svm(gram_train: NDArray[np.float64], y: ArrayLike, C: float) -> SVC:
         raise SVMError("an SVM needs images of both classes to learn from; these have one")
     if not C > 0:
         raise SVMError(f"C = {C}: it must be greater than 0")
-    return SVC(kernel="precomputed", C=C, tol=TOLERANCE, cache_size=500).fit(gram_train, labels)
+    return fit_hinge(gram_train, np.where(labels == 1, 1.0, -1.0), C)
 
 
 def centred(gram: NDArray[np.float64], train: NDArray[np.int64]) -> NDArray[np.float64]:
