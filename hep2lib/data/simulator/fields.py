@@ -11,10 +11,10 @@ from hep2lib.data.simulator.camera import photographed
 from hep2lib.data.simulator.cells import place_cells
 from hep2lib.data.simulator.laboratories import Laboratory
 from hep2lib.data.simulator.optics import illuminated, through_lens
-from hep2lib.data.simulator.parameters import Parameters
+from hep2lib.data.simulator.parameters import Parameters, Range
 from hep2lib.data.simulator.patterns import find_pattern
 from hep2lib.data.simulator.specimens import Specimen
-from hep2lib.data.simulator.staining import stain, unspecific
+from hep2lib.data.simulator.staining import debris, stain, unspecific
 from hep2lib.data.simulator.style import Style
 from hep2lib.data.simulator.textures import Image
 
@@ -75,20 +75,32 @@ def simulate_field(
     )
     anatomy = draw_anatomy(rng, cells, (height, width), pixel, parameters.cell, style.nucleolus_size)
     staining = np.zeros((height, width), np.float32)
-    if specimen.level:
-        staining = np.float32(specimen.level) * stain(find_pattern(specimen.pattern), anatomy, style, rng)
+    if specimen.stained:
+        staining = np.float32(specimen.level) * stain(find_pattern(specimen.stained), anatomy, style, rng)
     emitted = staining + np.float32(specimen.haze) * unspecific(anatomy, style, rng)
     emitted += np.float32(specimen.background) * _slope((height, width), style.tilt)
+    emitted += debris(rng, anatomy, style.debris * parameters.specimen.debris)
     exposure = np.exp(parameters.optics.exposure_spread * rng.standard_normal()) * laboratory.gain
-    focused = through_lens(emitted, laboratory, pixel, rng.uniform(*parameters.optics.defocus))
+    focused = through_lens(emitted, laboratory, pixel, _defocus(rng, parameters.optics.defocus))
     lit = illuminated(focused, laboratory) * np.float32(exposure)
     red = None
     if laboratory.counterstain:
-        red = through_lens(np.float32(laboratory.counterstain) * anatomy.cytoplasm, laboratory, pixel, 0.5)
+        red = through_lens(
+            np.float32(laboratory.counterstain) * np.maximum(anatomy.cytoplasm, anatomy.body),
+            laboratory,
+            pixel,
+            0.5,
+        )
     picture = photographed(lit, red, laboratory, rng)
     if specimen.size != laboratory.size:
         picture = np.asarray(Pictures.fromarray(picture).resize(specimen.size, Pictures.Resampling.BOX))
     return Field(anatomy, staining, emitted, focused, lit, picture)
+
+
+def _defocus(rng: np.random.Generator, bounds: Range) -> float:
+    """Draw a focus error: most images are nearly sharp."""
+    low, high = bounds
+    return low + (high - low) * rng.random() ** 2
 
 
 def _slope(shape: tuple[int, int], tilt: tuple[float, float]) -> Image:

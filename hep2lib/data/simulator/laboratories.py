@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from hep2lib.data.simulator.parameters import Parameters, Range
+from hep2lib.data.simulator.quotas import stratified
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Laboratory:
 def _spread(rng: np.random.Generator, bounds: Range, count: int) -> NDArray[np.float64]:
     """Draw one value from each of ``count`` equal parts of a range, in random order: they do differ."""
     low, high = bounds
-    return low + (high - low) * (rng.permutation(count) + rng.random(count)) / count
+    return low + (high - low) * stratified(rng, count)
 
 
 def draw_laboratories(
@@ -94,7 +96,7 @@ def draw_laboratories(
     drawn = {name: _spread(rng, bounds, count) for name, bounds in ranges.items()}
     quality = _spread(rng, files.quality, count)
     sizes, formats = rng.permutation(len(files.sizes)), rng.permutation(len(files.formats))
-    gains = np.exp(camera.gain_spread * rng.standard_normal(count))
+    gains = np.exp(camera.gain_spread * ndtri(stratified(rng, count)))
     stained = rng.permutation(count) < round(camera.counterstain_share * count)
     centres = rng.normal(0, 0.12, (count, 2))
     return [

@@ -33,29 +33,39 @@ class SpecimenParameters:
         metadata=_about("", "intensity grades of positives", "usual reading scale"),
     )
     grade_shares: tuple[float, ...] = field(
-        default=(0.10, 0.26, 0.28, 0.22, 0.14), metadata=_about("positives", "share of each grade")
+        default=(0.12, 0.26, 0.28, 0.21, 0.13), metadata=_about("positives", "share of each grade")
     )
     grade_levels: tuple[float, ...] = field(
-        default=(0.06, 0.11, 0.21, 0.38, 0.62),
+        default=(0.08, 0.155, 0.30, 0.54, 0.85),
         metadata=_about("full scale", "light of a well stained structure at each grade"),
     )
     level_spread: float = field(
         default=0.18, metadata=_about("log", "spread of the light inside a grade (standard deviation)")
     )
     bright_negative_share: float = field(
-        default=0.25, metadata=_about("negatives", "share of bright unstructured negatives")
+        default=0.18, metadata=_about("negatives", "share of bright unstructured negatives")
+    )
+    trace_share: float = field(
+        default=0.6,
+        metadata=_about("negatives", "share with a trace of a pattern, below what a reader reports"),
+    )
+    trace_level: Range = field(
+        default=(0.010, 0.050), metadata=_about("full scale", "light of a well stained structure in a trace")
     )
     dim_level: Range = field(
-        default=(0.015, 0.055), metadata=_about("full scale", "unspecific light of a dim negative's cells")
+        default=(0.010, 0.040), metadata=_about("full scale", "unspecific light of a dim negative's cells")
     )
     bright_level: Range = field(
-        default=(0.09, 0.26), metadata=_about("full scale", "unspecific light of a bright negative's cells")
+        default=(0.06, 0.14), metadata=_about("full scale", "unspecific light of a bright negative's cells")
     )
     haze_level: Range = field(
-        default=(0.010, 0.045), metadata=_about("full scale", "unspecific light of a positive's cells")
+        default=(0.025, 0.08), metadata=_about("full scale", "unspecific light of a positive's cells")
     )
     background: Range = field(
-        default=(0.008, 0.030), metadata=_about("full scale", "light between the cells")
+        default=(0.006, 0.022), metadata=_about("full scale", "light between the cells")
+    )
+    debris: float = field(
+        default=2.0, metadata=_about("an image", "mean number of bright specks that belong to no cell")
     )
     density: float = field(default=1.39e-3, metadata=_about("cells per um2", "mean density of cells", _MIVIA))
     density_spread: float = field(
@@ -99,9 +109,12 @@ class CellParameters:
     waviness: float = field(
         default=0.025, metadata=_about("radius", "amplitude of the outline's deviation from an ellipse")
     )
+    cytoplasm_waviness: float = field(
+        default=0.16, metadata=_about("radius", "the same for the outline of the cytoplasm")
+    )
     gap: float = field(default=1.2, metadata=_about("um", "smallest distance between two nuclei"))
     cytoplasm_reach: Range = field(
-        default=(1.8, 2.6), metadata=_about("radius", "how far the cytoplasm reaches")
+        default=(2.0, 2.9), metadata=_about("radius", "how far the cytoplasm reaches")
     )
     nucleoli: Range = field(default=(1, 5), metadata=_about("a nucleus", "number of nucleoli"))
     nucleolus_radius: Range = field(default=(0.9, 2.1), metadata=_about("um", "radius of a nucleolus"))
@@ -131,7 +144,10 @@ class OpticsParameters:
         default=(0.16, 0.32), metadata=_about("um", "in-focus point spread (standard deviation)")
     )
     defocus: Range = field(
-        default=(0.0, 0.75), metadata=_about("um", "further blur by focus error, drawn once an image")
+        default=(0.1, 1.5),
+        metadata=_about(
+            "um", "further blur by focus error, drawn once an image; mostly near the smaller value"
+        ),
     )
     haze_share: Range = field(
         default=(0.12, 0.30), metadata=_about("light", "share of the light that is out of focus")
@@ -150,16 +166,16 @@ class CameraParameters:
     """What the camera makes of the light; ranges are drawn once a laboratory."""
 
     gain_spread: float = field(
-        default=0.14, metadata=_about("log", "spread of the gain between laboratories")
+        default=0.12, metadata=_about("log", "spread of the gain between laboratories")
     )
     full_scale: Range = field(
-        default=(400.0, 2000.0), metadata=_about("electrons", "photo-electrons at full scale")
+        default=(200.0, 2000.0), metadata=_about("electrons", "photo-electrons at full scale")
     )
     read_noise: Range = field(
         default=(1.0, 3.0), metadata=_about("grey levels", "read noise (standard deviation)")
     )
     gamma: Range = field(default=(1.0, 1.35), metadata=_about("", "grey value = light ** (1 / gamma)"))
-    black_level: Range = field(default=(0.0, 4.0), metadata=_about("grey levels", "offset"))
+    black_level: Range = field(default=(0.0, 3.0), metadata=_about("grey levels", "offset"))
     red_share: Range = field(
         default=(0.0, 0.16), metadata=_about("green", "red channel's share of the fluorescein light")
     )
@@ -170,7 +186,7 @@ class CameraParameters:
         default=0.15, metadata=_about("laboratories", "share of laboratories with Evans blue", "some kits")
     )
     counterstain: float = field(
-        default=0.10, metadata=_about("full scale", "red light of counterstained cytoplasm")
+        default=0.07, metadata=_about("full scale", "red light of counterstained cytoplasm")
     )
 
 

@@ -20,38 +20,45 @@ class Pattern:
     parts: tuple[tuple[str, float], ...]
     weight: float
 
+    @property
+    def sparse(self) -> bool:
+        """Whether only a small part of each cell, or of the cells, is stained."""
+        return all(code in _SPARSE for code, _ in self.parts)
+
+
+_SPARSE = frozenset({"AC-3", "AC-6", "AC-7", "AC-8", "AC-9", "AC-10", "AC-22", "AC-25"})
 
 # ICAP code: (name, relative weight among specimens with a single pattern).
 SINGLE: dict[str, tuple[str, float]] = {
-    "AC-1": ("homogeneous", 12),
+    "AC-1": ("homogeneous", 10),
     "AC-2": ("dense fine speckled", 5),
-    "AC-3": ("centromere", 6),
-    "AC-4": ("fine speckled", 12),
-    "AC-5": ("coarse speckled", 9),
-    "AC-6": ("multiple nuclear dots", 2.5),
-    "AC-7": ("few nuclear dots", 2.5),
-    "AC-8": ("homogeneous nucleolar", 4),
-    "AC-9": ("clumpy nucleolar", 3),
-    "AC-10": ("punctate nucleolar", 3),
+    "AC-3": ("centromere", 5),
+    "AC-4": ("fine speckled", 10),
+    "AC-5": ("coarse speckled", 8),
+    "AC-6": ("multiple nuclear dots", 1.5),
+    "AC-7": ("few nuclear dots", 1.5),
+    "AC-8": ("homogeneous nucleolar", 3),
+    "AC-9": ("clumpy nucleolar", 2),
+    "AC-10": ("punctate nucleolar", 1.5),
     "AC-11": ("smooth nuclear envelope", 3),
     "AC-12": ("punctate nuclear envelope", 2),
     "AC-19": ("cytoplasmic dense fine speckled", 4),
-    "AC-21": ("cytoplasmic reticular", 5),
-    "AC-22": ("Golgi", 2),
-    "AC-25": ("mitotic spindle", 1.5),
-    "AC-26": ("NuMA-like", 2.5),
+    "AC-21": ("cytoplasmic reticular", 4),
+    "AC-22": ("Golgi", 1.5),
+    "AC-25": ("mitotic spindle", 1),
+    "AC-26": ("NuMA-like", 2),
 }
 
 # Two antibodies in one serum; AIDA's positives are mostly of this kind, its mix is not published.
 _MIXED: tuple[tuple[str, str, float], ...] = (
-    ("AC-1", "AC-8", 3),
-    ("AC-1", "AC-4", 4),
-    ("AC-1", "AC-11", 2),
-    ("AC-4", "AC-8", 4),
-    ("AC-5", "AC-19", 3),
-    ("AC-4", "AC-21", 3),
+    ("AC-1", "AC-8", 5),
+    ("AC-1", "AC-4", 6),
+    ("AC-1", "AC-11", 4),
+    ("AC-4", "AC-8", 6),
+    ("AC-5", "AC-19", 4),
+    ("AC-4", "AC-21", 5),
     ("AC-3", "AC-21", 2),
-    ("AC-8", "AC-19", 2),
+    ("AC-8", "AC-19", 3),
 )
 
 

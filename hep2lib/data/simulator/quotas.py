@@ -32,6 +32,11 @@ def dealt(rng: np.random.Generator, shares: Sequence[float], total: int) -> NDAr
     return rng.permutation(np.repeat(np.arange(len(shares)), quotas(shares, total)))
 
 
+def stratified(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+    """Draw one number from each of ``count`` equal parts of 0 to 1, in random order: evenly spread."""
+    return (rng.permutation(count) + rng.random(count)) / count
+
+
 def image_counts(
     rng: np.random.Generator, shares: Sequence[float], mean: float, specimens: int
 ) -> NDArray[np.int64]:
@@ -55,29 +60,38 @@ def image_counts(
     return counts
 
 
-def positive_specimens(
-    rng: np.random.Generator, counts: NDArray[np.int64], share: float
-) -> NDArray[np.bool_]:
-    """Choose the specimens whose images make up ``share`` of all, as nearly as whole specimens allow.
-
-    Both classes get a specimen where there are two.
+def share_of_images(rng: np.random.Generator, counts: NDArray[np.int64], share: float) -> NDArray[np.bool_]:
+    """Choose specimens at random whose images make up ``share`` of all, as nearly as whole specimens allow.
 
     Args:
         rng: the random stream.
         counts: images of each specimen.
-        share: share of positive images, 0 to 1.
+        share: 0 to 1.
 
     Returns:
-        For each specimen whether it is positive.
+        For each specimen whether it is chosen.
     """
     wanted = round(share * int(counts.sum()))
-    positive = np.zeros(len(counts), bool)
+    chosen = np.zeros(len(counts), bool)
     for specimen in rng.permutation(len(counts)):
         if counts[specimen] <= wanted:
-            positive[specimen] = True
+            chosen[specimen] = True
             wanted -= int(counts[specimen])
-    if len(counts) > 1 and positive.all():
-        positive[rng.integers(len(counts))] = False
-    if len(counts) > 1 and not positive.any():
-        positive[rng.integers(len(counts))] = True
-    return positive
+    return chosen
+
+
+def both_labels(rng: np.random.Generator, counts: NDArray[np.int64], share: float) -> NDArray[np.int64]:
+    """Give each specimen a label, ``share`` of the images positive, both labels at least once.
+
+    Args:
+        rng: the random stream.
+        counts: images of each specimen, at least two specimens.
+        share: of positive images, 0 to 1.
+
+    Returns:
+        1 or 0 for each specimen.
+    """
+    label = share_of_images(rng, counts, share).astype(np.int64)
+    if label.min() == label.max():
+        label[rng.integers(len(label))] ^= 1
+    return label

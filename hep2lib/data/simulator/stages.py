@@ -57,7 +57,14 @@ def stages(
     laboratory = laboratories[model.laboratory]
     if pattern in (NEGATIVE, BRIGHT_NEGATIVE):
         bounds = own.bright_level if pattern == BRIGHT_NEGATIVE else own.dim_level
-        changes = {"label": 0, "grade": "0", "level": 0.0, "haze": float(np.mean(bounds)), "pattern": pattern}
+        changes = {
+            "label": 0,
+            "grade": "0",
+            "level": 0.0,
+            "haze": float(np.mean(bounds)),
+            "pattern": pattern,
+            "stained": "",
+        }
     else:
         if grade not in own.grades:
             raise SimulationError(f"grade {grade!r}: it may be {', '.join(own.grades)}")
@@ -66,7 +73,7 @@ def stages(
         except KeyError as error:
             raise SimulationError(str(error.args[0])) from error
         level = own.grade_levels[own.grades.index(grade)]
-        changes = {"label": 1, "grade": grade, "level": level, "haze": 0.02, "pattern": name}
+        changes = {"label": 1, "grade": grade, "level": level, "haze": 0.02, "pattern": name, "stained": name}
     specimen = replace(model, size=laboratory.size, **changes)  # type: ignore[arg-type]  # values of mixed types
     rng = simulation.specimen_stream(specimen)
     field = simulate_field(specimen, draw_style(rng), laboratory, rng, simulation.parameters, 1)

@@ -17,6 +17,8 @@ class Style:
         diffusion: blur of the unspecific glow, um.
         nuclear_haze: unspecific light of the nucleus over that of the cytoplasm.
         mitotic_haze: unspecific light of dividing cells.
+        clumping: unevenness of the unspecific glow.
+        debris: factor on the number of bright specks: some slides are dirty.
         tilt: slope of the background across the field, x and y.
     """
 
@@ -27,6 +29,8 @@ class Style:
     diffusion: float
     nuclear_haze: float
     mitotic_haze: float
+    clumping: float
+    debris: float
     tilt: tuple[float, float]
 
 
@@ -37,8 +41,10 @@ def draw_style(rng: np.random.Generator) -> Style:
         rim=float(rng.uniform(0.0, 0.35)),
         nucleolus_shade=float(rng.uniform(0.3, 1.0)),
         nucleolus_size=float(rng.uniform(0.85, 1.2)),
-        diffusion=float(rng.uniform(0.9, 1.8)),
-        nuclear_haze=float(rng.uniform(0.55, 1.2)),
-        mitotic_haze=float(rng.uniform(0.6, 1.6)),
+        diffusion=float(rng.uniform(0.8, 2.0)),
+        nuclear_haze=float(rng.uniform(0.45, 1.35)),
+        mitotic_haze=float(rng.uniform(0.3, 1.3)),
+        clumping=float(rng.uniform(0.05, 0.22)),
+        debris=float(rng.gamma(0.7, 1 / 0.7)),
         tilt=(float(rng.normal(0, 0.06)), float(rng.normal(0, 0.06))),
     )

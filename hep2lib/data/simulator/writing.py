@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from hep2lib.data.simulator.cells import PHASES
 from hep2lib.data.simulator.fields import Field, simulate_field
 from hep2lib.data.simulator.files import save_mask, save_picture, save_sheet
 from hep2lib.data.simulator.laboratories import Laboratory
@@ -86,7 +87,6 @@ def _cells(name: str, field: Field) -> list[dict[str, Any]]:
     """List the cells whose nucleus or mitotic body shows in a field."""
     cells = field.anatomy.cells
     height, width = field.anatomy.shape
-    phases = ("interphase", "prometaphase", "metaphase", "anaphase")
     shown = set(field.anatomy.owner.ravel().tolist()) - {-1}
     return [
         {
@@ -94,7 +94,7 @@ def _cells(name: str, field: Field) -> list[dict[str, Any]]:
             "Cell": cell + 1,
             "X": round(float(cells.centre[cell, 0] / field.anatomy.pixel / width), 4),
             "Y": round(float(cells.centre[cell, 1] / field.anatomy.pixel / height), 4),
-            "Phase": phases[cells.phase[cell]],
+            "Phase": PHASES[cells.phase[cell]],
         }
         for cell in sorted(shown)
     ]
