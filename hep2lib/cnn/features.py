@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..data.images import rotate
 from ..errors import InputError
 from ..progress import progress
 from .files import written_whole
@@ -39,7 +40,8 @@ def cached_activations(
     """Compute what the frozen layers yield, for each image in each rotation.
 
     A frozen prefix has nothing random and nothing live, and the rotations are a finite set, so training from
-    these values is the same, to the last bit in float32, as running the whole network at each step.
+    these values is the same, to the last bit in float32, as running the whole network at each step: on the
+    CPU an image's values do not depend on the batch it comes in.
 
     Args:
         network: its parameters are not changed, nor is it which of them require a gradient.
@@ -105,12 +107,7 @@ class _Extraction:
     @torch.no_grad()
     def values(self, first: int, count: int, view: int) -> Tensor:
         """Values of some images in one view: count x C x H x W, float32."""
-        images = self.images[first : first + count]
-        if self.views[view]:
-            # Imported here: without a rotation nothing of it is needed.
-            from ..data.images import rotate
-
-            images = rotate(images, self.views[view], self.fill)
+        images = rotate(self.images[first : first + count], self.views[view], self.fill)
         return self.prefix(self.network.preprocess(images.to(self.network.device)))
 
     def shape(self) -> tuple[int, ...]:

@@ -172,7 +172,9 @@ class _Walk:
             raise _AnotherGraphError(f"the mean that is taken off has the shape {self.mean.shape}")
         red, green, blue = (float(value) for value in mean.mean(axis=(1, 2), dtype=np.float64))
         constant = bool((mean == mean[:, :1, :1]).all())
-        return Preprocessing((red, green, blue), mean_image=None if constant else mean)
+        if constant:
+            return Preprocessing((red, green, blue))
+        return Preprocessing((red, green, blue), mean_image=mean, size=len(mean[0]))
 
 
 def _check(layer: Layer, what: str, given: tuple[int, ...], own: tuple[int, ...]) -> None:

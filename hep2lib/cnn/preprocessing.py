@@ -21,12 +21,15 @@ class Preprocessing:
         order: "rgb" or "bgr": the order in which the network takes the channels.
         mean_image: where the weights come with a whole mean image, that image instead of ``mean``: float32,
             3 x H x W, channels in the order red, green, blue.
+        size: side of the images the weights were trained on, pixels. A mean image needs images of its own
+            size; otherwise others are possible too.
     """
 
     mean: tuple[float, float, float]
     scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
     order: str = "rgb"
     mean_image: np.ndarray | None = field(default=None, compare=False)
+    size: int = 224
 
     def __call__(self, images: Tensor) -> Tensor:
         """Turn images into a network's input.

@@ -12,6 +12,7 @@ from ..errors import InputError
 from .convolution import convolve
 from .layers import Kind, Layer
 from .normalisation import local_response_normalisation
+from .pooling import max_pooling
 
 
 class Section(nn.Module):
@@ -152,15 +153,16 @@ class Section(nn.Module):
         """
         x = inputs[0]
         match layer.kind:
-            case Kind.CONVOLUTION if layer.name in self.normalisations:
-                value = self.normalisations[layer.name](self.learnable[layer.name](x))
-                return functional.relu_(value) if rectify else value
             case Kind.CONVOLUTION:
-                return convolve(cast(nn.Conv2d, self.learnable[layer.name]), x, rectify=rectify)
+                convolution = cast(nn.Conv2d, self.learnable[layer.name])
+                if layer.name not in self.normalisations:
+                    return convolve(convolution, x, rectify=rectify)
+                value = self.normalisations[layer.name](convolve(convolution, x, rectify=False))
+                return functional.relu_(value) if rectify else value
             case Kind.RELU:
                 return functional.relu(x)
             case Kind.MAX_POOLING:
-                return functional.max_pool2d(x, layer.kernel, layer.stride, layer.padding, ceil_mode=True)
+                return max_pooling(x, layer.kernel, layer.stride, layer.padding)
             case Kind.LRN:
                 return local_response_normalisation(x)
             case Kind.CONCATENATION:

@@ -22,12 +22,12 @@ def steps():
 
 
 @pytest.fixture(scope="module")
-def ours(steps, tmp_path_factory, images):
+def ours(steps, tmp_path_factory, full_images):
     """Values of all layers, from the .caffemodel."""
     network = GoogLeNet("bvlc", classes=1000).eval()
     path = reference.write_caffe(steps, tmp_path_factory.mktemp("caffe") / "googlenet.caffemodel")
     load_weights(network, path)
-    x = network.preprocess(images)
+    x = network.preprocess(full_images)
     with torch.no_grad():
         return x, {name: value.numpy() for name, value in network.activations(x, COMPUTED).items()}
 

@@ -6,6 +6,7 @@ import torch
 from hep2lib.cnn import features
 from hep2lib.cnn.features import cached_activations
 from hep2lib.cnn.googlenet import GoogLeNet
+from hep2lib.data.images import rotate
 from hep2lib.errors import InputError
 
 
@@ -69,6 +70,18 @@ def test_everything_that_matters_is_in_the_key_and_nothing_else(images, tmp_path
     assert files() == 5
     network.preprocess = GoogLeNet("torchvision").preprocess
     assert files() == 6
+
+
+def test_each_view_is_the_rotated_image(images, tmp_path):
+    network = GoogLeNet()
+    values = cached_activations(network, 139, images, views=(0, 20, 90), fill="edge", cache=tmp_path, batch=2)
+    assert values.shape == (3, 3, 1024, 1, 1)
+    for view, degrees in enumerate((0.0, 20.0, 90.0)):
+        rotated = rotate(images, degrees, "edge")
+        assert torch.equal(values[:, view], direct(network, 139, rotated))
+    for other in ({"views": (0.0, 20.0)}, {"views": (0.0, 20.0, 90.0), "fill": "black"}):
+        cached_activations(network, 139, images, cache=tmp_path, **other)
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

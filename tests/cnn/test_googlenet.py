@@ -118,9 +118,9 @@ def test_impossible_networks_are_refused(arguments, message):
         GoogLeNet(**arguments)
 
 
-def test_every_activation_has_the_tabled_shape(network, batch):
+def test_every_activation_has_the_tabled_shape(network, full_images):
     with torch.no_grad():
-        values = network.activations(batch[:1], LAYERS)
+        values = network.activations(network.preprocess(full_images[:1]), LAYERS)
     assert tuple(values) == LAYERS
     for row in layer_table(network.layers).itertuples():
         channels, height, width = map(int, row.output.split("x"))

@@ -37,15 +37,15 @@ def file(theirs, tmp_path_factory):
 @pytest.mark.parametrize(
     ("transform_input", "preprocessing"), [(True, TORCHVISION_TRANSFORMED), (False, TORCHVISION)]
 )
-def test_logits_agree(theirs, file, images, batchnorm, transform_input, preprocessing):
+def test_logits_agree(theirs, file, full_images, batchnorm, transform_input, preprocessing):
     ours = GoogLeNet("torchvision", classes=2, batchnorm=batchnorm).eval()
     load_weights(ours, file)
     theirs.transform_input = transform_input
     mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-    x = (images / 255 - mean.view(3, 1, 1)) / deviation.view(3, 1, 1)
+    x = (full_images / 255 - mean.view(3, 1, 1)) / deviation.view(3, 1, 1)
     with torch.no_grad():
         expected = theirs(x)
-        difference = (ours(preprocessing(images)) - expected).abs().max().item()
+        difference = (ours(preprocessing(full_images)) - expected).abs().max().item()
     assert expected.std() > 0.01
     assert difference < 1e-4
 

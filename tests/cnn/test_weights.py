@@ -8,6 +8,7 @@ import torchvision
 from hep2lib.cnn import weights
 from hep2lib.cnn.googlenet import GoogLeNet
 from hep2lib.cnn.weights import WeightsError, imagenet_available, load_weights
+from hep2lib.data.simulate import simulated_images
 
 
 @pytest.fixture
@@ -40,6 +41,15 @@ def test_random_weights_say_what_they_are(images):
     assert network.provenance.source == "random"
     assert network.provenance.variant == "bvlc"
     assert network.provenance.sha256 == network.state_digest()
+
+
+def test_without_images_simulated_ones_calibrate(monkeypatch):
+    monkeypatch.setattr(weights, "CALIBRATION_IMAGES", 2)
+    network, twin = GoogLeNet("bvlc"), GoogLeNet("bvlc")
+    sentence = load_weights(network, "random", seed=1)
+    assert "2 simulated images that belong to no database" in sentence
+    load_weights(twin, "random", seed=1, images=torch.as_tensor(simulated_images(2, 1)))
+    assert network.state_digest() == twin.state_digest()
 
 
 def test_imagenet_is_taken_from_the_cache_and_all_but_the_classifier_loaded(imagenet, images):
