@@ -37,6 +37,7 @@ def progress_bar(
         unit=unit,
         initial=initial,
         mininterval=0.1 if sys.stderr.isatty() else 10.0,
+        delay=1,  # what is done at once needs no bar
         dynamic_ncols=True,
         disable=os.environ.get("HEP2_PROGRESS") == "0",
     )

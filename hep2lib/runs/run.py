@@ -1,7 +1,6 @@
 """A run: one folder with the parameters, the folds, the trials and the results of one executed book."""
 
 import hashlib
-import json
 import platform
 from functools import cached_property
 from importlib.metadata import version
@@ -13,7 +12,6 @@ import torch
 from torch import Tensor
 
 from hep2lib.cnn.googlenet import GoogLeNet
-from hep2lib.cnn.weights import imagenet_available, load_weights
 from hep2lib.data.database import database_checksum, read_database
 from hep2lib.data.folds import Fold, read_folds, specimen_folds, write_folds
 from hep2lib.data.images import load_images
@@ -21,10 +19,10 @@ from hep2lib.data.simulate import Parameters as SimulationParameters
 from hep2lib.data.simulate import write_database
 from hep2lib.data.simulator.simulation import VERSION
 from hep2lib.errors import InputError
-from hep2lib.runs.files import write_json
 from hep2lib.runs.parameters import Parameters, make_parameters, read_parameters
 from hep2lib.runs.project import project_root
 from hep2lib.runs.publish import Publication
+from hep2lib.runs.start import settle_weights, starting_network
 from hep2lib.studies.finetuning import fine_tuning_study
 from hep2lib.studies.inputs import StudyInputs
 from hep2lib.studies.outcome import FineTuningOutcome, SVMOutcome
@@ -81,30 +79,12 @@ class Run:
     @cached_property
     def weights(self) -> dict[str, str]:
         """Which weights were asked for, which are used, and why: settled once a run."""
-        file = self.folder / "weights.json"
-        if file.is_file():
-            return json.loads(file.read_text(encoding="utf-8"))
-        asked = self.parameters.weights
-        settled = {"asked": asked, "used": asked, "reason": ""}
-        if asked == "auto":
-            if self.parameters.variant == "torchvision" and imagenet_available():
-                settled["used"] = "imagenet"
-            else:
-                settled["used"] = "random"
-                settled["reason"] = (
-                    "the ImageNet weights could not be reached from this machine"
-                    if self.parameters.variant == "torchvision"
-                    else "the bvlc variant's weights are not offered for download"
-                )
-        write_json(file, settled)
-        return settled
+        return settle_weights(self.parameters, self.folder / "weights.json")
 
     @cached_property
     def network(self) -> GoogLeNet:
         """The network before any training, with the run's weights."""
-        network = GoogLeNet(variant=self.parameters.variant, classes=2)
-        load_weights(network, self.weights["used"], seed=self.parameters.seed)
-        return network
+        return starting_network(self.parameters, self.weights["used"], self.folder / "cache")
 
     @property
     def device(self) -> str:

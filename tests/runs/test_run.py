@@ -1,7 +1,8 @@
 import pytest
 
 from hep2lib.data.folds import FoldError
-from hep2lib.runs import run as runs
+from hep2lib.runs import start
+from hep2lib.runs.parameters import make_parameters
 from hep2lib.runs.run import RunFolderError, open_run
 
 from ..data.handmade import aida_rows, write_aida
@@ -44,14 +45,23 @@ def test_a_folder_that_holds_something_else_is_refused(tmp_path):
 
 @pytest.mark.parametrize(("reachable", "used"), [(True, "imagenet"), (False, "random")])
 def test_which_weights_auto_means_is_settled_once_and_said(tmp_path, monkeypatch, reachable, used):
-    monkeypatch.setattr(runs, "imagenet_available", lambda: reachable)
+    monkeypatch.setattr(start, "imagenet_available", lambda: reachable)
     weights = open_run(tmp_path / "run", "smoke", weights="auto").weights
     assert (weights["asked"], weights["used"]) == ("auto", used)
     assert ("could not be reached" in weights["reason"]) != reachable
-    monkeypatch.setattr(runs, "imagenet_available", lambda: not reachable)
+    monkeypatch.setattr(start, "imagenet_available", lambda: not reachable)
     assert open_run(tmp_path / "run", "smoke").weights == weights
 
 
 def test_random_weights_are_never_replaced(tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "imagenet_available", lambda: True)
+    monkeypatch.setattr(start, "imagenet_available", lambda: True)
     assert open_run(tmp_path / "run", "smoke", weights="random").weights["used"] == "random"
+
+
+def test_random_weights_are_drawn_once_and_kept(tmp_path, monkeypatch):
+    parameters = make_parameters("smoke", {"specimens": 16})
+    drawn = start.starting_network(parameters, "random", tmp_path)
+    monkeypatch.setattr(start, "load_weights", None)  # a second drawing would fail
+    kept = start.starting_network(parameters, "random", tmp_path)
+    assert kept.state_digest() == drawn.state_digest()
+    assert kept.provenance == drawn.provenance

@@ -1,0 +1,71 @@
+"""The network that a run starts from: which weights it takes, settled once, and kept in the run's folder."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from hep2lib.cnn.googlenet import GoogLeNet, Provenance
+from hep2lib.cnn.weights import imagenet_available, load_weights
+from hep2lib.runs.files import write_json
+from hep2lib.runs.parameters import Parameters
+
+
+def settle_weights(parameters: Parameters, file: Path) -> dict[str, str]:
+    """Decide which weights a run uses, and keep the decision, so that every page of it uses the same.
+
+    Args:
+        parameters: the run's; ``auto`` takes ImageNet's weights if they can be had, random ones otherwise.
+        file: where the decision is kept.
+
+    Returns:
+        ``asked`` (the parameter), ``used`` (a source for ``load_weights``), ``reason`` ("" if as asked).
+    """
+    if file.is_file():
+        return json.loads(file.read_text(encoding="utf-8"))
+    asked = parameters.weights
+    settled = {"asked": asked, "used": asked, "reason": ""}
+    if asked == "auto":
+        if parameters.variant != "torchvision":
+            settled["used"] = "random"
+            settled["reason"] = "the bvlc variant's weights are not offered for download"
+        elif imagenet_available():
+            settled["used"] = "imagenet"
+        else:
+            settled["used"] = "random"
+            settled["reason"] = "the ImageNet weights could not be reached from this machine"
+    write_json(file, settled)
+    return settled
+
+
+def starting_network(parameters: Parameters, used: str, cache: Path) -> GoogLeNet:
+    """The network before any training.
+
+    Random weights that were calibrated on simulated images take seconds to draw, so they are kept.
+
+    Args:
+        parameters: the run's: variant and seed.
+        used: a source for ``load_weights``.
+        cache: folder where drawn weights are kept; safe to delete.
+    """
+    network = GoogLeNet(variant=parameters.variant, classes=2)
+    if used != "random":
+        load_weights(network, used, seed=parameters.seed)
+        return network
+    file = cache / f"random-{parameters.variant}-seed{parameters.seed}.safetensors"
+    if file.is_file():
+        with safe_open(file, framework="pt") as stored:
+            provenance = Provenance(**stored.metadata())
+        network.load_state_dict(load_file(file))
+        if network.state_digest() == provenance.sha256:
+            network.provenance = provenance
+            return network
+    load_weights(network, used, seed=parameters.seed)
+    cache.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f".{file.name}")
+    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    save_file(state, temporary, metadata={k: str(v) for k, v in asdict(network.provenance).items()})
+    temporary.replace(file)
+    return network

@@ -1,0 +1,180 @@
+"""From two commands to a book: on a database that no simulator wrote, and twice with the same seed."""
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+from PIL import Image
+
+from hep2lib.cli import main
+from hep2lib.data.simulate import write_database
+from hep2lib.runs.execution import page_values
+from hep2lib.runs.notebooks import PAGES, execute
+from hep2lib.runs.run import open_run
+from hep2lib.runs.site import check_html
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("end-to-end")]
+
+SIZES = ((96, 72), (120, 80), (70, 70))
+ENDINGS = (".PNG", ".JPG", ".BMP")
+
+
+def write_foreign_database(folder: Path) -> Path:
+    """24 drawn fields of 12 wells: discs that are bright in positives, under headers of no known layout."""
+    rng = np.random.default_rng(5)
+    pictures = folder / "Pictures"
+    pictures.mkdir(parents=True)
+    rows = []
+    for number in range(24):
+        well, positive = number // 2, (number // 2) % 3 != 2
+        width, height = SIZES[number % 3]
+        y, x = np.mgrid[:height, :width]
+        pixels = rng.integers(0, 30, (height, width, 3))
+        for _ in range(6):
+            distance = np.hypot(y - rng.integers(height), x - rng.integers(width))
+            pixels[distance < 8, 1] += int(rng.integers(40, 140 if positive else 70))
+        name = f"Field_{number:02d}{ENDINGS[number % 3]}"
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(pictures / name)
+        rows.append([name, "positive" if positive else "negative", f"well {well}", "speckled"])
+    with (folder / "Readings.csv").open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([["Picture", "Reading", "Well", "Look"], *rows])
+    return folder
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A finished run, its data folder, and its pages as a reader's program sees them."""
+
+    run: Path
+    data: Path
+    pages: dict[str, BeautifulSoup]
+
+    def published(self) -> dict[str, dict]:
+        return {page: read(self.run / "published" / f"{page}.json") for page in PAGES}
+
+
+def read(file: Path) -> dict:
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory) -> Rendered:
+    data = write_foreign_database(tmp_path_factory.mktemp("data") / "clinic")
+    run = tmp_path_factory.mktemp("run") / "first"
+    columns = ["--sheet", "Readings.csv", "--images", "Pictures"]
+    columns += ["--image-column", "Picture", "--label-column", "Reading"]
+    columns += ["--specimen-column", "Well", "--pattern-column", "Look"]
+    where = ["--data", str(data), "--weights", "random", "--out", str(run)]
+    assert main(["run", "--profile", "smoke", *where, *columns, "--book"]) == 0
+    folder = run / "html" / "book"
+    pages = {
+        file.relative_to(folder).with_suffix("").as_posix(): BeautifulSoup(
+            file.read_text(encoding="utf-8"), "html5lib"
+        )
+        for file in folder.rglob("*.html")
+    }
+    return Rendered(run, data, pages)
+
+
+def test_the_run_is_described(rendered):
+    about = read(rendered.run / "run.json")
+    assert about["profile"] == "smoke"
+    assert (about["database"]["images"], about["database"]["specimens"]) == (24, 12)
+    assert "clinic" in about["database"]["name"]
+    assert set(PAGES) <= set(about["seconds"])
+
+
+def test_the_folds_are_kept(rendered):
+    with (rendered.run / "folds.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 24 * 2
+    assert {row["specimen"] for row in rows} == {f"well {well}" for well in range(12)}
+
+
+def test_the_papers_tables_and_figure_are_there(rendered):
+    for table in ("table3", "table4", "feature-extraction"):
+        for ending in ("csv", "html"):
+            assert (rendered.run / "tables" / f"{table}.{ending}").stat().st_size > 0
+        assert rendered.pages["run/05-results"].find(id=f"table-{table}") is not None
+    for ending in ("png", "svg"):
+        assert (rendered.run / "figures" / f"roc-curve.{ending}").stat().st_size > 0
+    assert rendered.pages["run/05-results"].find(id="fig-roc-curve") is not None
+
+
+def test_values_are_published_by_every_page_of_results(rendered):
+    published = rendered.published()
+    for page in ("01-dataset", "03-fine-tuning", "04-svm", "05-results"):
+        assert published[page]["values"], page
+
+
+def test_every_page_is_rendered(rendered):
+    expected = {f"run/{page}" for page in PAGES} | {"introduction", "rerun", "about-run", "references"}
+    assert expected <= set(rendered.pages)
+
+
+def test_the_pages_have_no_problem(rendered):
+    assert check_html(rendered.run / "html") == []
+
+
+def test_every_image_has_words_and_a_file(rendered):
+    for name, page in rendered.pages.items():
+        for image in page.find_all("img"):
+            assert (image.get("alt") or "").strip(), (name, image)
+            assert (rendered.run / "html" / "book" / Path(name).parent / image["src"]).is_file(), (
+                name,
+                image,
+            )
+
+
+def test_no_role_is_left_unresolved(rendered):
+    for name, page in rendered.pages.items():
+        for code in page.find_all(["script", "style", "pre", "code"]):
+            code.decompose()
+        text = page.get_text()
+        for role in ("{val}", "{paper}", "{param}", "{cite"):
+            assert role not in text, (name, role)
+
+
+def test_captions_name_database_weights_and_profile(rendered):
+    results = rendered.published()["05-results"]
+    captions = [results["tables"][name]["caption"] for name in ("table3", "table4", "feature-extraction")]
+    for caption in [*captions, results["figures"]["roc-curve"]["caption"]]:
+        assert "clinic" in caption
+        assert "random weights" in caption
+        assert "profile smoke" in caption
+
+
+SMALLEST = {
+    "folds": 2,
+    "image_size": 64,
+    "workers": 1,
+    "grids": [{"freeze": [110, 139], "batch_sizes": [8], "learning_rates": [0.01], "epochs": 2}],
+    "rotations": 2,
+    "rotation_epochs": 1,
+}
+
+
+def fine_tuning_page(folder: Path, profile: Path, data: Path, seed: int) -> tuple[dict, str]:
+    """Execute the page on fine-tuning in a new run; its values, and its table of results."""
+    run = open_run(folder, str(profile), data=str(data), weights="random", seed=seed)
+    execute("03-fine-tuning", run.folder, page_values(run))
+    values = read(folder / "published" / "03-fine-tuning.json")["values"]
+    return values, (folder / "tables" / "freezing-depths.csv").read_text(encoding="utf-8")
+
+
+def test_a_seed_gives_its_numbers_again_and_another_seed_others(tmp_path):
+    profile = tmp_path / "smallest.yaml"
+    profile.write_text(yaml.safe_dump(SMALLEST), encoding="utf-8")
+    data = tmp_path / "data"
+    write_database(data, specimens=16, seed=0)
+    first = fine_tuning_page(tmp_path / "first", profile, data, seed=1)
+    again = fine_tuning_page(tmp_path / "again", profile, data, seed=1)
+    other = fine_tuning_page(tmp_path / "other", profile, data, seed=2)
+    assert first == again
+    assert first[1] != other[1]
+    assert first[0] != other[0]
