@@ -22,7 +22,8 @@ def normalise(notebook: NotebookNode, page: str, folders: dict[Path, str]) -> No
     """Take what belongs to one execution alone out of a notebook, and give its figures caption and alt text.
 
     Times, progress bars, warnings on stderr, control characters, memory addresses and absolute paths go;
-    parameters cells are tagged to be folded away.
+    cells that only set parameters or publish a result are tagged to be folded away, so that the page reads as a
+    text with tables and figures. Where parameters were given, the defaults that they replaced are left out.
 
     Args:
         notebook: as executed; it is changed in place.
@@ -37,12 +38,15 @@ def normalise(notebook: NotebookNode, page: str, folders: dict[Path, str]) -> No
     """
     replacements = {str(folder): short for folder, short in folders.items()}
     notebook.metadata = NotebookNode(kernelspec=NotebookNode(KERNEL), language_info=NotebookNode(_LANGUAGE))
+    given = any("injected-parameters" in cell.metadata.get("tags", []) for cell in notebook.cells)
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
+        if "parameters" in tags and given:
+            tags = [*tags, "remove-cell"]
         if "injected-parameters" in tags:
             cell["id"] = f"{page}-injected"
             cell["source"] = without_paths(cell.source, replacements)
-        if {"parameters", "injected-parameters"} & set(tags):
+        if {"parameters", "injected-parameters"} & set(tags) or _publishes(cell):
             cell.metadata["tags"] = [*(tag for tag in tags if tag != "hide-input"), "hide-input"]
         cell["metadata"] = NotebookNode({key: cell.metadata[key] for key in _KEPT if cell.metadata.get(key)})
         if cell.cell_type == "code":
@@ -84,4 +88,12 @@ def _describe_figure(cell: NotebookNode, page: str) -> None:
     cell.metadata["mystnb"] = NotebookNode(
         figure={"caption": caption_markdown(about["caption"]), "name": label},
         image={"alt": about["alt"]} | ({"width": f"{width}px"} if width else {}),
+    )
+
+
+def _publishes(cell: NotebookNode) -> bool:
+    """Whether a cell ends in publishing something."""
+    return cell.cell_type == "code" and any(
+        line.startswith(("publish.figure(", "publish.table(", "publish.value("))
+        for line in cell.source.splitlines()
     )

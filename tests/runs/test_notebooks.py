@@ -224,11 +224,13 @@ def test_an_executed_page_holds_nothing_of_the_machine(executed):
 def test_parameters_are_folded_away_and_the_given_ones_marked(executed):
     _, _, notebook = executed
     parameters, injected, *rest = cells(notebook)
-    assert parameters.metadata.tags == ["parameters", "hide-input"]
+    assert parameters.metadata.tags == ["parameters", "remove-cell", "hide-input"]
     assert injected.metadata.tags == ["injected-parameters", "hide-input"]
     assert injected.source.splitlines()[1:] == ['run = "runs/mine"', "seed = 3"]
     assert injected.id == "03-fine-tuning-injected"
-    assert all("tags" not in each.metadata for each in rest)
+    publishing = [each for each in rest if each.source.startswith("publish.")]
+    assert all(each.metadata.tags == ["hide-input"] for each in publishing)
+    assert all("tags" not in each.metadata for each in rest if "publish." not in each.source)
 
 
 def test_a_figures_cell_says_what_the_book_needs(executed):
