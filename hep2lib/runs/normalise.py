@@ -22,7 +22,7 @@ def normalise(notebook: NotebookNode, page: str, folders: dict[Path, str]) -> No
     """Take what belongs to one execution alone out of a notebook, and give its figures caption and alt text.
 
     Times, progress bars, warnings on stderr, control characters, memory addresses and absolute paths go;
-    cells that only set parameters or publish a result are tagged to be folded away, so that the page reads as a
+    cells that set parameters or publish a result are tagged to be folded away, so that the page reads as a
     text with tables and figures. Where parameters were given, the defaults that they replaced are left out.
 
     Args:

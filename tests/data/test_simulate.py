@@ -2,10 +2,19 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
 from hep2lib.data.database import read_database
-from hep2lib.data.simulate import SimulationError, simulated_images, write_database
+from hep2lib.data.simulate import (
+    Parameters,
+    SimulationError,
+    parameter_table,
+    simulated_images,
+    stages,
+    write_database,
+)
 
 SMALL = {"specimens": 6, "scale": 0.15}
 
@@ -102,3 +111,60 @@ def test_images_in_memory_are_deterministic_and_of_the_size_asked_for():
     assert np.array_equal(images, simulated_images(2, seed=1, size=32))
     assert not np.array_equal(images[0], images[1])
     assert not np.array_equal(images, simulated_images(2, seed=2, size=32))
+
+
+def test_masks_name_the_cells_of_every_image(database):
+    folder = Path(database.attrs["folder"]).parent
+    cells = pd.read_csv(folder / "masks" / "cells.csv")
+    assert set(cells["ImageFileName"]) == set(database["image"])
+    assert set(cells["Phase"]) <= {"interphase", "prometaphase", "metaphase", "anaphase"}
+    for name, path in zip(database["image"], database["path"], strict=True):
+        mask = np.asarray(Image.open(folder / "masks" / f"{Path(name).stem}.png"))
+        listed = set(cells.loc[cells["ImageFileName"] == name, "Cell"])
+        assert mask.shape[::-1] == Image.open(path).size
+        # A cell of which only a corner shows may be lost when the mask is made as small as the picture.
+        assert set(np.unique(mask).tolist()) - {0} <= listed
+        assert len(listed) > 10
+
+
+def test_images_are_colour_pictures_in_which_green_dominates(database):
+    for path in database["path"]:
+        picture = Image.open(path)
+        assert picture.mode == "RGB"
+        assert {".jpg": "JPEG", ".bmp": "BMP", ".png": "PNG"}[Path(path).suffix] == picture.format
+    light = np.stack([np.asarray(Image.open(path)).mean(axis=(0, 1)) for path in database["path"]]).mean(
+        axis=0
+    )
+    assert light[1] > 2 * light[0]
+    assert light[1] > 2 * light[2]
+
+
+def test_label_noise_and_shortcut_are_written_and_named(tmp_path):
+    noisy = write_database(tmp_path / "a", label_noise=0.34, shortcut=True, **SMALL)
+    assert noisy.attrs["name"].endswith("(6 specimens, seed 0, size shortcut, label noise 0.34, scale 0.15)")
+    wrong = (noisy["intensity"] == "0") != (noisy["label"] == 0)
+    assert noisy.loc[wrong, "specimen"].nunique() == 2
+
+
+def test_stages_show_one_field_from_cells_to_network_input():
+    shown = stages("AC-3", "2+", seed=1)
+    assert [stage.name for stage in shown] == [
+        *("cells", "staining", "slide", "lens", "illumination", "camera", "file", "network input")
+    ]
+    assert all(stage.picture.dtype == np.uint8 and stage.picture.shape[2] == 3 for stage in shown)
+    assert shown[-1].picture.shape == (224, 224, 3)
+    assert shown[1].picture.max() == 255
+    assert stages("negative", seed=1)[1].picture.max() == 0
+    with pytest.raises(SimulationError, match="no pattern 'stripes'; there are homogeneous"):
+        stages("stripes")
+    with pytest.raises(SimulationError, match=r"grade '5\+': it may be \+/-, 1\+"):
+        stages("AC-1", "5+")
+
+
+def test_every_parameter_is_listed_with_its_source():
+    table = parameter_table()
+    assert list(table.columns) == ["stage", "parameter", "value", "unit", "meaning", "source"]
+    assert list(table["stage"].unique()) == ["specimen", "cell", "optics", "camera", "file"]
+    assert (table["meaning"].str.len() > 5).all()
+    assert (table["source"].str.len() > 5).all()
+    assert len(table) == sum(len(type(getattr(Parameters(), s)).__slots__) for s in table["stage"].unique())

@@ -30,7 +30,8 @@ def draw_mitosis(
     phase = cells.phase[cell]
     long = 1.2 if phase == ANAPHASE else 1.0
     radius = np.sqrt((u / np.float32(size * long)) ** 2 + (v * np.float32(long / size)) ** 2)
-    ragged = np.float32(rng.uniform(0.2, 0.5)) * np.sin(v * np.float32(1.4) + np.float32(rng.uniform(0, 6.3)))
+    # Along a plate, or (2.5 um a radian) around a ring.
+    ragged = _ragged(rng, np.float32(2.5) * np.arctan2(v, u) if phase == PROMETAPHASE else v)
     bend = np.float32(rng.uniform(-0.02, 0.02)) * v * v + ragged
     half = np.float32(rng.uniform(5.0, 6.3))
     if phase == PROMETAPHASE:
@@ -54,6 +55,16 @@ def draw_mitosis(
     body = np.sqrt(np.clip(1 - radius**2, 0, 1))
     for name, image in zip(PARTS, (body, chromatin, spindle, poles), strict=True):
         np.maximum(maps[name][patch.window], image, out=maps[name][patch.window])
+
+
+def _ragged(rng: np.random.Generator, along: Image) -> Image:
+    """How far the edge of the chromosomes stands out, in um, ``along`` um from the plate's middle."""
+    edge = np.zeros_like(along)
+    for wave, start in zip(
+        rng.choice([0.4, 0.8, 1.2, 1.6, 2.4, 3.2], 4), rng.uniform(0, 6.3, 4), strict=True
+    ):
+        edge += np.float32(0.17) * np.sin(along * np.float32(wave) + np.float32(start))
+    return edge
 
 
 def _spindle(u: Image, v: Image, pole: float) -> tuple[Image, Image]:

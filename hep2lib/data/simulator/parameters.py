@@ -43,7 +43,7 @@ class SpecimenParameters:
         default=0.18, metadata=_about("log", "spread of the light inside a grade (standard deviation)")
     )
     bright_negative_share: float = field(
-        default=0.18, metadata=_about("negatives", "share of bright unstructured negatives")
+        default=0.14, metadata=_about("negatives", "share of bright unstructured negatives")
     )
     trace_share: float = field(
         default=0.6,
@@ -56,7 +56,7 @@ class SpecimenParameters:
         default=(0.010, 0.040), metadata=_about("full scale", "unspecific light of a dim negative's cells")
     )
     bright_level: Range = field(
-        default=(0.06, 0.14), metadata=_about("full scale", "unspecific light of a bright negative's cells")
+        default=(0.06, 0.24), metadata=_about("full scale", "unspecific light of a bright negative's cells")
     )
     haze_level: Range = field(
         default=(0.025, 0.08), metadata=_about("full scale", "unspecific light of a positive's cells")
@@ -144,7 +144,7 @@ class OpticsParameters:
         default=(0.16, 0.32), metadata=_about("um", "in-focus point spread (standard deviation)")
     )
     defocus: Range = field(
-        default=(0.1, 1.5),
+        default=(0.0, 1.2),
         metadata=_about(
             "um", "further blur by focus error, drawn once an image; mostly near the smaller value"
         ),

@@ -28,8 +28,8 @@ def _dense_fine(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Ima
 
 def _reticular(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Image:
     """AC-21: grains strung on threads, densest around the nucleus, thinning out; nuclei dark."""
-    net = threads(rng, anatomy.shape, anatomy.pixels(0.75 * style.grain), 0.55)
-    texture = speckled(rng, anatomy, 0.33 * style.grain, 0.55, 0.25) * (0.15 + 1.6 * net)
+    net = threads(rng, anatomy.shape, anatomy.pixels(0.85 * style.grain), 0.40)
+    texture = speckled(rng, anatomy, 0.33 * style.grain, 0.70, 0.45) * (0.10 + 2.0 * net)
     around = cytoplasm(anatomy, 0.06) ** np.float32(1.9)
     return texture * (1.25 * around + mitotic_cytoplasm(anatomy, 0.8))
 

@@ -34,8 +34,9 @@ def _in_nucleoli(
 def _clumpy_nucleolar(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Image:
     """AC-9: irregular clumps of grains in the nucleoli; a stained coat around the chromosomes."""
     clumps = np.minimum(_in_nucleoli(anatomy, rng, 0.55, 0.55, 0.45 * style.grain), 2.2)
-    coat = np.clip(blurred(anatomy.chromatin, anatomy.pixels(0.8)) - 0.75 * anatomy.chromatin, 0, 1)
-    return clumps + 0.10 * anatomy.depth() + 1.6 * coat
+    plate = blurred(anatomy.chromatin, anatomy.pixels(0.5))
+    coat = 4 * plate * (1 - plate)
+    return clumps + 0.10 * anatomy.depth() + 0.7 * coat
 
 
 def _punctate_nucleolar(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Image:
