@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -84,6 +85,10 @@ class FineTuningOutcome:
 
     def table(self) -> pd.DataFrame:
         """One row a trial and epoch: the cell, fold, seed, epoch, loss, validation_auc, test_auc, seconds."""
+        return self._table.copy()
+
+    @cached_property
+    def _table(self) -> pd.DataFrame:
         rows = []
         for record in self.records:
             trial = record["trial"]
@@ -102,7 +107,7 @@ class FineTuningOutcome:
 
     def means(self) -> pd.DataFrame:
         """Mean over folds for each cell and epoch that every fold has reached."""
-        table = self.table()
+        table = self._table
         if table.empty:
             raise OutcomeError("fine-tuning: every trial diverged; try smaller learning rates")
         grouped = table.groupby([*CELL, "epoch"], as_index=False).agg(
@@ -178,6 +183,10 @@ class SVMOutcome:
 
     def table(self) -> pd.DataFrame:
         """One row a layer, fold and value of C: validation_auc, test_auc."""
+        return self._table.copy()
+
+    @cached_property
+    def _table(self) -> pd.DataFrame:
         rows = []
         for record in self.records:
             trial = record["trial"]
@@ -198,14 +207,10 @@ class SVMOutcome:
 
     def means(self) -> pd.DataFrame:
         """Mean over folds for each layer, in the study's order, and value of C."""
-        return (
-            self.table()
-            .groupby(["layer", "value"], as_index=False, sort=False)
-            .agg(
-                validation_auc=("validation_auc", "mean"),
-                test_auc=("test_auc", "mean"),
-                test_auc_deviation=("test_auc", "std"),
-            )
+        return self._table.groupby(["layer", "value"], as_index=False, sort=False).agg(
+            validation_auc=("validation_auc", "mean"),
+            test_auc=("test_auc", "mean"),
+            test_auc_deviation=("test_auc", "std"),
         )
 
     def best(self, layer: str | None = None) -> LayerChoice:
