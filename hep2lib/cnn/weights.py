@@ -11,7 +11,6 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import GoogLeNet_Weights
 
 from .caffe_file import read_caffe
 from .googlenet import VARIANTS, GoogLeNet, Provenance
@@ -22,8 +21,9 @@ from .weight_files import WeightFile, WeightsError, fill
 
 __all__ = ["WeightsError", "imagenet_available", "load_weights"]
 
-#: Where torchvision keeps its ImageNet weights; the file's name holds the first digits of its sha256.
-IMAGENET_URL = GoogLeNet_Weights.IMAGENET1K_V1.url
+#: Where torchvision keeps its ImageNet weights; the file's name holds the first digits of its sha256. It is
+#: ``GoogLeNet_Weights.IMAGENET1K_V1.url``: to import torchvision for it would cost every process seconds.
+IMAGENET_URL = "https://download.pytorch.org/models/googlenet-1378be20.pth"
 
 #: Images that the calibrated initialisation draws where none are given.
 CALIBRATION_IMAGES = 16

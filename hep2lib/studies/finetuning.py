@@ -17,7 +17,7 @@ from hep2lib.cnn.features import cached_activations
 from hep2lib.cnn.googlenet import GoogLeNet
 from hep2lib.studies.execution import executor_for, run_trials, single_thread
 from hep2lib.studies.inputs import StudyInputs, WorkerInputs
-from hep2lib.studies.outcome import FineTuningOutcome, mean_auc
+from hep2lib.studies.outcome import FineTuningOutcome, auc
 from hep2lib.studies.store import Record, TrialStore
 from hep2lib.studies.training import (
     Activations,
@@ -137,7 +137,7 @@ def _run(
 
 def _summary(inputs: StudyInputs, record: Record) -> str:
     fold = inputs.folds[record["trial"]["fold"]]
-    aucs = [mean_auc(inputs.labels[fold.validation], epoch["validation"]) for epoch in record["epochs"]]
+    aucs = [auc(inputs.labels[fold.validation], epoch["validation"]) for epoch in record["epochs"]]
     reached = f"{max(aucs):.3f}" if aucs else "diverged"
     return f"freeze {record['trial']['freeze']}, fold {record['trial']['fold'] + 1}: validation AUC {reached}"
 

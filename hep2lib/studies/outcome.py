@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.metrics import roc_auc_score
+from scipy.stats import rankdata
 
 from hep2lib.data.folds import Fold
 from hep2lib.errors import InputError
@@ -41,9 +41,21 @@ class LayerChoice:
     validation_auc: float
 
 
-def mean_auc(labels: ArrayLike, scores: ArrayLike) -> float:
-    """Area under the ROC curve, 0 to 1, ties counted half."""
-    return float(roc_auc_score(np.asarray(labels), np.asarray(scores)))
+def auc(labels: ArrayLike, scores: ArrayLike) -> float:
+    """Area under the ROC curve, 0 to 1, ties counted half.
+
+    The Mann-Whitney form (Hanley and McNeil 1982): a study asks for it thousands of times, and this is many
+    times as fast as scikit-learn's, which draws the curve and checks its input each time.
+
+    Args:
+        labels: n, 1 is positive; both classes.
+        scores: n, finite.
+    """
+    positive = np.asarray(labels) == 1
+    count = int(positive.sum())
+    pairs = count * (len(positive) - count)
+    ranks = rankdata(np.asarray(scores, dtype=float))
+    return float((ranks[positive].sum() - count * (count + 1) / 2) / pairs)
 
 
 def out_of_fold(
@@ -98,7 +110,7 @@ class FineTuningOutcome:
                     {name: trial[name] for name in [*CELL, "fold", "seed"]}
                     | {"epoch": epoch["epoch"], "loss": epoch["loss"]}
                     | {
-                        f"{part}_auc": mean_auc(self.labels[getattr(fold, part)], epoch[part])
+                        f"{part}_auc": auc(self.labels[getattr(fold, part)], epoch[part])
                         for part in ("validation", "test")
                     }
                     | {"seconds": record["seconds"]}
@@ -199,8 +211,8 @@ class SVMOutcome:
                         "layer": trial["layer"],
                         "fold": trial["fold"],
                         "value": value,
-                        "validation_auc": mean_auc(self.labels[fold.validation], validation),
-                        "test_auc": mean_auc(self.labels[fold.test], test),
+                        "validation_auc": auc(self.labels[fold.validation], validation),
+                        "test_auc": auc(self.labels[fold.test], test),
                     }
                 )
         return pd.DataFrame(rows)

@@ -135,3 +135,7 @@ def test_an_unknown_ending_is_refused(tmp_path):
     (tmp_path / "net.h5").write_bytes(b"")
     with pytest.raises(WeightsError, match=r"net\.h5: a file must end in one of .*\.pth"):
         load_weights(GoogLeNet(), tmp_path / "net.h5")
+
+
+def test_the_address_of_the_imagenet_weights_is_torchvisions():
+    assert torchvision.models.GoogLeNet_Weights.IMAGENET1K_V1.url == weights.IMAGENET_URL
