@@ -1,7 +1,6 @@
 """The pages of the paper as notebooks: checked against the given parameters, executed, kept in a run."""
 
 import difflib
-import os
 import re
 import shutil
 import sys
@@ -130,7 +129,7 @@ def _execute(
         cwd=project,
         kernel_name="python3",
         kernel_manager_class=_kernel(before.parent),
-        progress_bar=False if os.environ.get("HEP2_PROGRESS") == "0" else {"desc": page},
+        progress_bar=False,  # papermill's counts cells; the run's counts pages
         start_timeout=180,
         execution_timeout=cell_seconds,
         autosave_cell_every=0,
@@ -139,7 +138,7 @@ def _execute(
 
 def _kernel(folder: Path) -> type[AsyncKernelManager]:
     """A kernel that is this interpreter, with ``folder`` for what IPython would keep in the user's home."""
-    quiet = ["--HistoryManager.enabled=False", "--IPKernelApp.log_level=40"]
+    quiet = ["--HistoryManager.enabled=False", "--IPKernelApp.log_level=50"]
     command = make_ipkernel_cmd(extra_arguments=quiet, executable=sys.executable)
     environment = {"IPYTHONDIR": str(folder / "ipython"), "HEP2_PROGRESS": "0"}
 
