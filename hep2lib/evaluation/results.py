@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from hep2lib.data.folds import Fold
+from hep2lib.evaluation.calibration import log_odds
 from hep2lib.evaluation.inference import Interval, auc_interval
 from hep2lib.evaluation.metrics import Confusion, confusion
 from hep2lib.evaluation.thresholds import choose_threshold
@@ -44,6 +45,37 @@ def decisions_at_youden(
     return confusion(test["label"], decisions), decisions
 
 
+def aligned(
+    validation: pd.DataFrame, test: pd.DataFrame, default: float, *, probabilities: bool
+) -> pd.DataFrame:
+    """Test scores of several models on one scale, so that one ROC curve can be drawn of all folds.
+
+    Each fold's scores come from a model of its own, and five models need not mean the same by 0.7. They are
+    measured from the fold's own threshold (the best on its validation images) in standard deviations of its
+    validation scores, probabilities as log odds. Within a fold the order stays, and with it the fold's AUC;
+    0 is every fold's threshold. Test labels have no part in it.
+
+    Args:
+        validation: validation scores, columns as for ``scored_auc``.
+        test: test scores.
+        default: the threshold where validation scores single none out (0.5, or 0 for margins).
+        probabilities: whether scores are probabilities, or margins.
+
+    Returns:
+        ``test`` with other scores.
+    """
+    scores = np.zeros(len(test))
+    for fold, part in validation.groupby("fold"):
+        threshold = choose_threshold(part["label"], part["score"], "youden", default=default)
+        rows = (test["fold"] == fold).to_numpy()
+        known, new = part["score"].to_numpy(), test["score"].to_numpy()[rows]
+        zero = np.array([threshold.value])
+        if probabilities:
+            known, new, zero = log_odds(known), log_odds(new), log_odds(np.clip(zero, 0, 1))
+        scores[rows] = (new - zero) / (float(np.std(known)) or 1.0)
+    return test.assign(score=scores)
+
+
 def table_3(
     outcome: FineTuningOutcome, database: pd.DataFrame, printed: Mapping[int, float], printed_rotated: float
 ) -> pd.DataFrame:
@@ -69,9 +101,7 @@ def table_3(
         rows.append(
             {
                 "Training": _name(choice),
-                "Batch size": choice.batch_size,
-                "Learning rate": choice.learning_rate,
-                "Epoch": choice.epoch,
+                "Batch size, rate, epoch": f"{choice.batch_size}, {choice.learning_rate:g}, {choice.epoch}",
                 "Validation AUC": choice.validation_auc,
                 "Test AUC": found.estimate,
                 "95 % interval": f"{found.low:.3f} to {found.high:.3f}",
