@@ -1,6 +1,7 @@
 """The command line: ``hep2`` and ``python -m hep2lib``, one sub-command for each thing a person does."""
 
 import argparse
+import errno
 import json
 import sys
 import time
@@ -8,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hep2lib.errors import InputError
+
+_FOLDER_TROUBLE = {errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EPERM}
 
 EXIT_DONE, EXIT_SHORT, EXIT_INPUT, EXIT_INTERRUPTED = 0, 1, 2, 130
 
@@ -29,6 +32,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return options.command(options)
     except InputError as error:
         print(f"hep2: {error}", file=sys.stderr)
+        return EXIT_INPUT
+    except OSError as error:
+        if error.errno not in _FOLDER_TROUBLE:
+            raise
+        place = error.filename or "a file"
+        print(
+            f"hep2: {place}: {error.strerror}; make room or choose another folder, then start again: "
+            "what was computed is kept",
+            file=sys.stderr,
+        )
         return EXIT_INPUT
     except KeyboardInterrupt:
         print("hep2: interrupted; what was computed is kept, start again to go on", file=sys.stderr)

@@ -1,4 +1,7 @@
+
 """What a person sees whose input cannot be used: one message, exit code 2, no traceback."""
+
+import errno
 
 import pytest
 
@@ -117,3 +120,14 @@ def test_an_unknown_command_is_refused(capsys):
 def test_the_layers_are_listed(capsys):
     assert main(["layers"]) == 0
     assert "inception_3a-output" in capsys.readouterr().out
+
+
+def test_a_full_disk_is_said_and_nothing_else(tmp_path, monkeypatch, capsys):
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "out"))
+
+    monkeypatch.setattr("hep2lib.data.simulate.write_database", full)
+    assert main(["simulate", str(tmp_path / "out")]) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert "No space left on device; make room" in message
