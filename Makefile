@@ -18,7 +18,7 @@ book: .venv/.installed-book
 	$(BIN)/python -m hep2lib run --profile $(PROFILE) --book
 
 test: .venv/.installed-test
-	HEP2_PROGRESS=0 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+	HEP2_PROGRESS=0 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

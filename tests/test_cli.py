@@ -1,4 +1,3 @@
-
 """What a person sees whose input cannot be used: one message, exit code 2, no traceback."""
 
 import errno

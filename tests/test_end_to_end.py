@@ -18,7 +18,7 @@ from hep2lib.runs.notebooks import PAGES, execute
 from hep2lib.runs.run import open_run
 from hep2lib.runs.site import check_html
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("end-to-end")]
+pytestmark = pytest.mark.slow
 
 SIZES = ((96, 72), (120, 80), (70, 70))
 ENDINGS = (".PNG", ".JPG", ".BMP")
