@@ -1,4 +1,4 @@
-"""What all tests share: no progress bars between the messages that they look at, and the longest file first."""
+"""What all tests share: no progress bars between messages they look at, and the longest file first."""
 
 import os
 
