@@ -89,6 +89,10 @@ def _parser() -> argparse.ArgumentParser:
     book.add_argument("run", nargs="?", type=Path, help="the run's folder (default: the published run)")
     book.set_defaults(command=_book)
 
+    publish = commands.add_parser("publish", help="make a run the one that comes with the clone (book/run)")
+    publish.add_argument("run", type=Path, help="the run's folder")
+    publish.set_defaults(command=_publish)
+
     pair = commands.add_parser("pair", help="write the .ipynb of every notebook from its .md source")
     pair.add_argument("--check", action="store_true", help="only say whether each pair agrees")
     pair.set_defaults(command=_pair)
@@ -219,6 +223,13 @@ def _book(options: argparse.Namespace) -> int:
     except RunError as error:
         print(f"hep2: {error}", file=sys.stderr)
         return EXIT_SHORT
+    return EXIT_DONE
+
+
+def _publish(options: argparse.Namespace) -> int:
+    from hep2lib.runs.site import publish_run
+
+    print(f"published: {publish_run(options.run)}")
     return EXIT_DONE
 
 

@@ -1,6 +1,7 @@
 """The book of a run: pages and results brought together, rendered, and put where one can open them."""
 
 import html
+import json
 import os
 import re
 import shutil
@@ -14,12 +15,12 @@ import yaml
 
 from hep2lib.errors import InputError
 from hep2lib.progress import progress
-from hep2lib.runs.files import write_text
+from hep2lib.runs.files import write_json, write_text
 from hep2lib.runs.htmlcheck import check_html
 from hep2lib.runs.project import RunError, project_root
 from hep2lib.runs.text import without_control
 
-__all__ = ["SiteError", "build_book", "check_html", "project_root", "published_run"]
+__all__ = ["SiteError", "build_book", "check_html", "project_root", "publish_run", "published_run"]
 
 RUN = "book/run"  # where the book expects its run, in the clone as in a staged copy
 RESULTS = ("published", "figures", "tables", "run.json", "parameters.yaml")
@@ -71,6 +72,35 @@ def build_book(run: Path | None = None, output: Path | None = None, *, project: 
     index = output / "index.html"
     write_text(index, _forward(f"{pages[0]}.html", str(_read_yaml(project / "_config.yml")["title"])))
     return index
+
+
+def publish_run(run: Path, *, project: Path | None = None) -> Path:
+    """Make a run the one that comes with the clone: what its pages need, and nothing else, in ``book/run``.
+
+    Args:
+        run: the folder of a whole run.
+        project: the clone, if not the one this package is installed from.
+
+    Returns:
+        The folder of the published run; what it held before is replaced as a whole.
+
+    Raises:
+        SiteError: if the run lacks a page or a result file.
+    """
+    project = project or project_root()
+    run, target = Path(run).absolute(), published_run(project)
+    part = target.with_name(".run-part")
+    shutil.rmtree(part, ignore_errors=True)
+    _stage(project, run, part, _toc_pages(project))
+    staged = part / RUN
+    for heavy in (*staged.glob("figures/*.svg"), *staged.glob("tables/*.csv")):
+        heavy.unlink()
+    about = json.loads((staged / "run.json").read_text(encoding="utf-8"))
+    write_json(staged / "run.json", about | {"published": True})
+    shutil.rmtree(target, ignore_errors=True)
+    staged.replace(target)
+    shutil.rmtree(part)
+    return target
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:

@@ -1,9 +1,11 @@
+import json
 import shutil
 
 import pytest
 
 from hep2lib.runs.htmlcheck import check_html
-from hep2lib.runs.site import SiteError, build_book, project_root, published_run
+from hep2lib.runs.notebooks import PAGES
+from hep2lib.runs.site import SiteError, build_book, project_root, publish_run, published_run
 
 from .small_book import REPOSITORY, write_clone
 
@@ -94,3 +96,16 @@ def test_a_run_that_no_book_can_be_made_of(complete, spoil, message):
 
 def test_the_clone_is_found_from_the_package():
     assert project_root() == REPOSITORY
+
+
+def test_a_run_is_published_whole_and_the_one_before_is_gone(complete):
+    project, run = complete
+    (published_run(project) / "old").mkdir(parents=True)
+    folder = publish_run(run, project=project)
+    assert folder == published_run(project)
+    assert not (folder / "old").exists()
+    assert json.loads((folder / "run.json").read_text(encoding="utf-8"))["published"] is True
+    assert sorted(file.name for file in folder.glob("*.ipynb")) == [f"{page}.ipynb" for page in PAGES]
+    assert not list(folder.rglob("*.svg"))
+    assert check_html(build_book(project=project).parent) == []
+    assert "This is a run of your own" not in (project / "_build/html/book/run/05-results.html").read_text()
