@@ -25,7 +25,8 @@ from hep2lib.runs.publish import Publication
 from hep2lib.runs.start import settle_weights, starting_network
 from hep2lib.studies.finetuning import fine_tuning_study
 from hep2lib.studies.inputs import StudyInputs
-from hep2lib.studies.outcome import FineTuningOutcome, SVMOutcome
+from hep2lib.studies.networks import tuned_networks
+from hep2lib.studies.outcome import Configuration, FineTuningOutcome, SVMOutcome
 from hep2lib.studies.store import TrialStore
 from hep2lib.studies.svm import svm_study
 
@@ -115,6 +116,11 @@ class Run:
         p = self.parameters
         store = TrialStore(self.folder / "trials" / "fine-tuning")
         return fine_tuning_study(self.inputs, store, p.fine_tuning_grids, p.rotation, seed=p.seed)
+
+    def tuned_networks(self, configuration: Configuration, seed: int | None = None) -> list[GoogLeNet]:
+        """The fine-tuned networks of a configuration of ``fine_tuning``, one a fold, kept in the run."""
+        folder = self.folder / "networks"
+        return tuned_networks(self.inputs, self.fine_tuning, configuration, folder, seed=seed)
 
     @cached_property
     def svm(self) -> SVMOutcome:

@@ -121,10 +121,8 @@ def _run(
     inputs: StudyInputs, store: TrialStore, trials: Sequence[FineTuningTrial], description: str
 ) -> list[Record]:
     named = {trial_id(trial, inputs.context): trial for trial in trials}
-    missing = store.missing(named)
     worker_inputs = inputs.for_workers()
-    for freeze, angles in dict.fromkeys(kept_views(inputs, named[name]) for name in missing):
-        open_activations(worker_inputs, freeze, angles)  # once, before the workers ask for it
+    prepare_activations(worker_inputs, [named[name] for name in store.missing(named)])
     jobs = {name: (fine_tune, (worker_inputs, trial, inputs.context)) for name, trial in named.items()}
     return run_trials(
         jobs,
@@ -155,20 +153,7 @@ def fine_tune(inputs: WorkerInputs, trial: FineTuningTrial, context: dict[str, s
         and test images), ``diverged``, ``seconds``, ``device``.
     """
     start = time.perf_counter()
-    network = inputs.network()
-    activations = _activations(inputs, network, trial)
-    labels = torch.tensor(inputs.labels)
-    fold = inputs.folds[trial.fold]
-    with single_thread() if inputs.device == "cpu" else nullcontext():
-        epochs = [
-            {
-                "epoch": scores.epoch,
-                "loss": scores.loss,
-                "validation": np.asarray(scores.validation, dtype=float).tolist(),
-                "test": np.asarray(scores.test, dtype=float).tolist(),
-            }
-            for scores in train(network, activations, labels, fold, trial, inputs.device)
-        ]
+    epochs = trained_epochs(inputs, inputs.network(), trial)
     return {
         "id": trial_id(trial, context),
         "trial": trial_fields(trial),
@@ -178,6 +163,38 @@ def fine_tune(inputs: WorkerInputs, trial: FineTuningTrial, context: dict[str, s
         "seconds": round(time.perf_counter() - start, 3),
         "device": inputs.device,
     }
+
+
+def trained_epochs(inputs: WorkerInputs, network: GoogLeNet, trial: FineTuningTrial) -> list[dict[str, Any]]:
+    """Train a network, which is changed in place, and list its scores after each epoch as plain values.
+
+    Args:
+        inputs: what the trial is computed from.
+        network: the starting point.
+        trial: hyperparameters, fold and seed.
+
+    Returns:
+        ``epoch``, ``loss``, ``validation`` and ``test`` for each epoch that was finished.
+    """
+    activations = _activations(inputs, network, trial)
+    labels = torch.tensor(inputs.labels)
+    fold = inputs.folds[trial.fold]
+    with single_thread() if inputs.device == "cpu" else nullcontext():
+        return [
+            {
+                "epoch": scores.epoch,
+                "loss": scores.loss,
+                "validation": np.asarray(scores.validation, dtype=float).tolist(),
+                "test": np.asarray(scores.test, dtype=float).tolist(),
+            }
+            for scores in train(network, activations, labels, fold, trial, inputs.device)
+        ]
+
+
+def prepare_activations(inputs: WorkerInputs, trials: Sequence[FineTuningTrial]) -> None:
+    """Compute what trials are fed with, on all cores, before the workers ask for it one by one."""
+    for freeze, angles in dict.fromkeys(kept_views(inputs, trial) for trial in trials):
+        open_activations(inputs, freeze, angles)
 
 
 def kept_views(inputs: StudyInputs | WorkerInputs, trial: FineTuningTrial) -> tuple[int, tuple[float, ...]]:

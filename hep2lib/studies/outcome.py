@@ -168,15 +168,35 @@ class FineTuningOutcome:
             validation_auc=float(top["validation_auc"]),
         )
 
-    def scores(self, configuration: Configuration, part: str = "test") -> pd.DataFrame:
-        """P(positive) of every fold's test (or validation) images: see ``out_of_fold``."""
-        cell = {name: getattr(configuration, name) for name in CELL}
+    def trainings(self, configuration: Configuration, seed: int | None = None) -> list[Record]:
+        """The records of a configuration's trainings, in the order of the folds.
+
+        Args:
+            configuration: a cell and an epoch.
+            seed: of the training; None takes the study's own, which is the first record's.
+
+        Raises:
+            OutcomeError: if a fold has no such training, or it ended before that epoch.
+        """
+        wanted = {name: getattr(configuration, name) for name in CELL}
+        wanted["seed"] = self.records[0]["trial"]["seed"] if seed is None else seed
         by_fold = {
-            record["trial"]["fold"]: record["epochs"][configuration.epoch - 1][part]
+            record["trial"]["fold"]: record
             for record in self.records
-            if all(record["trial"][name] == value for name, value in cell.items())
+            if all(record["trial"][name] == value for name, value in wanted.items())
+            and len(record["epochs"]) >= configuration.epoch
         }
-        return out_of_fold(self.folds, self.labels, [by_fold[f] for f in range(len(self.folds))], part)
+        if set(by_fold) != set(range(len(self.folds))):
+            raise OutcomeError(f"fine-tuning: no training of {wanted} reached epoch {configuration.epoch}")
+        return [by_fold[fold] for fold in range(len(self.folds))]
+
+    def scores(
+        self, configuration: Configuration, part: str = "test", seed: int | None = None
+    ) -> pd.DataFrame:
+        """P(positive) of every fold's test (or validation) images: see ``out_of_fold``."""
+        records = self.trainings(configuration, seed)
+        scores = [record["epochs"][configuration.epoch - 1][part] for record in records]
+        return out_of_fold(self.folds, self.labels, scores, part)
 
 
 @dataclass(frozen=True, eq=False)

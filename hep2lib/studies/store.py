@@ -80,5 +80,9 @@ class TrialStore:
                 Path(temporary).unlink(missing_ok=True)
         return file
 
+    def discard(self, name: str) -> None:
+        """Forget a trial's record, if there is one."""
+        self._file(name).unlink(missing_ok=True)
+
     def _file(self, name: str) -> Path:
         return self.folder / f"{name}.json"

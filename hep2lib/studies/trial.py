@@ -95,6 +95,11 @@ def trial_fields(trial: FineTuningTrial | SVMTrial) -> dict[str, Any]:
     return json.loads(json.dumps(asdict(trial)))
 
 
+def read_trial(fields: Mapping[str, Any]) -> FineTuningTrial:
+    """The trial that ``trial_fields`` made JSON values of."""
+    return FineTuningTrial(**fields)
+
+
 def trial_id(trial: FineTuningTrial | SVMTrial, context: Mapping[str, str]) -> str:
     """Name of a trial: a hash of everything that its result depends on.
 

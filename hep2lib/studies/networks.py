@@ -1,0 +1,161 @@
+"""The fine-tuned network of each fold: trained again to the chosen epoch, checked, and kept in the run."""
+
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from hep2lib.cnn.files import written_whole
+from hep2lib.cnn.googlenet import GoogLeNet, Provenance
+from hep2lib.errors import InputError
+from hep2lib.studies.execution import executor_for, run_trials
+from hep2lib.studies.finetuning import prepare_activations, trained_epochs
+from hep2lib.studies.inputs import StudyInputs, WorkerInputs
+from hep2lib.studies.outcome import Configuration, FineTuningOutcome
+from hep2lib.studies.store import Record, TrialStore
+from hep2lib.studies.trial import read_trial
+
+TOLERANCES = {"cpu": 1e-3, "cuda": 0.05}
+"""Largest difference between a validation score (P(positive), 0 to 1) of the network that was trained again
+and the one on record. On the CPU that computed the record it is 0; another CPU rounds differently, and on a
+GPU sums are taken in an order that changes."""
+
+
+class TunedNetworkError(InputError):
+    """A fine-tuned network that cannot be had, or that is not the one on record."""
+
+
+def tuned_networks(
+    inputs: StudyInputs,
+    study: FineTuningOutcome,
+    configuration: Configuration,
+    folder: Path,
+    *,
+    seed: int | None = None,
+) -> list[GoogLeNet]:
+    """The networks that a configuration's scores on record came from, one a fold.
+
+    A study keeps scores, not networks: a training takes seconds and a network 24 MB. What is asked for is
+    trained again up to the chosen epoch (all folds at once, like any trials), its validation scores are
+    compared with the record's, and the parameters that were trained are kept in ``folder`` for the next
+    time.
+
+    Args:
+        inputs: what the study was computed from.
+        study: its outcome.
+        configuration: a cell and an epoch.
+        folder: where the networks are kept, one ``.safetensors`` file a fold.
+        seed: of the training; None takes the study's own.
+
+    Returns:
+        The networks in evaluation mode on ``inputs.device``, in the order of the folds. Each one's
+        provenance says what it was tuned from, on and how.
+
+    Raises:
+        TunedNetworkError: if the study has no such training, or the scores are not those on record.
+    """
+    records = study.trainings(configuration, seed)
+    store = TrialStore(folder)
+    names = [f"{record['id']}-epoch{configuration.epoch}" for record in records]
+    for name in names:
+        if not (folder / f"{name}.safetensors").is_file():
+            store.discard(name)
+    worker_inputs = inputs.for_workers()
+    if missing := [record for name, record in zip(names, records, strict=True) if name not in store]:
+        prepare_activations(worker_inputs, [read_trial(record["trial"]) for record in missing])
+    jobs = {
+        name: (keep_network, (worker_inputs, record, configuration.epoch, name, folder))
+        for name, record in zip(names, records, strict=True)
+    }
+    workers = 1 if inputs.device != "cpu" else inputs.workers
+    run_trials(jobs, store, partial(executor_for, workers), description="fine-tuned networks")
+    return [
+        _opened(inputs, worker_inputs, folder / f"{name}.safetensors", record, configuration.epoch)
+        for name, record in zip(names, records, strict=True)
+    ]
+
+
+def tuned_network(
+    inputs: StudyInputs,
+    study: FineTuningOutcome,
+    configuration: Configuration,
+    fold: int,
+    folder: Path,
+    *,
+    seed: int | None = None,
+) -> GoogLeNet:
+    """The network of one fold (0 to k - 1): see :func:`tuned_networks`, which computes all at once."""
+    return tuned_networks(inputs, study, configuration, folder, seed=seed)[fold]
+
+
+def keep_network(inputs: WorkerInputs, record: Record, epoch: int, name: str, folder: Path) -> Record:
+    """Train one fold's network again and keep its trained parameters: a worker's part.
+
+    Args:
+        inputs: images, labels, folds and the starting network, as files.
+        record: the training's, as the study keeps it.
+        epoch: where to stop, 1 or more.
+        name: of the file, without its ending.
+        folder: where it is written, whole or not at all.
+
+    Returns:
+        ``id``, ``difference`` (the largest between scores of validation images) and ``seconds``.
+
+    Raises:
+        TunedNetworkError: if the difference is larger than ``TOLERANCES`` allow.
+    """
+    start = time.perf_counter()
+    trial = read_trial(record["trial"])
+    network = inputs.network()
+    *_, last = trained_epochs(inputs, network, replace(trial, epochs=epoch))
+    recorded = np.asarray(record["epochs"][epoch - 1]["validation"])
+    difference = float(np.abs(np.asarray(last["validation"]) - recorded).max())
+    allowed = TOLERANCES[inputs.device.partition(":")[0]]
+    if not difference <= allowed:
+        raise TunedNetworkError(
+            f"training {record['id']} (fold {trial.fold + 1}): trained again, its validation scores differ "
+            f"by up to {difference:.2g} from those on record, where {allowed:g} is allowed. The record was "
+            "computed by other code or on another device; start the run in another folder"
+        )
+    trained = {
+        name: parameter.detach().cpu().contiguous()
+        for name, parameter in network.named_parameters()
+        if parameter.requires_grad
+    }
+    try:
+        with written_whole(folder / f"{name}.safetensors") as temporary:
+            save_file(trained, temporary, metadata={"training": record["id"], "epoch": str(epoch)})
+    except (OSError, SafetensorError) as error:
+        raise TunedNetworkError(
+            f"{folder}: cannot keep a network there ({error}); make room or choose another run folder"
+        ) from None
+    return {"id": name, "difference": difference, "seconds": round(time.perf_counter() - start, 3)}
+
+
+def _opened(
+    inputs: StudyInputs, worker_inputs: WorkerInputs, file: Path, record: Record, epoch: int
+) -> GoogLeNet:
+    network = worker_inputs.network()
+    trial = read_trial(record["trial"])
+    network.split(trial.freeze)
+    wanted = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
+    try:
+        with safe_open(file, framework="pt") as opened:
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
+        if set(tensors) != wanted:
+            raise TunedNetworkError(f"{file}: not the layers behind {trial.freeze}; delete it, start again")
+        network.load_state_dict(tensors, strict=False)
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise TunedNetworkError(f"{file}: not readable ({error}); delete it and start again") from None
+    start = inputs.network.provenance
+    words = (
+        f"{start.description}; fine-tuned behind layer {trial.freeze} on fold {trial.fold + 1} of "
+        f"{len(inputs.folds)} (batch size {trial.batch_size}, learning rate {trial.learning_rate:g}, epoch "
+        f"{epoch}, {trial.rotations} views, seed {trial.seed})"
+    )
+    network.provenance = Provenance("fine-tuned", network.state_digest(), network.variant, words)
+    return network.eval()
