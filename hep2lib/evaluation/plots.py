@@ -1,8 +1,6 @@
 """The book's figures of results: one style, one function a figure."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,28 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from hep2lib.evaluation.bands import RocBand
 from hep2lib.evaluation.inference import Interval
-
-COLOURS = sns.color_palette("colorblind")
-"""Told apart by people with any form of colour blindness."""
-
-_STYLE: Any = {
-    "axes.grid": True,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlesize": 11,
-    "font.size": 10,
-    "grid.alpha": 0.3,
-    "legend.frameon": False,
-    "savefig.facecolor": "white",
-    "figure.facecolor": "white",
-}
-
-
-@contextmanager
-def style() -> Iterator[None]:
-    """The book's look, inside the block only."""
-    with plt.rc_context({**_STYLE, "axes.prop_cycle": plt.cycler(color=COLOURS)}):
-        yield
+from hep2lib.evaluation.style import COLOURS, style
 
 
 def learning_curves(table: pd.DataFrame, cell: Sequence[str] = ("freeze",)) -> Figure:
