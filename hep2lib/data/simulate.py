@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hep2lib.data.database import read_database
+from hep2lib.data.decoding import Header
 from hep2lib.data.simulator.parameters import Parameters
 from hep2lib.data.simulator.simulation import VERSION, Simulation, SimulationError
 from hep2lib.data.simulator.stages import Stage, stages
-from hep2lib.data.simulator.writing import RECORD, fields_of, write_files
+from hep2lib.data.simulator.writing import RECORD, fields_of, sheet_rows, write_files
 
 __all__ = [
     "Parameters",
@@ -23,6 +24,7 @@ __all__ = [
     "SimulationError",
     "Stage",
     "parameter_table",
+    "planned_files",
     "simulated_images",
     "stages",
     "write_database",
@@ -143,6 +145,31 @@ def simulated_images(count: int, seed: int, size: int = 224) -> NDArray[np.uint8
         squeezed = Image.fromarray(field.picture).resize((size, size), Image.Resampling.BICUBIC)
         images[row] = np.asarray(squeezed).transpose(2, 0, 1)
     return images
+
+
+def planned_files(simulation: Simulation) -> tuple[pd.DataFrame, list[Header]]:
+    """Plan a database without drawing it: whose its images are, and what its files will say of themselves.
+
+    Args:
+        simulation: the database.
+
+    Returns:
+        A table with the columns ``image``, ``label`` (as it will be written), ``specimen`` and
+        ``instrument``, and the headers of its image files, one a row: what `hep2lib.data.shortcuts.find_shortcuts` looks at.
+    """
+    laboratories, specimens = simulation.draw()
+    rows = [specimen for specimen in specimens for _ in range(specimen.images)]
+    names = [row["ImageFileName"] for row in sheet_rows(laboratories, specimens)]
+    table = pd.DataFrame(
+        {
+            "image": names,
+            "label": [specimen.written_label for specimen in rows],
+            "specimen": [specimen.name for specimen in rows],
+            "instrument": [laboratories[specimen.laboratory].instrument for specimen in rows],
+        }
+    )
+    formats = {"JPG": "JPEG"}
+    return table, [Header(formats.get(one.format, one.format), *one.size, "RGB", 8, 1) for one in rows]
 
 
 def parameter_table(parameters: Parameters | None = None) -> pd.DataFrame:

@@ -5,6 +5,9 @@ import pandas as pd
 
 from hep2lib.evaluation.metrics import FloatArray
 
+GRADES: tuple[str, ...] = ("0", "+/-", "1+", "2+", "3+", "4+")
+"""Intensity grades, as readers write them, from none to very bright."""
+
 QUANTILES: tuple[float, ...] = (0.05, 0.35, 0.65, 0.95)
 
 
@@ -52,4 +55,27 @@ def one_a_pattern(database: pd.DataFrame, brightness: FloatArray, at_most: int =
     for pattern in wanted[:at_most]:
         rows = np.flatnonzero(name == pattern)
         chosen[str(pattern)] = int(rows[np.argsort(brightness[rows], kind="stable")[len(rows) // 2]])
+    return chosen
+
+
+def one_a_grade(database: pd.DataFrame, brightness: FloatArray) -> dict[str, int]:
+    """For each intensity grade, the image of median brightness; from the dimmest grade to the brightest.
+
+    Args:
+        database: columns ``label`` and, where known, ``intensity``; other words than `GRADES` come after
+            them, in alphabetical order. Where no intensity is known, the two classes take the grades' place.
+        brightness: shape (images,).
+
+    Returns:
+        Grade to row number.
+    """
+    known = "intensity" in database and database["intensity"].ne("").any()
+    grade = database["intensity"] if known else database["label"].map({0: "negative", 1: "positive"})
+    names = sorted(
+        set(grade) - {""}, key=lambda name: (name not in GRADES, (*GRADES, name).index(name), name)
+    )
+    chosen = {}
+    for name in names:
+        rows = np.flatnonzero(grade == name)
+        chosen[str(name)] = int(rows[np.argsort(brightness[rows], kind="stable")[len(rows) // 2]])
     return chosen

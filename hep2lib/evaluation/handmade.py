@@ -83,23 +83,43 @@ def handmade_features(images: npt.ArrayLike | torch.Tensor) -> FloatArray:
 def _mean_filter(field: torch.Tensor, width: int) -> torch.Tensor:
     """Mean over width x width pixels around each, the border repeated; shape (images, 1, height, width)."""
     margin = width // 2
-    return functional.avg_pool2d(functional.pad(field, (margin,) * 4, mode="replicate"), width, stride=1)
+    padded = functional.pad(field, (margin,) * 4, mode="replicate")
+    return functional.avg_pool2d(functional.avg_pool2d(padded, (width, 1), stride=1), (1, width), stride=1)
+
+
+def _quantile(cumulative: torch.Tensor, share: float) -> torch.Tensor:
+    """Quantiles of images whose cumulative histograms are given, interpolated between two pixels; 0 to 1.
+
+    Args:
+        cumulative: int64, shape (images, 256), pixels at or below each grey level.
+        share: 0 to 1.
+    """
+    place = share * (int(cumulative[0, -1]) - 1)
+    below, above = (
+        torch.searchsorted(cumulative, torch.full((len(cumulative), 1), int(rank)), right=True)[:, 0]
+        for rank in (np.floor(place), np.ceil(place))
+    )
+    return (below + (above - below) * (place % 1)) / 255
 
 
 def _features(green: torch.Tensor) -> torch.Tensor:
-    """Features of a block: uint8 (images, height, width) -> float32 (images, features)."""
+    """Features of a block: uint8 (images, height, width) -> float64 (images, features)."""
+    count, pixels = len(green), green[0].numel()
+    place = green.flatten(1).int() + 256 * torch.arange(count, dtype=torch.int32)[:, None]
+    histogram = torch.bincount(place.flatten(), minlength=256 * count).view(count, 256)
+    share, level = histogram.double() / pixels, torch.arange(256, dtype=torch.float64) / 255
+    mean = share @ level
+    centred = level - mean[:, None]
+    deviation = (share * centred**2).sum(dim=1).sqrt()
+    skewness = (share * centred**3).sum(dim=1) / deviation.clamp_min(1e-6) ** 3
+    coarser = share.view(count, 64, 4).sum(dim=2)
+    entropy = -torch.special.xlogy(coarser, coarser).sum(dim=1) / np.log(2)
+    cumulative = histogram.cumsum(dim=1)
+    background, median, bright, brightest = (_quantile(cumulative, q) for q in (0.05, 0.5, 0.95, 0.995))
     field = green.float()[:, None] / 255
-    pixels = field.flatten(1)
-    mean, deviation = pixels.mean(dim=1), pixels.std(dim=1, correction=0)
-    standard = (pixels - mean[:, None]) / deviation.clamp_min(1e-6)[:, None]
-    levels = torch.quantile(pixels, torch.tensor([0.05, 0.5, 0.95, 0.995]), dim=1)
-    place = green.flatten(1).long() // 4 + 64 * torch.arange(len(green))[:, None]
-    histogram = torch.bincount(place.flatten(), minlength=64 * len(green)).view(-1, 64) / pixels.shape[1]
-    entropy = -torch.special.xlogy(histogram, histogram).sum(dim=1) / np.log(2)
     small, large = _mean_filter(field, 3), _mean_filter(field, 15)
     fine = (field - small).square().mean(dim=(1, 2, 3)).sqrt()
     coarse = (small - large).square().mean(dim=(1, 2, 3)).sqrt()
-    skewness = (standard**3).mean(dim=1)
     return torch.stack(
-        [mean, deviation, levels[1], levels[2], levels[3], levels[0], skewness, entropy, fine, coarse], dim=1
+        [mean, deviation, median, bright, brightest, background, skewness, entropy, fine, coarse], dim=1
     )

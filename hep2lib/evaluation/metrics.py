@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import roc_auc_score, roc_curve
+from scipy.stats import rankdata
+from sklearn.metrics import roc_curve
 
 from hep2lib.errors import InputError
 
@@ -90,7 +91,10 @@ def auc(y: npt.ArrayLike, score: npt.ArrayLike) -> float:
         ScoreError: one label only, or a score that is not finite.
     """
     labels, scores = check_scores(y, score)
-    return float(roc_auc_score(labels, scores))
+    positive = labels == 1
+    count = int(positive.sum())
+    beaten = rankdata(scores)[positive].sum() - count * (count + 1) / 2
+    return float(beaten / (count * (labels.size - count)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +127,7 @@ def roc(y: npt.ArrayLike, score: npt.ArrayLike, *, drop_collinear: bool = False)
     """
     labels, scores = check_scores(y, score)
     false_positive_rate, sensitivity, threshold = roc_curve(labels, scores, drop_intermediate=drop_collinear)
-    return RocCurve(false_positive_rate, sensitivity, threshold, float(roc_auc_score(labels, scores)))
+    return RocCurve(false_positive_rate, sensitivity, threshold, auc(labels, scores))
 
 
 def _ratio(above: Any, below: Any) -> Any:

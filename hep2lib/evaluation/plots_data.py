@@ -11,13 +11,16 @@ import torch
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from PIL import Image
 
 from hep2lib.data.folds import PARTS, Fold
+from hep2lib.data.shortcuts import SUSPICIOUS_AUC, Shortcut
 from hep2lib.data.simulate import Stage
 from hep2lib.evaluation.metrics import FloatArray
 from hep2lib.evaluation.plots import COLOURS, style
 
 POSITIVE, NEGATIVE = COLOURS[2], COLOURS[1]
+_WIDEST = 1400  # pixels across a figure of 7 inches, at most
 _PARTS = {"train": "#c9d7e8", "validation": "#ecb45a", "test": "#1f3b70"}
 
 
@@ -36,7 +39,7 @@ def gallery(pictures: Mapping[str, npt.NDArray[np.uint8] | torch.Tensor], column
         for axes in grid.flat:
             axes.set_axis_off()
         for axes, (title, picture) in zip(grid.flat, pictures.items(), strict=False):
-            axes.imshow(_height_width_colour(picture), interpolation="nearest")
+            axes.imshow(_shrunk(_height_width_colour(picture), _WIDEST // columns), interpolation="nearest")
             axes.set_title(textwrap.fill(title, 80 // columns), fontsize=9)
     return figure
 
@@ -152,6 +155,44 @@ def stages_figure(stages: Sequence[Stage]) -> Figure:
     return gallery(
         {f"{number}. {stage.name}": stage.picture for number, stage in enumerate(stages, start=1)}, columns=4
     )
+
+
+def shortcut_figure(found: Mapping[str, Sequence[Shortcut]]) -> Figure:
+    """AUC that attributes of the files alone reach, one group of bars an attribute, one colour a database.
+
+    Args:
+        found: database to what `hep2lib.data.shortcuts.find_shortcuts` found in it.
+    """
+    names = list(dict.fromkeys(shortcut.attribute for shortcuts in found.values() for shortcut in shortcuts))
+    width = 0.8 / len(found)
+    with style():
+        figure, axes = plt.subplots(figsize=(6.4, 3.2), layout="constrained")
+        for number, (title, shortcuts) in enumerate(found.items()):
+            area = {shortcut.attribute: shortcut.auc for shortcut in shortcuts}
+            place = np.arange(len(names)) + (number - (len(found) - 1) / 2) * width
+            bars = axes.bar(
+                place,
+                [area.get(name, np.nan) for name in names],
+                0.92 * width,
+                color=COLOURS[number],
+                label=title,
+            )
+            axes.bar_label(bars, fmt="%.2f", padding=2)
+        axes.axhline(SUSPICIOUS_AUC, color="black", linestyle="--", label="warning above")
+        axes.axhline(0.5, color="black", linestyle=":", label="tells nothing")
+        axes.set_xticks(range(len(names)), names)
+        axes.set(ylabel="AUC of the files alone", ylim=(0, 1.05))
+        axes.grid(visible=False, axis="x")
+        figure.legend(loc="outside upper center", ncols=2)
+    return figure
+
+
+def _shrunk(picture: npt.NDArray[np.uint8], width: int) -> npt.NDArray[np.uint8]:
+    """Make a picture at most ``width`` pixels wide: more are neither seen nor quick to draw."""
+    if picture.shape[1] <= width:
+        return picture
+    size = (width, round(picture.shape[0] * width / picture.shape[1]))
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
 
 
 def _height_width_colour(picture: npt.NDArray[np.uint8] | torch.Tensor) -> npt.NDArray[np.uint8]:

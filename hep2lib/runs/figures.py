@@ -22,10 +22,13 @@ def figure_png(figure: Figure, largest: int = LARGEST) -> tuple[bytes, int]:
         The file's bytes, and the width in CSS pixels (96 to the inch) at which its text has the size it was
         drawn for.
     """
-    content, width = b"", 0
+    content, width, before = b"", 0, RESOLUTIONS[0]
     for resolution in RESOLUTIONS:
+        at_best = len(content) * (resolution / before) ** 2
+        if at_best > largest and resolution > RESOLUTIONS[-1]:
+            continue  # too large still: a file shrinks no faster than its pixels
         content, pixels = _compact_png(figure, resolution)
-        width = round(pixels / resolution * 96)
+        width, before = round(pixels / resolution * 96), resolution
         if len(content) <= largest:
             break
     return content, width
@@ -54,7 +57,13 @@ def figure_svg(figure: Figure, name: str) -> bytes:
 def _compact_png(figure: Figure, resolution: int) -> tuple[bytes, int]:
     buffer = io.BytesIO()
     figure.savefig(
-        buffer, format="png", dpi=resolution, bbox_inches="tight", pad_inches=MARGIN, facecolor="white"
+        buffer,
+        format="png",
+        dpi=resolution,
+        bbox_inches="tight",
+        pad_inches=MARGIN,
+        facecolor="white",
+        pil_kwargs={"compress_level": 1},  # read again at once: speed matters, size does not
     )
     with Image.open(buffer) as drawn:
         colours = drawn.convert("RGB").quantize(256, dither=Image.Dither.NONE)

@@ -7,10 +7,14 @@ import pytest
 from PIL import Image
 
 from hep2lib.data.database import read_database
+from hep2lib.data.decoding import read_header
+from hep2lib.data.shortcuts import find_shortcuts
 from hep2lib.data.simulate import (
     Parameters,
+    Simulation,
     SimulationError,
     parameter_table,
+    planned_files,
     simulated_images,
     stages,
     write_database,
@@ -159,6 +163,32 @@ def test_stages_show_one_field_from_cells_to_network_input():
         stages("stripes")
     with pytest.raises(SimulationError, match=r"grade '5\+': it may be \+/-, 1\+"):
         stages("AC-1", "5+")
+
+
+def test_a_window_of_the_stages_is_around_a_dividing_cell():
+    whole, part = stages("AC-1", seed=1), stages("AC-1", seed=1, share=0.4)
+    for one, other in zip(whole, part, strict=True):
+        size = np.array(one.picture.shape[:2])
+        assert np.abs(np.array(other.picture.shape[:2]) - 0.4 * size).max() <= 1
+    height, width = part[0].picture.shape[:2]
+    middle = part[0].picture[height // 4 : 3 * height // 4, width // 4 : 3 * width // 4].astype(int)
+    assert ((middle[..., 0] - middle[..., 2]) > 100).sum() > 50  # chromosomes are drawn yellow
+    with pytest.raises(SimulationError, match="share 0: above 0"):
+        stages("AC-1", share=0)
+
+
+def test_a_plan_says_what_the_files_will_say_of_themselves(database):
+    table, headers = planned_files(Simulation(seed=3, masks=True, **SMALL))
+    for column in ("image", "label", "specimen", "instrument"):
+        assert table[column].tolist() == database[column].tolist()
+    assert headers == [read_header(Path(path)) for path in database["path"]]
+
+
+def test_the_shortcut_is_found_by_the_report_and_by_no_other_attribute():
+    honest = {s.attribute: s for s in find_shortcuts(*planned_files(Simulation(seed=2)))}
+    trapped = {s.attribute: s for s in find_shortcuts(*planned_files(Simulation(seed=2, shortcut=True)))}
+    assert not any(shortcut.suspicious for shortcut in honest.values())
+    assert [name for name, shortcut in trapped.items() if shortcut.suspicious] == ["size", "all together"]
 
 
 def test_every_parameter_is_listed_with_its_source():

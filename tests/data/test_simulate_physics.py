@@ -166,6 +166,14 @@ def test_grains_have_mean_one_and_stand_out_the_more_the_fewer():
     assert dense.var() == pytest.approx(1.25 / (4 * np.pi * 0.5), rel=0.1)
 
 
+def test_even_grains_have_mean_one_and_turn_into_an_even_ground_when_blurred():
+    even = grains(np.random.default_rng(0), (300, 300), 0.6, 0.1, even=True)
+    chance = grains(np.random.default_rng(0), (300, 300), 0.6, 0.1)
+    assert even.mean() == pytest.approx(1, rel=0.02)
+    assert even.std() == pytest.approx(chance.std(), rel=0.2)
+    assert blurred(even, 4.0)[12:-12, 12:-12].std() < 0.6 * blurred(chance, 4.0)[12:-12, 12:-12].std()
+
+
 def test_a_dot_has_its_peak_at_its_place():
     image = dots((40, 60), np.array([[30.0, 12.0], [-9.0, 5.0]]), np.array([1.5, 9.0]), 2.0)
     assert np.unravel_index(image.argmax(), image.shape) == (12, 30)

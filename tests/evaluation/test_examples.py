@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from hep2lib.evaluation.examples import at_quantiles, one_a_pattern
+from hep2lib.evaluation.examples import at_quantiles, one_a_grade, one_a_pattern
 
 LABEL = np.array([1, 1, 1, 0, 0, 0, 1])
 BRIGHTNESS = np.array([0.9, 0.1, 0.5, 0.3, 0.2, 0.1, 0.7])
@@ -30,3 +30,15 @@ def test_without_patterns_there_is_one_image_a_class() -> None:
 def test_negatives_are_kept_where_there_are_many_patterns() -> None:
     table = pd.DataFrame({"label": LABEL, "pattern": ["a", "b", "c", "", "", "", "d"]})
     assert list(one_a_pattern(table, BRIGHTNESS, at_most=3)) == ["a", "b", "negative"]
+
+
+def test_the_median_image_of_each_grade_from_dim_to_bright() -> None:
+    table = pd.DataFrame({"label": LABEL, "intensity": ["4+", "+/-", "4+", "0", "0", "", "4+"]})
+    assert list(one_a_grade(table, BRIGHTNESS).items()) == [("0", 3), ("+/-", 1), ("4+", 6)]
+    words = table.assign(intensity=["positive", "intermediate", "1+", "", "", "", ""])
+    assert list(one_a_grade(words, BRIGHTNESS)) == ["1+", "intermediate", "positive"]
+
+
+def test_without_grades_there_is_one_image_a_class() -> None:
+    for table in (pd.DataFrame({"label": LABEL}), pd.DataFrame({"label": LABEL, "intensity": [""] * 7})):
+        assert list(one_a_grade(table, BRIGHTNESS).items()) == [("negative", 4), ("positive", 6)]

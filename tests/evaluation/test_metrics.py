@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import balanced_accuracy_score, matthews_corrcoef
+from sklearn.metrics import balanced_accuracy_score, matthews_corrcoef, roc_auc_score
 
 from hep2lib.errors import InputError
 from hep2lib.evaluation.metrics import ScoreError, auc, confusion, predictive_values, roc
@@ -14,6 +14,14 @@ def test_auc_counts_pairs_and_half_of_ties():
     assert auc([0, 1], [0.1, 0.2]) == 1.0
     assert auc([1, 0], [0.1, 0.2]) == 0.0
     assert auc([1, 0, 0], [7, 7, 7]) == 0.5
+
+
+def test_auc_is_that_of_another_implementation():
+    generator = np.random.default_rng(1)
+    for count in (2, 30, 500):
+        y = np.append([0, 1], generator.integers(0, 2, count))
+        score = generator.integers(0, 20, count + 2) / 7
+        assert auc(y, score) == pytest.approx(roc_auc_score(y, score), abs=1e-12)
 
 
 def test_auc_knows_order_alone():

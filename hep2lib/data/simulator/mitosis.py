@@ -70,7 +70,7 @@ def _ragged(rng: np.random.Generator, along: Image) -> Image:
 def _spindle(u: Image, v: Image, pole: float) -> tuple[Image, Image]:
     """Fibres from two poles, ``pole`` um along, that widen to the middle; and the poles themselves."""
     along = np.abs(u) / np.float32(pole)
-    width = np.float32(0.7) + np.float32(3.6) * np.sqrt(np.clip(1 - along**2, 0, 1))
+    width = np.float32(0.7) + np.float32(3.6) * np.clip(1 - along**2, 0, 1) ** np.float32(0.8)
     shape = np.exp(-((v / width) ** 4)) * plateau(along, 8)
     fibres = shape * (0.75 + 0.25 * np.cos(v / width * 9)) * np.clip(0.25 + 1.1 * along, 0, 1)
     near = np.exp(-(((along - np.float32(0.86)) / np.float32(0.2)) ** 2))

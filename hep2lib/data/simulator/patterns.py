@@ -49,22 +49,22 @@ SINGLE: dict[str, tuple[str, float]] = {
     "AC-26": ("NuMA-like", 2),
 }
 
-# Two antibodies in one serum; AIDA's positives are mostly of this kind, its mix is not published.
-_MIXED: tuple[tuple[str, str, float], ...] = (
-    ("AC-1", "AC-8", 5),
-    ("AC-1", "AC-4", 6),
-    ("AC-1", "AC-11", 4),
-    ("AC-4", "AC-8", 6),
-    ("AC-5", "AC-19", 4),
-    ("AC-4", "AC-21", 5),
-    ("AC-3", "AC-21", 2),
-    ("AC-8", "AC-19", 3),
+# Two antibodies in one serum, each with its share of the light, and their weight; AIDA's positives are mostly
+# of this kind, its mix is not published.
+_MIXED: tuple[tuple[tuple[str, float], tuple[str, float], float], ...] = (
+    (("AC-1", 0.8), ("AC-8", 0.6), 5),
+    (("AC-1", 0.8), ("AC-4", 0.6), 6),
+    (("AC-1", 0.8), ("AC-11", 0.6), 4),
+    (("AC-4", 0.7), ("AC-8", 0.7), 6),
+    (("AC-5", 0.8), ("AC-19", 0.6), 4),
+    (("AC-4", 0.8), ("AC-21", 0.6), 5),
+    (("AC-3", 1.0), ("AC-21", 0.35), 2),  # dots are lost behind a reticulum as bright as they are
+    (("AC-8", 0.8), ("AC-19", 0.6), 3),
 )
 
 
-def _mixed(first: str, second: str, weight: float) -> Pattern:
-    name = f"{SINGLE[first][0]} + {SINGLE[second][0]}"
-    return Pattern(name, ((first, 0.65), (second, 0.75)), weight)
+def _mixed(first: tuple[str, float], second: tuple[str, float], weight: float) -> Pattern:
+    return Pattern(f"{SINGLE[first[0]][0]} + {SINGLE[second[0]][0]}", (first, second), weight)
 
 
 PATTERNS: tuple[Pattern, ...] = (

@@ -11,7 +11,7 @@ from hep2lib.data.simulator.parameters import Parameters
 from hep2lib.data.simulator.specimens import Specimen, draw_specimens
 from hep2lib.errors import InputError
 
-VERSION = 1
+VERSION = 2
 """Counted up whenever the same parameters and seed are to give other images."""
 
 MOST_LABORATORIES = 26

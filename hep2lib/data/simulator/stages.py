@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pictures
 
+from hep2lib.data.simulator.anatomy import Anatomy
 from hep2lib.data.simulator.fields import Field, simulate_field
 from hep2lib.data.simulator.patterns import BRIGHT_NEGATIVE, NEGATIVE, find_pattern
 from hep2lib.data.simulator.simulation import Simulation, SimulationError
@@ -34,6 +35,7 @@ def stages(
     grade: str = "3+",
     *,
     seed: int = 0,
+    share: float = 1.0,
     simulation: Simulation | None = None,
 ) -> list[Stage]:
     """Simulate one field and keep it after each stage.
@@ -42,14 +44,18 @@ def stages(
         pattern: name of a staining pattern or its ICAP code, "negative" or "negative, bright".
         grade: "+/-", "1+", "2+", "3+" or "4+"; not used for negatives.
         seed: other fields for other seeds.
+        share: of the field's width and height that is shown, above 0 and at most 1: a window around a
+            dividing cell, so that the same cells can be followed through the stages.
         simulation: laboratories and parameters; None for the defaults with this seed.
 
     Returns:
         Cells, staining, unspecific light, lens, illumination, camera, file, squeezed to 224 x 224.
 
     Raises:
-        SimulationError: no such pattern or grade.
+        SimulationError: no such pattern or grade, or an impossible share.
     """
+    if not 0 < share <= 1:
+        raise SimulationError(f"share {share!r}: above 0 and at most 1 of the field can be shown")
     simulation = simulation or Simulation(seed=seed, apart=True)
     laboratories, specimens = simulation.draw()
     own = simulation.parameters.specimen
@@ -77,7 +83,19 @@ def stages(
     specimen = replace(model, size=laboratory.size, **changes)  # type: ignore[arg-type]  # values of mixed types
     rng = simulation.specimen_stream(specimen)
     field = simulate_field(specimen, draw_style(rng), laboratory, rng, simulation.parameters, 1)
-    return _shown(field, laboratory.quality)
+    return [
+        replace(stage, picture=_window(stage.picture, field.anatomy, share))
+        for stage in _shown(field, laboratory.quality)
+    ]
+
+
+def _window(picture: NDArray[np.uint8], anatomy: Anatomy, share: float) -> NDArray[np.uint8]:
+    """Cut a window out of a picture of the whole field, around its first cell: a dividing one."""
+    height, width = picture.shape[:2]
+    field = np.array(anatomy.shape[::-1]) * anatomy.pixel
+    left, top = np.clip(anatomy.cells.centre[0] / field - share / 2, 0, 1 - share)
+    x, y = round(left * width), round(top * height)
+    return picture[y : y + round(share * height), x : x + round(share * width)]
 
 
 def _shown(field: Field, quality: int) -> list[Stage]:

@@ -11,7 +11,7 @@ from hep2lib.data.simulator.stain_nuclei import mitotic_cytoplasm, speckled
 from hep2lib.data.simulator.style import Style
 from hep2lib.data.simulator.textures import Image, dots, threads
 
-_GOLGI_GRAINS = 26
+_GOLGI_GRAINS = 45
 
 
 def cytoplasm(anatomy: Anatomy, nucleus: float) -> Image:
@@ -21,15 +21,15 @@ def cytoplasm(anatomy: Anatomy, nucleus: float) -> Image:
 
 def _dense_fine(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Image:
     """AC-19: dense fine grains fill the cytoplasm almost evenly, often the nucleoli too; nuclei dark."""
-    texture = speckled(rng, anatomy, 0.27 * style.grain, 1.6, 0.55)
+    texture = speckled(rng, anatomy, 0.25 * style.grain, 1.4, 0.4, even=True)
     light = cytoplasm(anatomy, 0.12) + np.float32(0.4 * style.nucleolus_shade) * anatomy.nucleolus
     return texture * (light + mitotic_cytoplasm(anatomy, 0.9))
 
 
 def _reticular(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Image:
     """AC-21: grains strung on threads, densest around the nucleus, thinning out; nuclei dark."""
-    net = threads(rng, anatomy.shape, anatomy.pixels(0.85 * style.grain), 0.40)
-    texture = speckled(rng, anatomy, 0.33 * style.grain, 0.70, 0.45) * (0.10 + 2.0 * net)
+    net = threads(rng, anatomy.shape, anatomy.pixels(0.75 * style.grain), 0.45)
+    texture = speckled(rng, anatomy, 0.34 * style.grain, 0.55, 0.15) * (0.12 + 2.0 * net)
     around = cytoplasm(anatomy, 0.06) ** np.float32(1.9)
     return texture * (1.25 * around + mitotic_cytoplasm(anatomy, 0.8))
 
@@ -41,7 +41,7 @@ def _golgi(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Image:
     cell = np.repeat(inter, _GOLGI_GRAINS)
     side = np.repeat(rng.uniform(0, 2 * np.pi, len(inter)), _GOLGI_GRAINS)
     around = side + rng.normal(0, 0.36, len(cell))
-    distance = 1.08 + np.abs(rng.normal(0, 0.22, len(cell)))
+    distance = 1.04 + np.abs(rng.normal(0, 0.32, len(cell)))
     long, short = cells.axes[cell].T
     places = in_cells(cells, cell, distance * np.cos(around) * long, distance * np.sin(around) * short)
     peaks = 0.65 * np.exp(0.5 * rng.standard_normal(len(cell)))

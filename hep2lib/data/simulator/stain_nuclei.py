@@ -20,10 +20,16 @@ def mitotic_cytoplasm(anatomy: Anatomy, light: float) -> Image:
 
 
 def speckled(
-    rng: np.random.Generator, anatomy: Anatomy, sigma: float, density: float, ground: float
+    rng: np.random.Generator,
+    anatomy: Anatomy,
+    sigma: float,
+    density: float,
+    ground: float,
+    *,
+    even: bool = False,
 ) -> Image:
     """Grains of ``sigma`` um, ``density`` per um2, on an even ground that holds ``ground`` of the light."""
-    texture = grains(rng, anatomy.shape, anatomy.pixels(sigma), density * anatomy.pixel**2)
+    texture = grains(rng, anatomy.shape, anatomy.pixels(sigma), density * anatomy.pixel**2, even=even)
     return ground + (1 - ground) * texture
 
 
@@ -37,15 +43,15 @@ def _homogeneous(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Im
 
 def _dense_fine_speckled(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Image:
     """AC-2: speckles uneven in size, brightness and spacing; chromosomes speckled and bright."""
-    texture = 0.50 * speckled(rng, anatomy, 0.24 * style.grain, 1.6, 0.3)
-    texture += 0.45 * speckled(rng, anatomy, 0.38 * style.grain, 0.35, 0.0)
+    texture = 0.60 * speckled(rng, anatomy, 0.24 * style.grain, 1.8, 0.3, even=True)
+    texture += 0.40 * speckled(rng, anatomy, 0.36 * style.grain, 0.40, 0.0)
     nucleus = anatomy.depth() * (1 - 0.4 * anatomy.nucleolus)
-    return texture * (nucleus + 1.4 * anatomy.chromatin) + mitotic_cytoplasm(anatomy, 0.10)
+    return texture * (nucleus + 1.8 * anatomy.chromatin) + mitotic_cytoplasm(anatomy, 0.10)
 
 
 def _fine_speckled(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Image:
     """AC-4: tiny speckles over the nucleoplasm, nucleoli more or less spared; chromosomes dark."""
-    texture = speckled(rng, anatomy, 0.27 * style.grain, 1.3, 0.35)
+    texture = speckled(rng, anatomy, 0.25 * style.grain, 0.9, 0.15, even=True)
     nucleus = anatomy.depth() * (1 - np.float32(0.85 * style.nucleolus_shade) * anatomy.nucleolus)
     return texture * (0.9 * nucleus + mitotic_cytoplasm(anatomy, 0.45))
 

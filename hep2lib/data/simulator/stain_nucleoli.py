@@ -7,7 +7,7 @@ import numpy as np
 from hep2lib.data.simulator.anatomy import Anatomy
 from hep2lib.data.simulator.cells import INTERPHASE, METAPHASE
 from hep2lib.data.simulator.nucleoli import in_cells
-from hep2lib.data.simulator.stain_nuclei import mitotic_cytoplasm
+from hep2lib.data.simulator.stain_nuclei import mitotic_cytoplasm, speckled
 from hep2lib.data.simulator.style import Style
 from hep2lib.data.simulator.textures import Image, blurred, dots, noise
 
@@ -33,10 +33,10 @@ def _in_nucleoli(
 
 def _clumpy_nucleolar(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Image:
     """AC-9: irregular clumps of grains in the nucleoli; a stained coat around the chromosomes."""
-    clumps = np.minimum(_in_nucleoli(anatomy, rng, 0.55, 0.55, 0.45 * style.grain), 2.2)
-    plate = blurred(anatomy.chromatin, anatomy.pixels(0.5))
-    coat = 4 * plate * (1 - plate)
-    return clumps + 0.10 * anatomy.depth() + 0.7 * coat
+    clumps = np.minimum(_in_nucleoli(anatomy, rng, 0.9, 0.5, 0.38 * style.grain), 2.2)
+    plate = blurred(anatomy.chromatin, anatomy.pixels(0.8))
+    coat = speckled(rng, anatomy, 0.4, 0.5, 0.4) * (plate - 0.65 * plate**3)
+    return clumps + 0.10 * anatomy.depth() + 1.1 * coat + mitotic_cytoplasm(anatomy, 0.10)
 
 
 def _punctate_nucleolar(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Image:

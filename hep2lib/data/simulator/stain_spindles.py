@@ -13,13 +13,13 @@ from hep2lib.data.simulator.textures import Image
 
 def _spindle_fibres(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Image:
     """AC-25: the spindle fibres of dividing cells; interphase all but dark."""
-    fine = speckled(rng, anatomy, 0.27 * style.grain, 1.5, 0.6)
-    return 1.8 * anatomy.spindle * fine + 0.12 * cytoplasm(anatomy, 0.8)
+    fine = speckled(rng, anatomy, 0.25 * style.grain, 1.5, 0.75, even=True)
+    return 1.9 * anatomy.spindle * fine + 0.12 * cytoplasm(anatomy, 0.8)
 
 
 def _numa(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Image:
     """AC-26: interphase nuclei finely speckled, in mitosis the poles and the spindle next to them."""
-    texture = speckled(rng, anatomy, 0.27 * style.grain, 1.3, 0.35)
+    texture = speckled(rng, anatomy, 0.25 * style.grain, 0.9, 0.15, even=True)
     nucleus = 0.8 * anatomy.depth() * (1 - 0.7 * anatomy.nucleolus)
     return texture * nucleus + 2.0 * anatomy.poles + 0.45 * anatomy.spindle
 

@@ -71,7 +71,9 @@ def noise(rng: np.random.Generator, shape: tuple[int, ...], sigma: float) -> Ima
     return enlarged(values, shape, step)
 
 
-def grains(rng: np.random.Generator, shape: tuple[int, ...], sigma: float, density: float) -> Image:
+def grains(
+    rng: np.random.Generator, shape: tuple[int, ...], sigma: float, density: float, *, even: bool = False
+) -> Image:
     """Scatter round grains of uneven brightness everywhere, mean 1.
 
     Args:
@@ -79,13 +81,24 @@ def grains(rng: np.random.Generator, shape: tuple[int, ...], sigma: float, densi
         shape: height and width in pixels.
         sigma: a grain's standard deviation in pixels.
         density: grains per square pixel; the fewer, the more they stand out.
+        even: one grain at a random place in each square of a lattice, and less uneven in brightness: grains
+            keep a distance, and what is too fine to be seen turns into an even ground. Otherwise wholly at
+            random, in clusters and gaps.
     """
-    size = shape[0] * shape[1]
-    count = rng.poisson(density * size)
-    flat = np.bincount(
-        rng.integers(0, size, count), weights=rng.gamma(4.0, 0.25, count), minlength=size
-    ).astype(np.float32)
-    flat /= np.float32(max(density, 1e-9))
+    if even:
+        step = 1 / np.sqrt(density)
+        rows, columns = (int(np.ceil(length / step)) for length in shape)
+        y = ((np.arange(rows)[:, None] + rng.random((rows, columns), np.float32)) * step).astype(np.intp)
+        x = ((np.arange(columns)[None, :] + rng.random((rows, columns), np.float32)) * step).astype(np.intp)
+        inside = (y < shape[0]) & (x < shape[1])
+        place, unevenness = (y * shape[1] + x)[inside], 6.0
+    else:
+        place, unevenness = (
+            rng.integers(0, shape[0] * shape[1], rng.poisson(density * shape[0] * shape[1])),
+            4.0,
+        )
+    light = rng.gamma(unevenness, 1 / (unevenness * density), len(place))
+    flat = np.bincount(place, weights=light, minlength=shape[0] * shape[1]).astype(np.float32)
     return blurred(flat.reshape(shape), sigma)
 
 
