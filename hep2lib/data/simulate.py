@@ -155,7 +155,8 @@ def planned_files(simulation: Simulation) -> tuple[pd.DataFrame, list[Header]]:
 
     Returns:
         A table with the columns ``image``, ``label`` (as it will be written), ``specimen`` and
-        ``instrument``, and the headers of its image files, one a row: what `hep2lib.data.shortcuts.find_shortcuts` looks at.
+        ``instrument``, and the headers of its image files, one a row: what
+        `hep2lib.data.shortcuts.find_shortcuts` looks at.
     """
     laboratories, specimens = simulation.draw()
     rows = [specimen for specimen in specimens for _ in range(specimen.images)]

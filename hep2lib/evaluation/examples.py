@@ -71,9 +71,7 @@ def one_a_grade(database: pd.DataFrame, brightness: FloatArray) -> dict[str, int
     """
     known = "intensity" in database and database["intensity"].ne("").any()
     grade = database["intensity"] if known else database["label"].map({0: "negative", 1: "positive"})
-    names = sorted(
-        set(grade) - {""}, key=lambda name: (name not in GRADES, (*GRADES, name).index(name), name)
-    )
+    names = sorted(set(grade) - {""}, key=lambda name: ((*GRADES, name).index(name), name))
     chosen = {}
     for name in names:
         rows = np.flatnonzero(grade == name)

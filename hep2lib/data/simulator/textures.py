@@ -85,6 +85,7 @@ def grains(
             keep a distance, and what is too fine to be seen turns into an even ground. Otherwise wholly at
             random, in clusters and gaps.
     """
+    pixels = shape[0] * shape[1]
     if even:
         step = 1 / np.sqrt(density)
         rows, columns = (int(np.ceil(length / step)) for length in shape)
@@ -93,12 +94,9 @@ def grains(
         inside = (y < shape[0]) & (x < shape[1])
         place, unevenness = (y * shape[1] + x)[inside], 6.0
     else:
-        place, unevenness = (
-            rng.integers(0, shape[0] * shape[1], rng.poisson(density * shape[0] * shape[1])),
-            4.0,
-        )
+        place, unevenness = rng.integers(0, pixels, rng.poisson(density * pixels)), 4.0
     light = rng.gamma(unevenness, 1 / (unevenness * density), len(place))
-    flat = np.bincount(place, weights=light, minlength=shape[0] * shape[1]).astype(np.float32)
+    flat = np.bincount(place, weights=light, minlength=pixels).astype(np.float32)
     return blurred(flat.reshape(shape), sigma)
 
 
