@@ -31,16 +31,28 @@ def gallery(pictures: Mapping[str, npt.NDArray[np.uint8] | torch.Tensor], column
         pictures: title to uint8, height x width x 3 or 3 x height x width.
         columns: pictures a row.
     """
-    rows = -(-len(pictures) // columns)
+    shown = [
+        (textwrap.fill(title, 80 // columns), _shrunk(_height_width_colour(picture), _WIDEST // columns))
+        for title, picture in pictures.items()
+    ]
+    lines = [shown[start : start + columns] for start in range(0, len(shown), columns)]
+    heights = [max(picture.shape[0] / picture.shape[1] for _, picture in line) for line in lines]
+    titles = [max(title.count("\n") + 1 for title, _ in line) for line in lines]
     with style():
         figure, grid = plt.subplots(
-            rows, columns, figsize=(7, 2.05 * rows * 4 / columns), layout="constrained", squeeze=False
+            len(lines),
+            columns,
+            figsize=(7, 7 / columns * sum(heights) + 0.16 * sum(titles)),
+            height_ratios=heights,
+            layout="constrained",
+            squeeze=False,
         )
         for axes in grid.flat:
             axes.set_axis_off()
-        for axes, (title, picture) in zip(grid.flat, pictures.items(), strict=False):
-            axes.imshow(_shrunk(_height_width_colour(picture), _WIDEST // columns), interpolation="nearest")
-            axes.set_title(textwrap.fill(title, 80 // columns), fontsize=9)
+            axes.set_anchor("N")
+        for axes, (title, picture) in zip(grid.flat, shown, strict=False):
+            axes.imshow(picture, interpolation="nearest")
+            axes.set_title(title, fontsize=9)
     return figure
 
 
