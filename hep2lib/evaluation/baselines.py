@@ -105,7 +105,9 @@ def _logistic(feature: FloatArray, y: IntArray, fold: Fold) -> _FoldScores:
     standard = StandardScaler().fit(feature[fold.train]).transform(feature)
     best, area = None, -1.0
     for strength in STRENGTHS:
-        model = LogisticRegression(C=strength, max_iter=5000).fit(standard[fold.train], y[fold.train])
+        # Newton's method: with ten features it needs a tenth of the time of the default solver.
+        model = LogisticRegression(C=strength, solver="newton-cholesky", max_iter=1000)
+        model.fit(standard[fold.train], y[fold.train])
         validation = model.predict_proba(standard[fold.validation])[:, 1]
         if (found := auc(y[fold.validation], validation)) > area + 1e-12:
             best, area = (

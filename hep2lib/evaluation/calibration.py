@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 
 from hep2lib.evaluation.metrics import FloatArray, IntArray, ScoreError, check_scores
-from hep2lib.evaluation.proportions import wilson_interval
+from hep2lib.evaluation.proportions import share_interval, wilson_interval
 
 _LARGEST = 20.0  # log temperature is sought between -log and +log of this
 
@@ -52,7 +53,7 @@ class Reliability:
     Attributes:
         predicted: mean P(positive) in the bin, shape (bins,).
         observed: share of positives in the bin, shape (bins,).
-        low: lower end of Wilson's 95 % interval of `observed` (independent images), shape (bins,).
+        low: lower end of the 95 % interval of `observed`, shape (bins,).
         high: upper end.
         count: images in the bin, shape (bins,).
         error: expected calibration error, 0 to 1.
@@ -67,7 +68,12 @@ class Reliability:
 
 
 def reliability(
-    y: npt.ArrayLike, probability: npt.ArrayLike, *, bins: int = 10, strategy: str = "quantile"
+    y: npt.ArrayLike,
+    probability: npt.ArrayLike,
+    specimen: npt.ArrayLike | None = None,
+    *,
+    bins: int = 10,
+    strategy: str = "quantile",
 ) -> Reliability:
     """The reliability curve and its summary, the expected calibration error (ECE).
 
@@ -78,6 +84,8 @@ def reliability(
     Args:
         y: labels, shape (images,), each 0 or 1.
         probability: P(positive), shape (images,), 0 to 1.
+        specimen: name of each image's specimen, shape (images,): intervals of `share_interval` (0 to 1 where
+            a bin holds one specimen); None: images are independent (Wilson's).
         bins: number of bins, at least 1.
         strategy: "quantile" (as many images in each) or "uniform" (equal widths).
 
@@ -96,10 +104,25 @@ def reliability(
     predicted = np.bincount(place, weights=values, minlength=filled.size) / count
     hits = np.bincount(place, weights=labels, minlength=filled.size)
     observed = hits / count
-    ends = [wilson_interval(int(h), int(c)) for h, c in zip(hits, count, strict=True)]
+    owner = None if specimen is None else np.asarray(specimen)
+    ends = [
+        _share_of(labels[place == one], None if owner is None else owner[place == one])
+        for one in range(filled.size)
+    ]
     error = float(np.sum(count * np.abs(observed - predicted)) / labels.size)
-    low, high = np.array([end.low for end in ends]), np.array([end.high for end in ends])
+    low, high = np.array(ends).T
     return Reliability(predicted, observed, low, high, count.astype(np.int64), error)
+
+
+def _share_of(labels: IntArray, specimen: npt.NDArray | None) -> tuple[float, float]:
+    """Ends of the interval of a bin's share of positives."""
+    if specimen is None:
+        found = wilson_interval(int(labels.sum()), labels.size)
+    elif np.unique(specimen).size > 1:
+        found = share_interval(labels, specimen)
+    else:
+        return 0.0, 1.0
+    return found.low, found.high
 
 
 def expected_calibration_error(y: npt.ArrayLike, probability: npt.ArrayLike, *, bins: int = 10) -> float:
@@ -165,3 +188,31 @@ def fit_temperature(y: npt.ArrayLike, score: npt.ArrayLike) -> Temperature:
     found = minimize_scalar(loss, bounds=(-limit, limit), method="bounded", options={"xatol": 1e-8})
     at_limit = bool(abs(found.x) > limit - 1e-3)
     return Temperature(float(np.exp(found.x)), loss(0.0), float(found.fun), labels.size, at_limit)
+
+
+def calibrated(
+    validation: pd.DataFrame, test: pd.DataFrame, *, probabilities: bool
+) -> tuple[pd.DataFrame, list[Temperature]]:
+    """P(positive) of test images after temperature scaling, each fold by its own validation images.
+
+    Args:
+        validation: validation scores: ``row``, ``fold``, ``label``, ``score``.
+        test: test scores, likewise; their labels have no part in it.
+        probabilities: whether scores are P(positive), or margins of an SVM.
+
+    Returns:
+        ``test`` with calibrated probabilities as scores, and the folds' temperatures in order.
+
+    Raises:
+        ScoreError: as `fit_temperature`.
+    """
+    scores, temperatures = test["score"].to_numpy(np.float64).copy(), []
+    for fold, part in validation.groupby("fold"):
+        inside = (test["fold"] == fold).to_numpy()
+        known, new = part["score"].to_numpy(np.float64), scores[inside]
+        if probabilities:
+            known, new = log_odds(known), log_odds(new)
+        found = fit_temperature(part["label"], known)
+        scores[inside] = found.calibrate(new)
+        temperatures.append(found)
+    return test.assign(score=scores), temperatures

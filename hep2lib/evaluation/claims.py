@@ -184,6 +184,11 @@ class Verdict:
     database: str
     reason: str = ""
 
+    @property
+    def alone(self) -> str:
+        """The verdict if this had been the only claim: from its own interval, not the widened one."""
+        return "undecided" if self.reason else _decide(self.claim, self.low, self.high)
+
     def line(self) -> str:
         """The verdict in one line, with what it was obtained on."""
         if self.reason:
@@ -237,16 +242,18 @@ def _judge(
     except ScoreError as error:
         nan = float("nan")
         return Verdict(claim, "undecided", nan, nan, nan, nan, nan, level, 0, 0, where, str(error))
-    least, most = claim.region()
-    if decisive_low >= least and decisive_high <= most:
-        verdict = "supported"
-    elif decisive_high < least or decisive_low > most:
-        verdict = "not supported"
-    else:
-        verdict = "undecided"
+    verdict = _decide(claim, decisive_low, decisive_high)
     return Verdict(
         claim, verdict, estimate, low, high, decisive_low, decisive_high, level, specimens, images, where
     )
+
+
+def _decide(claim: Claim, low: float, high: float) -> str:
+    """What an interval says of a claim."""
+    least, most = claim.region()
+    if low >= least and high <= most:
+        return "supported"
+    return "not supported" if high < least or low > most else "undecided"
 
 
 def _quantity(

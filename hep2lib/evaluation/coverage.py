@@ -37,6 +37,11 @@ class ClusteredDesign:
         specimen = np.repeat(np.arange(self.specimens), sizes)
         return label[specimen], specimen
 
+    def turns(self) -> IntArray:
+        """Each specimen's number among those of its label, shape (specimens,)."""
+        positive = round(self.positive * self.specimens)
+        return np.concatenate([np.arange(positive), np.arange(self.specimens - positive)])
+
     def scores(self, repetitions: int, generator: np.random.Generator) -> FloatArray:
         """Normal scores of variance 1 within a label, shape (repetitions, images).
 
@@ -55,7 +60,8 @@ class Coverage:
     """How often one kind of interval held the true AUC.
 
     Attributes:
-        method: "images", "specimens", "specimens, plain" or "specimens, bootstrap".
+        method: "images", "specimens", "specimens, plain", "specimens, mean of folds" or "specimens,
+            bootstrap".
         covered: share of the repetitions, 0 to 1.
         too_low: share whose interval lies below the truth.
         too_high: share whose interval lies above it.
@@ -82,6 +88,7 @@ def simulate_coverage(
     level: float = 0.95,
     seed: int = 0,
     drawings: int = 0,
+    folds: int = 0,
 ) -> list[Coverage]:
     """Make data sets whose AUC is known, and count whose interval holds it.
 
@@ -91,11 +98,12 @@ def simulate_coverage(
         level: confidence, between 0 and 1.
         seed: of the scores.
         drawings: bootstrap repetitions in each data set; 0: leave the bootstrap out (it takes seconds).
+        folds: number of folds in which specimens are tested, each label's in turn; 0: leave that one out.
 
     Returns:
         "images" (DeLong, logit scale: pretends that images are independent), "specimens" (Obuchowski, logit
         scale, `inference.auc_interval`), "specimens, plain" (the same, symmetric), and where asked for
-        "specimens, bootstrap".
+        "specimens, mean of folds" (logit scale) and "specimens, bootstrap".
     """
     design = design or ClusteredDesign()
     if not (0.5 <= design.area < 1 and 0 <= design.correlation <= 1):
@@ -109,6 +117,10 @@ def simulate_coverage(
         "specimens": auc_bounds([aware], level)[:2],
         "specimens, plain": auc_bounds([aware], level, "plain")[:2],
     }
+    if folds:
+        fold = design.turns()[specimen] % folds
+        parts = [specimen_sums(y[fold == k], scores[:, fold == k], specimen[fold == k]) for k in range(folds)]
+        ends["specimens, mean of folds"] = auc_bounds(parts, level)[:2]
     if drawings:
         # One set of weights serves all data sets: it depends on labels and specimens, which they share.
         weight = specimen_weights(y, specimen, drawings, generator)

@@ -76,6 +76,42 @@ def disagreement(decisions: pd.DataFrame) -> float:
     return float(several["disagree"].mean()) if len(several) else float("nan")
 
 
+def specimen_correlation(y: npt.ArrayLike, score: npt.ArrayLike, specimen: npt.ArrayLike) -> float:
+    """How alike the scores of one specimen's images are, given their label: intraclass correlation.
+
+    The analysis-of-variance estimator for groups of unequal size (Donner 1986, Int Stat Rev 54:67), of scores
+    from which their label's mean has been taken. With it, N images of n a specimen are worth about
+    N / (1 + (n - 1) correlation) independent ones.
+
+    Args:
+        y: labels, shape (images,), each 0 or 1; the images of a specimen share theirs.
+        score: shape (images,), finite, on one scale.
+        specimen: name of each image's specimen, shape (images,).
+
+    Returns:
+        Below 0 (images differ more within specimens than between them) to 1 (copies); NaN where no specimen
+        has two images, or no label has two specimens.
+
+    Raises:
+        ScoreError: as `metrics.check_scores`; a missing specimen.
+    """
+    labels, scores = check_scores(y, score, both=False)
+    owner = check_specimens(specimen, labels.size)
+    means = np.bincount(labels, scores) / np.maximum(np.bincount(labels), 1)
+    rest = scores - means[labels]
+    size = np.bincount(owner)
+    own = np.bincount(owner, rest) / size
+    groups = np.unique(labels).size
+    between_freedom, within_freedom = size.size - groups, labels.size - size.size
+    if between_freedom < 1 or within_freedom < 1:
+        return float("nan")
+    between = float(np.sum(size * own**2)) / between_freedom
+    within = float(np.sum((rest - own[owner]) ** 2)) / within_freedom
+    typical = (labels.size - float(np.sum(size**2)) / labels.size) / (size.size - 1)
+    spread = between + (typical - 1) * within
+    return (between - within) / spread if spread > 0 else float("nan")
+
+
 def specimen_confusion(decisions: pd.DataFrame, rule: str = "mean") -> Confusion:
     """Confusion counts of specimens instead of images.
 
