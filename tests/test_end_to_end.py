@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from hep2lib.cli import main
 from hep2lib.data.simulate import write_database
 from hep2lib.runs.execution import page_values
 from hep2lib.runs.notebooks import PAGES, execute
+from hep2lib.runs.paper import printed_claims
 from hep2lib.runs.run import open_run
 from hep2lib.runs.site import check_html
 
@@ -104,6 +106,18 @@ def test_the_papers_tables_and_figure_are_there(rendered):
     for ending in ("png", "svg"):
         assert (rendered.run / "figures" / f"roc-curve.{ending}").stat().st_size > 0
     assert rendered.pages["run/05-results"].find(id="fig-roc-curve") is not None
+
+
+def test_the_claims_are_judged_in_the_html_on_the_database_that_was_given(rendered):
+    for page in ("run/05-results", "introduction"):
+        table = rendered.pages[page].find(id="table-claims")
+        rows = table.find_all("tr")[1:]
+        assert len(rows) == len(printed_claims())
+        for row, claim in zip(rows, printed_claims(), strict=True):
+            sentence, obtained, verdict = (cell.get_text() for cell in row.find_all(["th", "td"]))
+            assert sentence.startswith(claim.sentence)
+            assert re.fullmatch(r"(not )?(supported|undecided)( \(alone: .*\))? on the .*clinic.*", verdict)
+            assert "specimens" in obtained
 
 
 def test_values_are_published_by_every_page_of_results(rendered):

@@ -1,12 +1,14 @@
 """Calibration: honest, overconfident and impossible probabilities."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.special import expit
 from sklearn.metrics import brier_score_loss, log_loss
 
 from hep2lib.evaluation.calibration import (
     brier_score,
+    calibrated,
     expected_calibration_error,
     fit_temperature,
     log_odds,
@@ -76,6 +78,35 @@ def test_temperature_of_a_perfect_validation_ends_at_the_limit():
 def test_log_odds_are_finite_and_undo_the_softmax():
     assert np.all(np.isfinite(log_odds([0.0, 1.0])))
     np.testing.assert_allclose(expit(log_odds([0.1, 0.5, 0.99])), [0.1, 0.5, 0.99])
+
+
+def test_each_fold_is_scaled_by_its_own_validation_images():
+    y, odds = honest()
+    rows = np.arange(y.size)
+    frame = pd.DataFrame(
+        {"row": rows, "fold": rows % 2, "label": y, "score": expit(odds * (1 + 2 * (rows % 2)))}
+    )
+    validation, test = frame[rows % 4 < 2], frame[rows % 4 >= 2]
+    found, temperatures = calibrated(validation, test, probabilities=True)
+    assert [one.value for one in temperatures] == pytest.approx([1, 3], rel=0.1)
+    np.testing.assert_allclose(found["score"], expit(odds[rows % 4 >= 2]), atol=0.03)
+    margins = validation.assign(score=log_odds(validation["score"]))
+    again, _ = calibrated(margins, test.assign(score=log_odds(test["score"])), probabilities=False)
+    np.testing.assert_allclose(again["score"], found["score"])
+    flipped, same = calibrated(validation, test.assign(label=1 - test["label"]), probabilities=True)
+    assert same == temperatures
+    np.testing.assert_array_equal(flipped["score"], found["score"])
+
+
+def test_bins_of_few_specimens_have_wider_intervals():
+    y = np.repeat([0, 1, 0, 1, 1, 0], 10)
+    values = np.repeat([0.2, 0.2, 0.2, 0.8, 0.8, 0.8], 10)
+    alone = reliability(y, values, bins=2, strategy="uniform")
+    aware = reliability(y, values, np.repeat(np.arange(6), 10), bins=2, strategy="uniform")
+    assert np.all(aware.high - aware.low > 1.5 * (alone.high - alone.low))
+    np.testing.assert_array_equal(aware.observed, alone.observed)
+    single = reliability(y, values, np.repeat([0, 1], 30), bins=2, strategy="uniform")
+    assert (single.low.tolist(), single.high.tolist()) == ([0, 0], [1, 1])
 
 
 def test_refusals():

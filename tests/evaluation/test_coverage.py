@@ -65,12 +65,20 @@ def test_two_equally_good_classifiers_seldom_differ():
     assert naive > 0.12
 
 
-@pytest.mark.slow
-def test_drawn_specimens_cover_where_naive_intervals_fall_short():
-    found = by_method(ClusteredDesign(specimens=200), repetitions=1000, drawings=400)
-    assert 0.93 <= found["specimens, bootstrap"].covered <= 0.97
-    assert 0.93 <= found["specimens"].covered <= 0.97
+@pytest.mark.parametrize("area", [0.9, 0.95])
+def test_the_mean_of_folds_covers_too(area):
+    found = by_method(ClusteredDesign(specimens=100, area=area), repetitions=1000, folds=5)
+    assert 0.93 <= found["specimens, mean of folds"].covered <= 0.97
     assert found["images"].covered < 0.90
+
+
+@pytest.mark.slow
+def test_specimen_aware_intervals_cover_1000_repetitions_where_the_naive_one_falls_short():
+    found = by_method(ClusteredDesign(specimens=200), repetitions=1000, drawings=400, folds=5)
+    for aware in ("specimens", "specimens, mean of folds", "specimens, bootstrap"):
+        assert 0.93 <= found[aware].covered <= 0.97, aware
+    assert found["images"].covered < 0.90
+    assert found["images"].repetitions == 1000
 
 
 def test_impossible_designs():

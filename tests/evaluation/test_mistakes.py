@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from hep2lib.evaluation.metrics import ScoreError
-from hep2lib.evaluation.mistakes import errors_by, worst_images
+from hep2lib.evaluation.mistakes import errors_by, hardest_images, worst_images
 from hep2lib.evaluation.proportions import share_interval
 
 DATABASE = pd.DataFrame(
@@ -46,6 +46,27 @@ def test_worst_first():
     assert worst_images(DATABASE, score, count=1)["image"].tolist() == ["d"]
     assert worst_images(DATABASE, score, [0.0] * 4 + [1.0] * 3)["image"].tolist() == ["g"]
     assert worst_images(DATABASE, DATABASE["label"]).empty
+
+
+def test_one_field_of_a_specimen():
+    score = [0.1, 0.4, 0.6, 0.2, 0.7, 0.2, 0.5]
+    assert worst_images(DATABASE, score)["image"].tolist() == ["a", "d", "e", "b"]
+    assert worst_images(DATABASE, score, one_a_specimen=True)["image"].tolist() == ["a", "d", "e"]
+
+
+def test_the_hardest_of_both_labels_whether_wrong_or_not():
+    score = [0.1, 0.4, 0.6, 0.2, 0.4, 0.2, 0.5]
+    table = hardest_images(DATABASE, score, each=2)
+    assert table["image"].tolist() == ["a", "d", "e", "f"]
+    assert table["error"].tolist() == ["missed", "missed", "called right", "called right"]
+    on_it = hardest_images(DATABASE, [0.5] * 7, each=1)
+    assert on_it["error"].tolist() == ["called right", "false alarm"]
+
+
+def test_grades_go_from_dim_to_bright():
+    graded = DATABASE.assign(intensity=["3+", "1+", "+/-", "", "0", "0", "3+"])
+    table = errors_by(graded, CALLED, "intensity")
+    assert table["group"].tolist() == ["0", "+/-", "1+", "3+", "unknown"]
 
 
 def test_refusals():

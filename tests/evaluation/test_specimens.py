@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from hep2lib.evaluation.coverage import ClusteredDesign
 from hep2lib.evaluation.metrics import ScoreError
 from hep2lib.evaluation.specimens import (
     Zones,
@@ -10,6 +11,7 @@ from hep2lib.evaluation.specimens import (
     disagreement,
     routine_day,
     specimen_confusion,
+    specimen_correlation,
     specimen_decisions,
     zone_report,
 )
@@ -91,6 +93,21 @@ def test_a_thousand_routine_sera():
     assert (day.false_alarms, day.cleared) == pytest.approx((150, 600))
     assert day.positive_predictive_value == pytest.approx(225 / 375)
     assert day.negative_predictive_value == pytest.approx(600 / 625)
+
+
+def test_correlation_of_a_specimens_images():
+    design = ClusteredDesign(specimens=2000, images_per_specimen=(1, 2, 3), correlation=0.6)
+    y, specimen = design.labels()
+    (score,) = design.scores(1, np.random.default_rng(0))
+    assert specimen_correlation(y, score, specimen) == pytest.approx(0.6, abs=0.04)
+    assert specimen_correlation(y, score + 100 * y, specimen) == pytest.approx(
+        specimen_correlation(y, score, specimen)
+    )
+    # Two labels' worth of copies; then one way by hand: means 1, 3 and 5, 1 within, 8 between.
+    assert specimen_correlation([1, 1, 0, 0, 1, 1], [1, 1, 2, 2, 3, 3], list("aabbcc")) == pytest.approx(1)
+    by_hand = specimen_correlation([1] * 6, [0, 2, 2, 4, 4, 6], list("aabbcc"))
+    assert by_hand == pytest.approx((8 - 2) / (8 + 2))
+    assert np.isnan(specimen_correlation([1, 0, 1], [1.0, 2, 3], list("abc")))
 
 
 def test_refusals():

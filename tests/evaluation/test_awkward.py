@@ -1,0 +1,139 @@
+"""Awkward scores: each function gives the right result or one clear message, never a NaN."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hep2lib.evaluation.bands import roc_band
+from hep2lib.evaluation.bootstrap import bootstrap_comparison, bootstrap_interval, weighted_auc
+from hep2lib.evaluation.calibration import brier_score, fit_temperature, reliability
+from hep2lib.evaluation.claims import Claim, Result, judge
+from hep2lib.evaluation.inference import auc_interval, compare_auc, delong_variance
+from hep2lib.evaluation.metrics import ScoreError, auc, roc
+from hep2lib.evaluation.specimens import choose_zones, specimen_correlation, specimen_decisions
+from hep2lib.evaluation.spread import fold_auc
+from hep2lib.evaluation.thresholds import RULES, choose_threshold
+
+OWNER = np.repeat(np.arange(12), 2)
+Y = np.repeat([1, 0, 1] * 4, 2)
+PERFECT = 0.1 + 0.8 * Y
+TIED = np.full(Y.size, 0.5)
+NOISY = np.clip(PERFECT + np.random.default_rng(0).normal(0, 0.4, Y.size), 0, 1)
+
+
+def draw():
+    return np.random.default_rng(0)
+
+
+FUNCTIONS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], object]] = {
+    "auc": lambda y, s, o: auc(y, s),
+    "roc": lambda y, s, o: roc(y, s),
+    "auc_interval": lambda y, s, o: auc_interval(y, s, o),
+    "compare_auc": lambda y, s, o: compare_auc(y, s, NOISY[: y.size], o),
+    "delong_variance": lambda y, s, o: delong_variance(y, s),
+    "bootstrap_interval": lambda y, s, o: bootstrap_interval(
+        weighted_auc, y, s, o, generator=draw(), repetitions=100
+    ),
+    "bootstrap_comparison": lambda y, s, o: bootstrap_comparison(
+        weighted_auc, y, s, NOISY[: y.size], o, generator=draw(), repetitions=100
+    ),
+    "roc_band": lambda y, s, o: roc_band(y, s, o, generator=draw(), repetitions=100),
+    "fit_temperature": lambda y, s, o: fit_temperature(y, s),
+    "choose_zones": lambda y, s, o: choose_zones(y, s),
+    "fold_auc": lambda y, s, o: fold_auc(y, s, np.zeros(y.size, dtype=int)),
+    **{rule: lambda y, s, o, rule=rule: choose_threshold(y, s, rule) for rule in RULES},
+}
+LENIENT: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], object]] = {
+    "brier_score": lambda y, s, o: brier_score(y, s),
+    "reliability": lambda y, s, o: reliability(y, s, o),
+    "specimen_decisions": lambda y, s, o: specimen_decisions(y, s, o),
+    "specimen_correlation": lambda y, s, o: specimen_correlation(y, s, o),
+}
+"""What one label alone does not prevent."""
+
+
+@pytest.mark.parametrize("name", FUNCTIONS | LENIENT)
+def test_scores_that_are_not_numbers_are_named(name):
+    broken = np.where(np.arange(Y.size) == 7, np.nan, NOISY)
+    with pytest.raises(
+        ScoreError, match=r"1 of 24 scores are not finite numbers \(the first is row 7: nan\)"
+    ):
+        (FUNCTIONS | LENIENT)[name](Y, broken, OWNER)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_one_label_alone_is_refused_in_words(name):
+    kept = Y == 1
+    with pytest.raises(ScoreError, match="All 16 images are positive: both labels are needed"):
+        FUNCTIONS[name](Y[kept], NOISY[kept], OWNER[kept])
+
+
+@pytest.mark.parametrize("name", LENIENT)
+def test_one_label_alone_is_no_obstacle_to_the_others(name):
+    kept = Y == 1
+    LENIENT[name](Y[kept], NOISY[kept], OWNER[kept])
+
+
+@pytest.mark.parametrize("scores", [PERFECT, TIED], ids=["separated", "tied"])
+@pytest.mark.parametrize("name", FUNCTIONS | LENIENT)
+def test_separation_and_ties_give_a_result(name, scores):
+    with np.errstate(all="raise", under="ignore"):
+        (FUNCTIONS | LENIENT)[name](Y, scores, OWNER)
+
+
+def test_perfect_separation_has_a_lower_bound_below_one():
+    interval = auc_interval(Y, PERFECT, OWNER)
+    assert (interval.estimate, interval.high) == (1.0, 1.0)
+    assert interval.low == pytest.approx(0.025 ** (1 / 4))  # four negative specimens: four disjoint pairs
+    chosen = choose_threshold(Y, PERFECT, "youden")
+    assert (chosen.sensitivity, chosen.specificity, chosen.value) == (1.0, 1.0, pytest.approx(0.5))
+    assert fit_temperature(Y, PERFECT - 0.5).at_limit
+
+
+def test_ties_are_half_and_tell_nothing_apart():
+    interval = auc_interval(Y, TIED, OWNER)
+    assert (interval.low, interval.estimate, interval.high) == (0.5, 0.5, 0.5)
+    assert compare_auc(Y, TIED, TIED, OWNER).p == 1
+    band = roc_band(Y, TIED, OWNER, generator=draw(), repetitions=100)
+    np.testing.assert_allclose(band.sensitivity, band.false_positive_rate)
+
+
+@pytest.mark.parametrize("positive", [True, False])
+def test_one_specimen_with_all_of_a_label_is_named(positive):
+    y = np.where(OWNER == 3, int(positive), int(not positive))
+    word = "positive" if positive else "negative"
+    with pytest.raises(ScoreError, match=f"All 2 {word} images belong to one specimen"):
+        auc_interval(y, NOISY, OWNER)
+    with pytest.raises(ScoreError, match=f"All 2 {word} images belong to one specimen"):
+        compare_auc(y, NOISY, PERFECT, OWNER)
+    assert 0 <= auc(y, NOISY) <= 1  # the figure itself can be computed
+
+
+def test_a_fold_with_one_label_is_named():
+    fold = np.where(np.isin(OWNER, (0, 2)), 4, 1)
+    for function in (
+        lambda: auc_interval(Y, NOISY, OWNER, fold=fold),
+        lambda: compare_auc(Y, NOISY, PERFECT, OWNER, fold=fold),
+        lambda: fold_auc(Y, NOISY, fold),
+    ):
+        with pytest.raises(ScoreError, match="In fold 4: All 4 images are positive"):
+            function()
+
+
+@pytest.mark.parametrize(
+    ("scores", "fold", "reason"),
+    [
+        (np.where(np.arange(Y.size) == 7, np.nan, NOISY), np.zeros(Y.size), "not finite"),
+        (NOISY, np.where(np.isin(OWNER, (0, 2)), 4, 1), "In fold 4"),
+    ],
+    ids=["nan", "one label in a fold"],
+)
+def test_a_claim_on_awkward_scores_stays_open_and_says_why(scores, fold, reason):
+    claim = Claim(id="c", sentence="It is so.", kind="reaches", first="r", reference=0.9)
+    database = pd.DataFrame({"label": Y, "specimen": OWNER})
+    result = Result("r", np.arange(Y.size), scores, None, fold.astype(np.int64))
+    (verdict,) = judge([claim], [result], database)
+    assert verdict.verdict == verdict.alone == "undecided"
+    assert reason in verdict.reason

@@ -1,0 +1,102 @@
+"""What the paper printed and claims: complete in form, and about results that a run has."""
+
+import re
+
+import pytest
+import yaml
+
+from hep2lib.errors import InputError
+from hep2lib.evaluation.claims import ClaimError, make_claims
+from hep2lib.runs.paper import printed, printed_claims
+from hep2lib.runs.project import project_root
+
+BOOK = project_root() / "book"
+VALUES = yaml.safe_load((BOOK / "paper-values.yaml").read_text(encoding="utf-8"))
+
+
+def leaves(tree, path=""):
+    for name, value in tree.items():
+        if not isinstance(value, dict):
+            yield path, tree
+            return
+        yield from leaves(value, f"{path}.{name}".strip("."))
+
+
+ENTRIES = dict(leaves(VALUES))
+
+
+@pytest.mark.parametrize("key", ENTRIES)
+def test_every_number_has_its_place(key):
+    entry = ENTRIES[key]
+    assert set(entry) == {"value", "where"}
+    assert re.search(r"Section \d|Table \d|Abstract|page|abstract|PMC|AIDA", entry["where"]), entry["where"]
+    assert printed(key) == entry["value"]
+
+
+def test_shares_are_shares():
+    for key, entry in ENTRIES.items():
+        if key.split(".")[-1] in ("auc", "accuracy", "prevalence", "mean_class_accuracy"):
+            assert 0.5 < entry["value"] < 1 or key == "routine.prevalence", key
+
+
+def test_the_numbers_agree_with_each_other():
+    assert printed("database.positive") + printed("database.negative") == printed("database.images")
+    parts = [printed(f"shares.{part}") for part in ("train", "validation", "test")]
+    assert sum(parts) == pytest.approx(1)
+    assert printed("rotations.step") * printed("rotations.factor") == 360
+    assert printed("best.auc") == printed("table3.freeze_11_rotations.auc") == printed("table4.ours.auc")
+    assert printed("best.batch_size") in printed("search.batch_sizes")
+    assert printed("best.learning_rate") in printed("search.learning_rates")
+    steps = printed("svm.values") - 1
+    grid = [
+        10 ** (printed("svm.smallest") + k * (printed("svm.largest") - printed("svm.smallest")) / steps)
+        for k in range(steps + 1)
+    ]
+    assert printed("svm.C") == pytest.approx(grid[15], abs=5e-5)
+    assert printed("routine.positive") / printed("routine.sera") == pytest.approx(
+        printed("routine.prevalence"), abs=5e-4
+    )
+
+
+def test_the_published_comparisons_are_there():
+    assert (printed("later.auc"), printed("later.accuracy")) == (0.986, 0.939)
+    assert [printed(f"table4.{name}.accuracy") for name in ("di_cataldo", "benammar", "cascio", "ours")] == [
+        0.857,
+        0.855,
+        0.928,
+        0.930,
+    ]
+
+
+def test_every_number_that_a_page_quotes_exists():
+    pages = [*(project_root() / "notebooks").glob("*.md"), *BOOK.glob("*.md")]
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        for key in re.findall(r"\{paper\}`([a-z_A-Z0-9.]+)", text) + re.findall(
+            r'printed\("([^"{]+)"\)', text
+        ):
+            printed(key)
+    with pytest.raises(InputError, match=r"paper-values\.yaml has no 'table9\.auc'"):
+        printed("table9.auc")
+
+
+def test_every_claim_refers_to_a_printed_number_or_to_two_results():
+    records = yaml.safe_load((BOOK / "claims.yaml").read_text(encoding="utf-8"))
+    for record, claim in zip(records, printed_claims(), strict=True):
+        assert claim.source, claim.id
+        assert "reference" not in record, "numbers stand in paper-values.yaml alone"
+        assert ("paper" in record) == (claim.reference is not None)
+        if "paper" in record:
+            assert claim.reference == printed(record["paper"])
+    assert {"beats", "reaches", "as good", "not worse"} <= {claim.kind for claim in printed_claims()}
+
+
+def test_no_verdict_can_be_written_into_the_list():
+    record = {"id": "a", "sentence": "It is so.", "kind": "reaches", "first": "SVM", "reference": 0.9}
+    with pytest.raises(ClaimError, match="'verdict' is unknown"):
+        make_claims([record | {"verdict": "supported"}])
+    prose = (project_root() / "notebooks" / "05-results.md").read_text(encoding="utf-8")
+    cells = re.findall(r"```\{code-cell\}.*?```", prose, flags=re.DOTALL)
+    typed = [cell for cell in cells if re.search(r"[\"'](supported|not supported|undecided)[\"']", cell)]
+    assert len(typed) == 1  # the cell that counts what was computed
+    assert "count_verdicts" in typed[0]
