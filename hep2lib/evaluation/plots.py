@@ -170,7 +170,7 @@ def forest_plot(
     for title, members in groups.items():
         lines += [(title, None), *members.items()]
     with style():
-        figure, axes = plt.subplots(figsize=(6.4, 0.3 * len(lines) + 1.3), layout="constrained")
+        figure, axes = plt.subplots(figsize=(5.8, 0.3 * len(lines) + 1.3), layout="constrained")
         for place, (name, found) in enumerate(lines):
             if found is None:
                 continue

@@ -67,26 +67,30 @@ def coverage_figure(
 
 
 def reliability_figure(curves: Mapping[str, Reliability]) -> Drawing:
-    """Reliability curves, one panel each: the share of positives against what was predicted.
+    """Reliability curves, one panel each, two a row: the share of positives against what was predicted.
 
     Args:
         curves: by title, as ``calibration.reliability`` returns them.
     """
+    columns = min(2, len(curves))
+    rows = -(-len(curves) // columns)
     with style():
-        figure, row = plt.subplots(
-            1, len(curves), figsize=(3.1 * len(curves), 3.5), layout="constrained", sharey=True, squeeze=False
+        figure, grid = plt.subplots(
+            rows, columns, figsize=(2.9 * columns, 3.0 * rows), layout="constrained", squeeze=False
         )
-        for axes, (title, curve), colour in zip(row[0], curves.items(), COLOURS, strict=False):
+        for axes in grid.flat[len(curves) :]:
+            axes.set_axis_off()
+        for axes, (title, curve), colour in zip(grid.flat, curves.items(), COLOURS, strict=False):
             axes.plot([0, 1], [0, 1], color="grey", linestyle=":")
             # Rounding leaves -1e-17 where an end is the estimate itself.
             below, above = np.maximum([curve.observed - curve.low, curve.high - curve.observed], 0)
             axes.errorbar(
                 curve.predicted, curve.observed, (below, above), fmt="o-", color=colour, capsize=2, lw=1.2
             )
-            axes.set(title=title, xlabel="predicted P(positive)", xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
+            axes.set(title=title, xlabel="predicted P(positive)", ylabel="share of positives")
+            axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
             axes.set_aspect("equal")
             axes.text(0.97, 0.04, f"ECE {curve.error:.3f}", ha="right", transform=axes.transAxes)
-        row[0][0].set_ylabel("share of positives")
     words = [f"{title}: expected calibration error {curve.error:.3f}" for title, curve in curves.items()]
     return Drawing(
         figure, "Share of positive images against the predicted probability. " + "; ".join(words) + "."
