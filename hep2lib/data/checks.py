@@ -1,17 +1,36 @@
 """What a layout's reader listed, checked entry by entry: the table, or every problem that is in the way."""
 
 import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
-from hep2lib.data.decoding import Header, quietly, read_header
-from hep2lib.data.files import MissingImage
+from hep2lib.data.decoding import Header, decode, quietly, read_header
+from hep2lib.data.files import MissingImage, cores
 from hep2lib.data.layouts import Entry, Listing
-from hep2lib.data.problems import DatabaseError, counted, some
+from hep2lib.data.problems import DatabaseError, counted, printable, quoted, some
 from hep2lib.progress import progress
 
+_NOBODY = frozenset(
+    (
+        "nan",
+        "n/a",
+        "#n/a",
+        "#na",
+        "#ref!",
+        "#name?",
+        "#value!",
+        "null",
+        "none",
+        "nil",
+        "unknown",
+        "?",
+        "-",
+    )
+)
 _TEXT = ("pattern", "intensity", "laboratory", "instrument", "sex")
 
 
@@ -21,6 +40,7 @@ class Checked:
 
     Attributes:
         rows: one dictionary an image, the columns of the table.
+        places: where each of them is listed, for messages.
         headers: the image headers, in the same order.
         problems: one sentence each.
         missing: how many files were not there.
@@ -28,6 +48,7 @@ class Checked:
     """
 
     rows: list[dict[str, object]] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
     headers: list[Header] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     missing: int = 0
@@ -52,9 +73,8 @@ def check_entries(listing: Listing, specimen_pattern: re.Pattern[str] | None) ->
             row, wrong = _words(entry, listing, specimen_pattern)
             checked.unlabelled += "label" not in row
             if entry.image in names:
-                wrong.append(
-                    f"{entry.image!r} is listed already, at {names[entry.image]}; delete one of the rows"
-                )
+                first = names[entry.image]
+                wrong.append(f"{quoted(entry.image)} is listed already, at {first}; delete one of the rows")
             elif entry.image:
                 names[entry.image] = entry.place
                 try:
@@ -67,8 +87,33 @@ def check_entries(listing: Listing, specimen_pattern: re.Pattern[str] | None) ->
                 checked.problems += [f"{entry.place}: {text}" for text in wrong]
             else:
                 checked.rows.append({**row, "path": str(path)})
+                checked.places.append(entry.place)
                 checked.headers.append(header)
     return checked
+
+
+def unreadable(paths: Sequence[str], places: Sequence[str], bit_depth: int = 16) -> list[str]:
+    """Decode images to see whether that can be done: what is wrong with those where it cannot.
+
+    Args:
+        paths: their files.
+        places: where they are listed.
+        bit_depth: of the database's 16-bit images.
+
+    Returns:
+        One problem an image that cannot be read.
+    """
+
+    def one(path: str) -> str | None:
+        try:
+            decode(Path(path), bit_depth)
+        except DatabaseError as error:
+            return str(error)
+        return None
+
+    with quietly(), ThreadPoolExecutor(cores()) as pool:
+        found = progress(pool.map(one, paths), "decoding images", total=len(paths), unit="image")
+        return [f"{place}: {wrong}" for place, wrong in zip(places, found, strict=True) if wrong is not None]
 
 
 def _file(entry: Entry, listing: Listing, files: dict[Path, str]) -> Path:
@@ -77,7 +122,7 @@ def _file(entry: Entry, listing: Listing, files: dict[Path, str]) -> Path:
     path = folder.inside(entry.path, entry.image) if entry.path else folder.find(entry.image)
     if path in files:
         raise DatabaseError(
-            f"{entry.image!r} is the same file as the image at {files[path]}; delete one of the rows"
+            f"{quoted(entry.image)} is the same file as the image at {files[path]}; delete one of the rows"
         )
     files[path] = entry.place
     return path
@@ -90,10 +135,12 @@ def _words(
     wrong = []
     if not entry.image:
         wrong.append("the image's file name is empty")
+    if printable(entry.image) != entry.image:
+        wrong.append(f"{quoted(entry.image)} holds characters that cannot be printed; rename the file")
     row: dict[str, object] = {"image": entry.image, **entry.known}
     meaning = listing.read_label(entry.label)
     if meaning is None:
-        said = f"the label {entry.label!r} is not understood" if entry.label else "the label is empty"
+        said = f"the label {quoted(entry.label)} is not understood" if entry.label else "the label is empty"
         wrong.append(f"{said}; it may be {listing.expected}")
     else:
         row["label"], intensity = meaning
@@ -105,10 +152,12 @@ def _words(
         specimen = _group(found).strip() if found else ""
         if not specimen and entry.image:
             wrong.append(
-                f"specimen_pattern {specimen_pattern.pattern!r} finds no specimen in {entry.image!r}"
+                f"specimen_pattern {specimen_pattern.pattern!r} finds no specimen in {quoted(entry.image)}"
             )
     elif not specimen:
         wrong.append("the specimen is empty")
+    if specimen.casefold() in _NOBODY:
+        wrong.append(f"the specimen {specimen!r} names nobody; give each unknown one a name of its own")
     row["specimen"] = specimen
     return row, wrong
 
@@ -139,6 +188,8 @@ def raise_problems(checked: Checked, listing: Listing, root: Path) -> None:
             f"{listing.expected}; if it stands in another column, say which with label_column"
         )
     problems = list(checked.problems)
+    if problems:  # whoever mends them wants to know of all
+        problems += unreadable([str(row["path"]) for row in checked.rows], checked.places)
     labels = {row["label"] for row in checked.rows}
     if not problems and len(labels) < 2:
         only = "no images" if not labels else f"only images of label {labels.pop()}"

@@ -97,18 +97,25 @@ class Sheet:
         """Give the cell that plays a role in a row, "" where no column does."""
         return row[self.columns[role]] if role in self.columns else ""
 
-    def require(self, role: str, option: str, why: str = "") -> None:
-        """Check that a role has its column.
+    def require(self, roles: Mapping[str, str]) -> None:
+        """Check that roles have their columns.
+
+        Args:
+            roles: role to what is to be said in brackets where it has none, "" for nothing.
 
         Raises:
-            DatabaseError: it has none; the message lists the columns there are and names the option.
+            DatabaseError: one problem for each role without a column; it lists the columns there are and
+                names the option.
         """
-        if role not in self.columns:
-            listed = ", ".join(repr(header) for header in self.headers if header)
-            raise DatabaseError(
-                f"{self.path}: no column for the {role} was found{why}; the sheet has {listed}: "
-                f"say which with {option}"
-            )
+        listed = ", ".join(repr(header) for header in self.headers if header)
+        problems = [
+            f"{self.path}: no column for the {role} was found{why}; the sheet has {listed}: say which with "
+            f"{role}_column"
+            for role, why in roles.items()
+            if role not in self.columns
+        ]
+        if problems:
+            raise DatabaseError(problems, str(self.path))
 
 
 def read_sheet(path: Path, options: Mapping[str, str | None]) -> Sheet:

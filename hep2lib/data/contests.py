@@ -82,8 +82,7 @@ def read_mivia(path: Path, options: Options) -> Listing:
     rows: dict[Path, list[Entry]] = {}
     problems = []
     for sheet in _all_sheets(path, options):
-        sheet.require("image", "image_column")
-        sheet.require("label", "label_column")
+        sheet.require({"image": "", "label": ""})
         for number, row in sheet.rows:
             place, name = f"{sheet.path.name}, row {number}", sheet.cell(row, "image")
             near = [image for image in images if image.is_relative_to(sheet.path.parent)]
@@ -139,7 +138,7 @@ def read_i3a(path: Path, options: Options) -> Listing:
     entries: list[Entry] = []
     problems: list[str] = []
     for sheet in sheets:
-        sheet.require("label", "label_column")
+        sheet.require({"label": ""})
         for number, row in sheet.rows:
             place, specimen = f"{sheet.path.name}, row {number}", row[_specimen_column(sheet)]
             name = sheet.cell(row, "image")
@@ -179,5 +178,5 @@ def _specimen_column(sheet: Sheet) -> int:
         ids = [index for index, header in enumerate(sheet.headers) if simplified(header) == "id"]
         if len(ids) == 1:
             return ids[0]
-    sheet.require("specimen", "specimen_column")
+    sheet.require({"specimen": ""})
     return sheet.columns["specimen"]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -67,13 +68,14 @@ def read_database(
         unknown) and, where the sheet has them, ``intensity``, ``laboratory``, ``instrument``, ``sex`` (str,
         "" if unknown) and ``age`` (float, NaN if unknown). Its ``attrs``: ``name`` (str), ``simulated``
         (bool), ``layout`` (str), ``classes`` (list of str: what 0 and 1 mean), ``folder`` (str),
-        ``bit_depth`` (int, 8 if no image has more) and ``warnings`` (list of str).
+        ``bit_depth`` (int, 8 if no image has more), ``places`` (dict: image to where the sheet lists it) and
+        ``warnings`` (list of str).
 
     Raises:
         DatabaseError: it cannot be used; the message holds every problem that was found, with file and row.
     """
     root = Path(path).expanduser()
-    if not root.exists():
+    if not os.path.lexists(root):
         raise DatabaseError(
             f"{root}: no such folder; give the folder of a database, or run `hep2 simulate` to write one"
         )
@@ -87,7 +89,12 @@ def read_database(
         specimen_pattern=_compiled(specimen_pattern),
     )
     simulation = _simulation(root)
-    listing = _reader(root, options, layout)(root, options)
+    try:
+        listing = _reader(root, options, layout)(root, options)
+    except OSError as error:
+        raise DatabaseError(
+            f"{error.filename or root}: cannot be read ({error.strerror or error})"
+        ) from error
     checked = check_entries(listing, options.specimen_pattern)
     raise_problems(checked, listing, root)
     table = make_table(checked)
@@ -99,6 +106,7 @@ def read_database(
         "classes": list(listing.classes),
         "folder": str(listing.folder.folder.resolve()),
         "bit_depth": _bit_depth(table, checked.headers, bit_depth),
+        "places": {row["image"]: place for row, place in zip(checked.rows, checked.places, strict=True)},
         "warnings": remarks(listing, table, checked.headers),
     }
     return table
@@ -135,7 +143,7 @@ def _reader(root: Path, options: Options, layout: str | None) -> Callable[[Path,
         if layout not in LAYOUTS:
             raise DatabaseError(f"layout {layout!r} is unknown; it may be {', '.join(LAYOUTS)}")
         return LAYOUTS[layout]
-    if root.is_file():
+    if not root.is_dir():
         if root.suffix.casefold() not in SHEET_SUFFIXES:
             raise DatabaseError(f"{root}: neither a folder nor a sheet ({', '.join(SHEET_SUFFIXES)})")
         return read_manifest

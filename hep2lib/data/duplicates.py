@@ -98,17 +98,19 @@ def fingerprints(database: pd.DataFrame) -> tuple[list[Fingerprint | None], list
     Returns:
         One fingerprint a row, None where the image cannot be read, and what is wrong with those.
     """
-    depth = int(database.attrs.get("bit_depth", 16))
+    depth, places = int(database.attrs.get("bit_depth", 16)), database.attrs.get("places", {})
 
-    def one(path: str) -> Fingerprint | str:
+    def one(image: str, path: str) -> Fingerprint | str:
         try:
             return fingerprint(Path(path), depth)
         except DatabaseError as error:
-            return str(error)
+            return f"{places[image]}: {error}" if image in places else str(error)
 
-    paths = list(database["path"])
+    images, paths = list(database["image"]), list(database["path"])
     with quietly(), ThreadPoolExecutor(cores()) as pool:
-        found = list(progress(pool.map(one, paths), "looking at images", total=len(paths), unit="image"))
+        found = list(
+            progress(pool.map(one, images, paths), "looking at images", total=len(paths), unit="image")
+        )
     problems = [result for result in found if isinstance(result, str)]
     return [None if isinstance(result, str) else result for result in found], problems
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from hep2lib.data.problems import DatabaseError, some
+from hep2lib.data.problems import DatabaseError, quoted, some
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".png", ".tif", ".tiff")
 
@@ -76,7 +76,9 @@ class ImageFolder:
         """
         inside = name.strip().replace("\\", "/").removeprefix("./")
         if PurePosixPath(inside).is_absolute() or PureWindowsPath(inside).drive or ".." in inside.split("/"):
-            raise DatabaseError(f"{name!r} leaves the image folder, which is refused; put the file into it")
+            raise DatabaseError(
+                f"{quoted(name)} leaves the image folder, which is refused; put the file into it"
+            )
         exact = self.folder / inside
         found = self._by_path.get(_key(inside), [])
         if exact in found:
@@ -84,11 +86,18 @@ class ImageFolder:
         if not found and "/" not in inside:
             found = self._by_name.get(_key(inside), []) or self._by_stem.get(_key(inside), [])
         if not found:
-            raise MissingImage(f"{name!r} is not in {self.folder}")
+            what = "a folder, not an image," if self._is_folder(inside) else "not"
+            raise MissingImage(f"{quoted(name)} is {what} in {self.folder}")
         if len(found) > 1:
             names = some(path.relative_to(self.folder).as_posix() for path in found)
-            raise DatabaseError(f"{name!r} may be any of {names}; write the whole name into the sheet")
+            raise DatabaseError(f"{quoted(name)} may be any of {names}; write the whole name into the sheet")
         return self.inside(found[0], name)
+
+    def _is_folder(self, inside: str) -> bool:
+        try:
+            return (self.folder / inside).is_dir()
+        except (OSError, ValueError):  # too long a name
+            return False
 
     def inside(self, path: Path, name: str) -> Path:
         """Follow all links of a file, and check that it is a regular one below the folder.
@@ -103,13 +112,13 @@ class ImageFolder:
         try:
             real = path.resolve(strict=True)
         except (OSError, RuntimeError) as error:
-            raise DatabaseError(f"{name!r} is a link to nothing ({path})") from error
+            raise DatabaseError(f"{quoted(name)} is a link to nothing ({path})") from error
         if not real.is_relative_to(self._real):
             raise DatabaseError(
-                f"{name!r} is a link out of the image folder, which is refused; copy the file into it"
+                f"{quoted(name)} is a link out of the image folder, which is refused; copy the file into it"
             )
         if not real.is_file():
-            raise DatabaseError(f"{name!r} is no regular file ({path})")
+            raise DatabaseError(f"{quoted(name)} is no regular file ({path})")
         return real
 
 

@@ -111,20 +111,30 @@ def _image_folder(root: Path, options: Options) -> ImageFolder:
     folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     for path in folders:
         if path.name.casefold() == "aida_project_database":
-            return ImageFolder(path)
+            return ImageFolder(_not_outside(path, root, "images"))
     return ImageFolder(root)
+
+
+def _not_outside(path: Path, root: Path, option: str) -> Path:
+    """Refuse a link out of the database's folder, which nobody has pointed at."""
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise DatabaseError(
+            f"{path} is a link out of the database's folder, which is not followed; give what it leads to "
+            f"with {option}=..."
+        )
+    return path
 
 
 def _entries(sheet: Sheet, require_specimen: bool) -> Iterator[Entry]:
     """Turn the rows of a sheet with one row an image into entries."""
-    sheet.require("image", "image_column")
-    beside = ""
+    beside, whom = (
+        "",
+        " (whom an image belongs to decides the folds; specimen_pattern derives it from file names)",
+    )
     if "pattern" in sheet.columns:
         beside = " (staining patterns alone do not say which images are negative, and this is not guessed)"
-    sheet.require("label", "label_column", beside)
-    if require_specimen:
-        hint = " (whom an image belongs to decides the folds; specimen_pattern derives it from file names)"
-        sheet.require("specimen", "specimen_column", hint)
+    wanted = {"image": "", "label": beside, **({"specimen": whom} if require_specimen else {})}
+    sheet.require(wanted)
     others = ("pattern", "intensity", "laboratory", "instrument", "age", "sex")
     for number, row in sheet.rows:
         yield Entry(
@@ -191,7 +201,7 @@ def _the_sheet(path: Path, options: Options) -> Path:
         raise DatabaseError(
             f"{path}: several sheets, {some(s.name for s in found)}; say which with sheet=..."
         )
-    return found[0]
+    return _not_outside(found[0], path, "sheet")
 
 
 def read_class_folders(path: Path, options: Options) -> Listing:

@@ -1,5 +1,6 @@
 """What is wrong with a database: every problem of it in one error."""
 
+import re
 from collections.abc import Iterable
 
 from hep2lib.errors import InputError
@@ -25,7 +26,17 @@ class DatabaseError(InputError):
         else:
             lines = "".join(f"\n  {number}. {text}" for number, text in enumerate(self.problems, 1))
             message = f"{subject} cannot be used, for {len(self.problems)} reasons:{lines}"
-        super().__init__(message)
+        super().__init__(printable(message))
+
+
+def printable(text: str) -> str:
+    r"""Write control and broken characters as escapes (``\x1b``): names must not steer a terminal."""
+    return re.sub(r"[^\n -~\xa0-\ud7ff\ue000-\U0010ffff]", lambda found: repr(found[0])[1:-1], text)
+
+
+def quoted(name: str, most: int = 100) -> str:
+    """Quote a name as it is written, the middle of a very long one left out."""
+    return repr(name if len(name) <= most else f"{name[: most // 2]}...{name[-most // 2 :]}")
 
 
 def some(names: Iterable[str], limit: int = 5) -> str:

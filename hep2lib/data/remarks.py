@@ -58,6 +58,8 @@ def _specimens(table: pd.DataFrame) -> Iterator[str]:
         if len(spellings) > 1:
             same = ", ".join(map(repr, sorted(spellings)))
             yield f"specimens {same} differ only in case, spaces or separators: one or several?"
+    for name in sorted({specimen for specimen in table["specimen"] if specimen.casefold() == "na"}):
+        yield f"the specimen {name!r} may mean that it is not known: one patient, or several taken for one?"
     if table["specimen"].is_unique:
         yield "every specimen has one image: if the same patient appears twice, this is the wrong column"
 

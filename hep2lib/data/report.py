@@ -10,7 +10,7 @@ import pandas as pd
 from hep2lib.data.decoding import Header
 from hep2lib.data.duplicates import Duplicates, find_duplicates, fingerprints
 from hep2lib.data.folds import FoldError, specimen_folds
-from hep2lib.data.problems import counted, some
+from hep2lib.data.problems import counted, printable, some
 from hep2lib.data.report_text import report_lines
 from hep2lib.data.shortcuts import Shortcut, find_shortcuts
 
@@ -61,7 +61,7 @@ class DatabaseReport:
 
     def text(self) -> str:
         """Write the report for a terminal."""
-        return "\n".join(report_lines(self))
+        return "\n".join(map(printable, report_lines(self)))
 
     def as_dict(self) -> dict[str, Any]:
         """Give the report as what JSON can hold: dictionaries, lists, text, numbers."""

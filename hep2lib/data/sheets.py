@@ -2,7 +2,9 @@
 
 import csv
 import datetime
+import functools
 import io
+import re
 import zipfile
 from collections import Counter
 from dataclasses import dataclass
@@ -14,6 +16,8 @@ from hep2lib.data.problems import DatabaseError
 
 SHEET_SUFFIXES = (".xls", ".xlsx", ".xlsm", ".csv", ".tsv", ".txt")
 _LARGEST_SHEET = 256 * 2**20
+_MOST_CELLS = 2_000_000
+_CELL = re.compile(rb"""\br\s*=\s*["']([A-Z]{1,3})([0-9]{1,7})["'][^<>]*(?<!/)>""")  # and not empty
 _DELIMITERS = (",", ";", "\t", "|")
 Grid = list[list[str]]
 
@@ -67,12 +71,11 @@ def _workbook_pages(path: Path, content: bytes) -> list[Page]:
     """Read an xls (compound file) or xlsx (zip) workbook."""
     try:
         if content.startswith(b"PK"):
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                size = sum(entry.file_size for entry in archive.infolist())
-            if size > _LARGEST_SHEET:
-                raise DatabaseError(f"{path}: unpacks to {size // 2**20} MiB, which no ground truth does")
+            _check_archive(path, content)
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
         pages = [(name, workbook.get_sheet_by_name(name)) for name in workbook.sheet_names]
+        for _, page in pages:
+            _check_extent(path, page.total_height, page.total_width)
         return [
             Page(
                 name, _even([[_text(cell) for cell in row] for row in page.to_python(skip_empty_area=False)])
@@ -87,6 +90,37 @@ def _workbook_pages(path: Path, content: bytes) -> list[Page]:
             f"{path}: the workbook is damaged, encrypted or no workbook ({error}); open it in a spreadsheet "
             "program and save it again, as xlsx or csv"
         ) from error
+
+
+def _check_archive(path: Path, content: bytes) -> None:
+    """Check an xlsx before it is read: calamine makes room for all cells up to the last, however far out.
+
+    Raises:
+        DatabaseError: it would unpack to too much, or has a cell far from the others.
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+        if size > _LARGEST_SHEET:
+            raise DatabaseError(f"{path}: unpacks to {size // 2**20} MiB, which no ground truth does")
+        names = [name for name in archive.namelist() if name.casefold().endswith(".xml")]
+        if "xl/workbook.xml" not in (name.casefold() for name in names):
+            raise ValueError("no xl/workbook.xml in it")
+        for name in names:
+            cells = [
+                (int(row), functools.reduce(lambda number, letter: 26 * number + letter - 64, column, 0))
+                for column, row in _CELL.findall(archive.read(name))
+            ]
+            height, width = (max((cell[axis] for cell in cells), default=0) for axis in (0, 1))
+            _check_extent(path, height, width)
+
+
+def _check_extent(path: Path, height: int, width: int) -> None:
+    """Refuse a table larger than any ground truth."""
+    if height * width > _MOST_CELLS:
+        raise DatabaseError(
+            f"{path}: something stands in row {height:,} and in column {width:,}, which no ground truth has; "
+            "delete what is far from the table"
+        )
 
 
 def _text(cell: object) -> str:
@@ -113,19 +147,28 @@ def _text_rows(path: Path, content: bytes) -> Grid:
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter or _delimiter(lines)))
     except csv.Error as error:
         raise DatabaseError(f"{path}: not a table of separated values ({error})") from error
+    _check_extent(path, len(rows), max((len(row) for row in rows), default=0))
     return _even([[_text(cell) for cell in row] for row in rows])
 
 
 def _decoded(path: Path, content: bytes) -> str:
     """Turn the bytes of a text table into text."""
-    wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
-    for encoding in ("utf-16",) if wide else ("utf-8-sig", "cp1252"):
+    encodings: tuple[str, ...] = ("utf-8-sig", "cp1252")
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        encodings = ("utf-16",)
+    elif b"\0" in content[:2]:  # two bytes a character, and no byte-order mark
+        encodings = ("utf-16-be",) if content[0] == 0 else ("utf-16-le",)
+    for encoding in encodings:
         try:
             text = content.decode(encoding)
         except UnicodeDecodeError:
             continue
         if "\0" in text:
-            break
+            row = text.count("\n", 0, text.index("\0")) + 1
+            raise DatabaseError(
+                f"{path}, row {row}: a NUL character, so this is neither a workbook nor a text table; "
+                "save it again as xlsx or csv"
+            )
         if text.lstrip().casefold().startswith(("<!doctype", "<html", "<?xml")):
             raise DatabaseError(f"{path}: a web page, not a table; save it as xlsx or csv")
         return text

@@ -7,6 +7,8 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+from openpyxl import Workbook
+
 from tests.data.handmade import HEADER, aida_rows, draw, write_csv
 
 IMAGES = "aida_project_database"
@@ -42,6 +44,28 @@ def as_workbook(spoil: Spoil, name: str = "AIDA_HEp-2_GroundTruth.xls") -> Spoil
         spoil(root / name)
 
     return replace
+
+
+def far_cell(path: Path) -> None:
+    """Write a workbook with something in its last cell: 17 thousand million cells up to there."""
+    book = Workbook()
+    page = book.active
+    assert page is not None
+    for row in (HEADER, *aida_rows()):
+        page.append(list(row))
+    page.cell(1_048_576, 16_384, "x")
+    book.save(path)
+
+
+def link_out(name: str) -> Spoil:
+    """Move a file or folder out of the database, and leave a link to it."""
+
+    def spoil(root: Path) -> None:
+        outside = root.parent / "outside"
+        (root / name).rename(outside)
+        (root / name).symlink_to(outside)
+
+    return spoil
 
 
 def link_to(target: str) -> Spoil:

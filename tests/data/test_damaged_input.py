@@ -3,7 +3,10 @@
 Each case takes the same small sound database and spoils one thing in it.
 """
 
+import errno
+import os
 import shutil
+import sys
 import zipfile
 from pathlib import Path
 
@@ -21,10 +24,12 @@ from tests.data.spoiling import (
     as_jpeg,
     as_workbook,
     broken_png,
+    far_cell,
     fifo,
     folder_instead,
     huge_png,
     image,
+    link_out,
     link_to,
     other_case_twin,
     relisted,
@@ -78,6 +83,20 @@ ERRORS: dict[str, tuple[Spoil, str]] = {
         "the workbook is damaged",
     ),
     "xlsx that is a zip bomb": (as_workbook(zip_bomb), "unpacks to 1 MiB, which no ground truth does"),
+    "xlsx with a cell far out": (
+        as_workbook(far_cell),
+        "something stands in row 1,048,576 and in column 16,384, .* delete what is far from the table",
+    ),
+    "csv with more cells than any": (
+        sheet(lambda p: p.write_text("a" + "," * 3000 + "\nb" * 3000)),
+        "something stands in row 3,001 and in column 3,001",
+    ),
+    "sheet with a NUL character": (
+        relisted(3, 0, "02\0_1.png"),
+        f"{SHEET}, row 5: a NUL character, so this is neither a workbook nor a text table",
+    ),
+    "sheet is a link out of the folder": (link_out(SHEET), f"{SHEET} is a link out .* with sheet=..."),
+    "image folder is a link out": (link_out(IMAGES), f"{IMAGES} is a link out .* with images=..."),
     "label not understood": (relisted(3, 2, "perhaps"), rf"{SHEET}, row 5: the label 'perhaps' is not under"),
     "label borderline": (relisted(3, 2, "+/-"), rf"{SHEET}, row 5: the label '\+/-' is not understood"),
     "label empty": (relisted(3, 2, ""), f"{SHEET}, row 5: the label is empty"),
@@ -86,12 +105,24 @@ ERRORS: dict[str, tuple[Spoil, str]] = {
         r"row 2 and all others: no label is understood \('foo'\).*label_column",
     ),
     "specimen empty": (relisted(3, 1, " "), f"{SHEET}, row 5: the specimen is empty"),
+    "specimen nan": (relisted(3, 1, "NaN"), f"{SHEET}, row 5: the specimen 'NaN' names nobody; give each"),
+    "specimen of a broken formula": (relisted(3, 1, "#N/A"), f"{SHEET}, row 5: the specimen '#N/A' names no"),
+    "label nan": (relisted(3, 2, "nan"), f"{SHEET}, row 5: the label 'nan' is not understood"),
     "file name empty": (relisted(3, 0, ""), f"{SHEET}, row 5: the image's file name is empty"),
     "listed twice": (relisted(3, 0, "01_0.png"), f"row 5: '01_0.png' is listed already, at {SHEET}, row 2"),
     "listed twice, spelt differently": (
         relisted(3, 0, "01_0.PNG"),
         f"row 5: '01_0.PNG' is the same file as the image at {SHEET}, row 2",
     ),
+    "listed twice, with the other label": (
+        lambda root: write_csv(root / SHEET, [HEADER, *aida_rows(), ["01_0.png", 1, "negative", ""]]),
+        f"row 14: '01_0.png' is listed already, at {SHEET}, row 2; delete one of the rows",
+    ),
+    "name that steers the terminal": (
+        relisted(3, 0, "\x1b[2J.png"),
+        r"row 5: '.x1b\[2J.png' holds characters that cannot be printed; rename the file",
+    ),
+    "name of 5,000 letters": (relisted(3, 0, "a" * 5000), r"row 5: 'a{50}\.\.\.a{50}' is not in"),
     "two files differ in case only": (other_case_twin, "row 2: '01_0.Png' may be any of 01_0.PNG, 01_0.png"),
     "name that leaves the folder": (relisted(0, 0, f"../{SHEET}"), "row 2: '../.*' leaves the image folder"),
     "absolute name": (relisted(0, 0, "/etc/hostname"), "row 2: '/etc/hostname' leaves the image folder"),
@@ -106,7 +137,10 @@ ERRORS: dict[str, tuple[Spoil, str]] = {
         "row 3: '01_1.png' is the same file as",
     ),
     "image gone": (image("01_0.png", Path.unlink), f"row 2: '01_0.png' is not in .*{IMAGES}"),
-    "image is a folder": (image("01_0.png", folder_instead), "row 2: '01_0.png' is not in"),
+    "image is a folder": (
+        image("01_0.png", folder_instead),
+        "row 2: '01_0.png' is a folder, not an image, in",
+    ),
     "image is a pipe": (image("01_0.png", fifo), "row 2: '01_0.png' is no regular file"),
     "image of zero bytes": (image("01_0.png", lambda p: p.write_bytes(b"")), "row 2: .*01_0.png: not a JPEG"),
     "image is text": (image("01_0.png", lambda p: p.write_text("hello")), "row 2: .*01_0.png: not a JPEG"),
@@ -148,6 +182,41 @@ def test_errors(case: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         read_database(root)
 
 
+def test_what_may_not_be_read_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def deny(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "iterdir", deny)
+        with pytest.raises(DatabaseError, match=f"{root}: cannot be read .Permission denied."):
+            read_database(root)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", deny)
+        with pytest.raises(DatabaseError, match=f"{SHEET}: the sheet cannot be read .Permission denied."):
+            read_database(root)
+    with monkeypatch.context() as patch:
+        patch.setattr(Image, "open", lambda path, **options: deny(path))
+        with pytest.raises(
+            DatabaseError, match=r"row 2: .*01_0.png: the image cannot be read \(.*Permission"
+        ):
+            read_database(root)
+
+
+def test_neither_a_folder_nor_a_file() -> None:
+    with pytest.raises(DatabaseError, match="/dev/null: neither a folder nor a sheet"):
+        read_database("/dev/null")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such a name themselves")
+def test_file_name_that_is_no_text_is_an_error_of_its_own(tmp_path: Path) -> None:
+    for label in ("pos", "neg"):
+        draw(tmp_path / label / "s" / "1.png")
+    path = tmp_path / "pos" / "s" / "1.png"
+    path.rename(path.with_name(os.fsdecode(b"\xff.png")))
+    with pytest.raises(DatabaseError, match=r"udcff.png' holds characters that cannot be printed; rename"):
+        read_database(tmp_path)
+
+
 OPTION_ERRORS = [
     ({"layout": "dicom"}, "layout 'dicom' is unknown; it may be aida, manifest, folders, mivia, i3a"),
     ({"bit_depth": 17}, "bit_depth 17: 16-bit images use 9 to 16 bits"),
@@ -167,7 +236,7 @@ def test_options_that_do_not_fit(options: dict, message: str, root: Path) -> Non
 UNREADABLE: dict[str, tuple[Spoil, str]] = {
     "JPEG cut off": (
         image("01_0.png", lambda p: [as_jpeg(p), truncated(p)]),
-        "the image cannot be read .*trunc",
+        f"{SHEET}, row 2: .*the image cannot be read .*trunc",
     ),
     "PNG cut off": (image("01_0.png", truncated), "01_0.png: the image cannot be read"),
     "PNG with a flipped byte": (image("01_0.png", broken_png), "01_0.png: the image cannot be read"),
@@ -199,5 +268,17 @@ def test_images_that_break_off_are_problems_of_the_report(case: str, root: Path)
         assert "cannot be used" in report.text()
         problems = report.problems
     assert len(problems) == 1
+    assert problems[0].startswith(f"{SHEET}, row 2: ")
     with pytest.raises(DatabaseError, match=message):
         raise DatabaseError(problems)
+
+
+def test_images_that_break_off_are_named_with_all_other_problems(root: Path) -> None:
+    relisted(3, 2, "perhaps")(root)
+    truncated(root / IMAGES / "01_0.png")
+    with pytest.raises(DatabaseError) as caught:
+        read_database(root)
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == [
+        f"{SHEET}, row 5",
+        f"{SHEET}, row 2",
+    ]

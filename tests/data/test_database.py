@@ -90,6 +90,15 @@ def test_specimen_from_file_names_only_when_asked_for(aida: Path) -> None:
         read_database(aida, specimen_pattern="(")
 
 
+def test_all_missing_columns_are_named_at_once(aida: Path) -> None:
+    write_csv(
+        aida / "AIDA_HEp-2_GroundTruth.csv", [("a", "ImageFileName"), *((1, row[0]) for row in aida_rows())]
+    )
+    with pytest.raises(DatabaseError) as caught:
+        read_database(aida)
+    assert [text.rpartition(" ")[2] for text in caught.value.problems] == ["label_column", "specimen_column"]
+
+
 def test_patterns_alone_are_no_labels(aida: Path) -> None:
     rows = [(row[0], row[1], row[3]) for row in aida_rows()]
     write_csv(aida / "AIDA_HEp-2_GroundTruth.csv", [("ImageFileName", "Patient", "StainingPatterns"), *rows])

@@ -123,15 +123,15 @@ def test_contest_without_a_sheet(tmp_path: Path) -> None:
 
 def test_class_folders_with_specimen_folders(tmp_path: Path) -> None:
     for label in ("Positive", "negative"):
-        for specimen in ("a", "b"):
+        for specimen in ("x", "y"):
             for field in (1, 2):
                 draw(tmp_path / label / f"{label[0]}{specimen}" / f"{field}.JPG", ord(specimen) + field)
     draw(tmp_path / "unsorted" / "x.png")
     table = read_database(tmp_path)
     assert len(table) == 8
     assert table["label"].tolist() == [1] * 4 + [0] * 4
-    assert table["specimen"].tolist() == ["Pa", "Pa", "Pb", "Pb", "na", "na", "nb", "nb"]
-    assert table["image"][0] == "Positive/Pa/1.JPG"
+    assert table["specimen"].tolist() == ["Px", "Px", "Py", "Py", "nx", "nx", "ny", "ny"]
+    assert table["image"][0] == "Positive/Px/1.JPG"
     assert table.attrs["name"].endswith("(class folders)")
     assert table.attrs["warnings"] == ["1 image in the folder is not listed, hence left out: unsorted/x.png"]
 

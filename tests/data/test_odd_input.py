@@ -58,6 +58,7 @@ def brighter(source: str) -> Spoil:
 WARNINGS: dict[str, tuple[Spoil, str]] = {
     "image not listed": (unlisted, "1 image in the folder is not listed, hence left out: extra.png"),
     "specimens spelt alike": (sheet(spelt_alike), "specimens 'P-1', 'p1' differ only in case, spaces or"),
+    "specimen NA": (relisted(0, 1, "NA"), "the specimen 'NA' may mean that it is not known"),
     "one image each": (sheet(one_image_each), "every specimen has one image"),
     "negative with a pattern": (
         relisted(4, 3, "nucleolar"),
@@ -169,6 +170,8 @@ FINE: dict[str, Spoil] = {
     "tabs": rewritten(delimiter="\t"),
     "byte-order mark": rewritten(encoding="utf-8-sig"),
     "UTF-16": rewritten(encoding="utf-16"),
+    "UTF-16 without a byte-order mark": rewritten(encoding="utf-16-le"),
+    "UTF-16, big end first": rewritten(encoding="utf-16-be"),
     "Windows-1252": relisted(0, 3, "homogène", encoding="cp1252"),
     "Excel's sep= line": sheet(lambda p: p.write_text("sep=,\n" + p.read_text(encoding="utf-8"))),
     "csv called xls": as_workbook(lambda p: write_csv(p, [HEADER, *aida_rows()], delimiter="\t")),
