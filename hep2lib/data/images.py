@@ -68,12 +68,14 @@ def load_images(
     if workers is not None and workers < 1:
         raise DatabaseError(f"workers {workers}: at least one thread has to decode")
     paths = [str(path) for path in database["path"]]
+    listed = database.attrs.get("places", {})
+    places = [f"{listed[image]}: " if image in listed else "" for image in database["image"]]
     depth = database.attrs.get("bit_depth")
     bit_depth = int(depth) if depth is not None else measured_bit_depth([Path(path) for path in paths])
     shape = (len(paths), 3, size, size)
 
     def fill(array: NDArray[np.uint8]) -> None:
-        _decode_all(paths, array, aspect, colour, bit_depth, workers)
+        _decode_all(paths, places, array, aspect, colour, bit_depth, workers)
 
     if cache is None or not paths:
         array = np.empty(shape, dtype=np.uint8)
@@ -98,6 +100,7 @@ def _check_files(paths: Sequence[str]) -> None:
 
 def _decode_all(
     paths: Sequence[str],
+    places: Sequence[str],
     array: NDArray[np.uint8],
     aspect: str,
     colour: str,
@@ -110,7 +113,7 @@ def _decode_all(
         try:
             array[row] = prepared(decode(Path(paths[row]), bit_depth), array.shape[-1], aspect, colour)
         except DatabaseError as error:
-            return str(error)
+            return f"{places[row]}{error}"
         return None
 
     with quietly(), ThreadPoolExecutor(workers or cores()) as pool:

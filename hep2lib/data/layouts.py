@@ -127,10 +127,8 @@ def _not_outside(path: Path, root: Path, option: str) -> Path:
 
 def _entries(sheet: Sheet, require_specimen: bool) -> Iterator[Entry]:
     """Turn the rows of a sheet with one row an image into entries."""
-    beside, whom = (
-        "",
-        " (whom an image belongs to decides the folds; specimen_pattern derives it from file names)",
-    )
+    beside = ""
+    whom = " (whom an image belongs to decides the folds; specimen_pattern derives it from file names)"
     if "pattern" in sheet.columns:
         beside = " (staining patterns alone do not say which images are negative, and this is not guessed)"
     wanted = {"image": "", "label": beside, **({"specimen": whom} if require_specimen else {})}

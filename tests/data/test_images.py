@@ -83,6 +83,7 @@ def test_all_unreadable_images_are_named_and_nothing_is_left(database: pd.DataFr
     with pytest.raises(DatabaseError) as caught:
         load_images(database, 24, cache=cache)
     assert len(caught.value.problems) == 2
+    assert caught.value.problems[0].startswith("AIDA_HEp-2_GroundTruth.csv, row 3: ")
     assert "01_1.png: the image cannot be read" in caught.value.problems[0]
     assert "03_0.png: the image cannot be read" in caught.value.problems[1]
     assert [path.name for path in cache.iterdir() if path.suffix != ".json"] == []
