@@ -72,7 +72,7 @@ class _Convolution(torch.autograd.Function):
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         of_x = of_weight = of_bias = None
         if ctx.needs_input_grad[0]:
-            of_x = _input_gradient(x, weight, gradient, ctx.stride, ctx.padding)
+            of_x = _backward(x, weight, gradient, ctx.stride, ctx.padding, (True, False, False))[0]
         if ctx.needs_input_grad[1]:
             of_weight = _weight_gradient(x, weight, gradient, ctx.stride, ctx.padding)
         if ctx.needs_input_grad[2]:
@@ -83,13 +83,6 @@ class _Convolution(torch.autograd.Function):
 def _rows(x: Tensor) -> Tensor:
     """View N x C x H x W, channels last, as a matrix of one row per pixel."""
     return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
-
-
-def _input_gradient(x: Tensor, weight: Tensor, gradient: Tensor, stride: int, padding: int) -> Tensor:
-    if MATRIX_PRODUCTS and weight.shape[2] == 1:
-        product = _rows(gradient) @ weight.flatten(1)
-        return product.view(x.shape[0], x.shape[2], x.shape[3], x.shape[1]).permute(0, 3, 1, 2)
-    return _backward(x, weight, gradient, stride, padding, (True, False, False))[0]
 
 
 def _weight_gradient(x: Tensor, weight: Tensor, gradient: Tensor, stride: int, padding: int) -> Tensor:

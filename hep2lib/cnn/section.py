@@ -14,6 +14,10 @@ from .layers import Kind, Layer
 from .normalisation import local_response_normalisation
 from .pooling import max_pooling
 
+#: Images that the CPU computes at a time where nothing is trained: the values between the layers then stay
+#: near the processor, and below the 32 MB above which memory is fetched from the system anew each time.
+_AT_ONCE = 8
+
 
 class Section(nn.Module):
     """Layers that follow one another, from one tensor to one tensor.
@@ -110,6 +114,15 @@ class Section(nn.Module):
         needed = self._needed(wanted)
         if x.ndim == 4:
             x = x.contiguous(memory_format=torch.channels_last)
+        alike = x.device.type == "cpu" and not (self.training or torch.is_grad_enabled())
+        parts = x.split(_AT_ONCE) if alike and len(x) > _AT_ONCE else (x,)
+        values = [self._pass(part, wanted, needed) for part in parts]
+        if len(parts) == 1:
+            return values[0]
+        return {name: torch.cat([value[name] for value in values]) for name in wanted}
+
+    def _pass(self, x: Tensor, wanted: tuple[str, ...], needed: set[str]) -> dict[str, Tensor]:
+        """The values of the wanted layers, computed from the layers they need; no other value is kept."""
         values = {} if self._entry is None else {self._entry: x}
         for layer in self.layers:
             if layer.name not in needed or layer.name in values:

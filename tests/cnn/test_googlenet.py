@@ -2,9 +2,11 @@ import copy
 
 import pytest
 import torch
+from torch.nn import functional
 
 from hep2lib.cnn.googlenet import FREEZE_DEPTHS, LAYERS, GoogLeNet, architecture
 from hep2lib.cnn.layers import layer_table
+from hep2lib.cnn.weights import load_weights
 from hep2lib.errors import InputError
 
 #: The fourteen layers of a block.
@@ -45,20 +47,30 @@ def test_trainable_parameters_at_the_papers_depths(depth, free, frozen):
     assert sum(p.numel() for p in network.parameters()) == free + frozen
 
 
-@pytest.mark.parametrize("depth", [0, 2, 12, 19, 83, 111, 142, 144])
-def test_exactly_the_first_layers_are_frozen(depth):
+def test_every_depth_freezes_the_first_layers_and_cuts_where_one_tensor_flows():
     network = GoogLeNet("bvlc")
-    network.split(139)
-    network.split(depth)
-    table = layer_table(network.layers)
-    assert trainable(network) == table.loc[table["index"] > depth, "parameters"].sum()
+    cuts = [cut for cut in range(1, 141) if len(crossing(network.layers, cut)) == 1]
+    for depth in (*range(145), 19):
+        split = network.split(depth)
+        frozen = {name for name, p in network.named_parameters() if not p.requires_grad}
+        first = {f"learnable.{name}.{part}" for name in LAYERS[:depth] for part in ("weight", "bias")}
+        assert frozen == {name for name, _ in network.named_parameters() if name in first}, depth
+        cut = max(cut for cut in cuts if cut <= max(depth, 1))
+        while cut + 1 in cuts and not network.layers[cut].parameters:  # moved on over pooling and the like
+            cut += 1
+        assert split.cut == cut, depth
+        assert [*split.prefix.layers, *split.suffix.layers] == list(network.layers)
+
+
+def crossing(layers, cut: int) -> set[str]:
+    """Names of the values that layers after the cut take from layers before it."""
+    return {name for layer in layers[cut:] for name in layer.inputs if LAYERS.index(name) < cut}
 
 
 @pytest.mark.parametrize(("depth", "cut"), CUTS.items())
 def test_prefix_and_suffix_make_the_network_bit_for_bit(network, batch, depth, cut):
     split = network.split(depth)
     assert split.cut == cut
-    assert [*split.prefix.layers, *split.suffix.layers] == list(network.layers)
     with torch.no_grad():
         assert torch.equal(split.suffix(split.prefix(batch)), network(batch))
 
@@ -159,6 +171,42 @@ def test_activations_stop_at_the_deepest_and_leave_out_what_is_not_needed(networ
     assert computed == [*stem, "inception_3a-pool", "inception_3a-pool_proj"]
 
 
+def test_an_image_has_the_same_values_in_a_batch_of_many(network, images):
+    many = network.preprocess(images[:, :, :64, :64].repeat(4, 1, 1, 1))  # 12: two parts on the CPU
+    names = ["pool2-3x3_s2", "inception_5b-output"]
+    with torch.no_grad():
+        together = network.activations(many, names)
+        alone = network.activations(many[10:11], names)
+    assert all(torch.equal(together[name][10:11], alone[name]) for name in names)
+    assert all(len(value) == 12 for value in together.values())
+
+
+def test_every_layer_computes_on_the_device_of_its_input(network):
+    """PyTorch's meta device stands in for a GPU: an operand left on the CPU is refused."""
+    prefix, suffix, _ = network.to("meta").split(83)
+    images = torch.empty(2, 3, 224, 224, dtype=torch.uint8, device="meta")
+    logits = suffix.train()(prefix(network.preprocess(images)))
+    logits.sum().backward()
+    assert logits.device.type == "meta"
+    assert logits.shape == (2, 2)
+    assert suffix["inception_5b-3x3"].weight.grad.device.type == "meta"
+
+
+def test_training_in_bfloat16_follows_that_in_float32(images):
+    gradients = []
+    for half in (False, True):
+        network = GoogLeNet("bvlc").eval()
+        load_weights(network, "random", images=images)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            logits = network(network.preprocess(images))
+        assert logits.dtype == (torch.bfloat16 if half else torch.float32)
+        functional.cross_entropy(logits.float(), torch.tensor([0, 1, 1])).backward()
+        gradients.append([network[name].weight.grad for name in ("conv2-3x3", "inception_4c-5x5")])
+    for single, half in zip(*gradients, strict=True):
+        assert half.dtype == torch.float32
+        assert functional.cosine_similarity(single.flatten(), half.flatten(), dim=0) > 0.9
+
+
 def test_an_unknown_layer_is_refused(network, batch):
     with pytest.raises(InputError, match="no layer 'inception_3a_output' here; `hep2 layers` lists"):
         network.activations(batch, ["inception_3a_output"])
@@ -205,7 +253,7 @@ def test_training_from_cached_values_is_training_bit_for_bit(images):
         for _ in range(3):
             optimizer.zero_grad()
             logits = suffix(value if cached else prefix(batch))
-            torch.nn.functional.cross_entropy(logits, labels).backward()
+            functional.cross_entropy(logits, labels).backward()
             optimizer.step()
         digests.append(network.state_digest())
     assert digests[0] == digests[1] != GoogLeNet("bvlc").state_digest()

@@ -5,8 +5,8 @@ from torch.nn import functional
 from hep2lib.cnn.pooling import max_pooling
 
 
-@pytest.mark.parametrize("window", [(3, 1, 1), (3, 2, 0), (2, 2, 0), (3, 2, 1), (5, 3, 2)])
-@pytest.mark.parametrize("size", [(7, 7), (14, 9), (6, 5), (3, 4)])
+@pytest.mark.parametrize("window", [(3, 1, 1), (3, 2, 1), (2, 2, 1)])
+@pytest.mark.parametrize("size", [(7, 7), (14, 9), (2, 5), (1, 4)])
 @pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
 def test_values_are_pytorchs_exactly(window, size, order):
     x = torch.randn(2, 5, *size, generator=torch.Generator().manual_seed(0)).contiguous(memory_format=order)
