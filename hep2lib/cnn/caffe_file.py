@@ -28,16 +28,14 @@ def read_caffe(path: Path, network: GoogLeNet) -> WeightFile:
         network: whose names the result takes.
 
     Raises:
-        WeightsError: if it is damaged or no Caffe model.
+        WeightsError: if it is no Caffe model.
+        Exception: of any kind, if it is damaged.
     """
-    try:
-        model = Message(path.read_bytes())
-        for form, (layers, name, blobs) in _FORMS.items():
-            entries = [(layer.text(name), layer.messages(blobs)) for layer in model.messages(layers)]
-            if any(values for _, values in entries):
-                return WeightFile(_tensors(entries, network), CAFFE, form)
-    except (ProtobufError, OSError) as error:
-        raise WeightsError(f"{path} cannot be read as a Caffe model: {error}. Fetch it anew") from error
+    model = Message(path.read_bytes())
+    for form, (layers, name, blobs) in _FORMS.items():
+        entries = [(layer.text(name), layer.messages(blobs)) for layer in model.messages(layers)]
+        if any(values for _, values in entries):
+            return WeightFile(_tensors(entries, network), CAFFE, form)
     raise WeightsError(f"{path} is no Caffe model with parameters: give the .caffemodel, not the description")
 
 

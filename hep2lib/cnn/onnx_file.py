@@ -11,7 +11,6 @@ from .layers import Kind, Layer
 from .normalisation import ALPHA, BETA, SIZE, K
 from .onnx_graph import Graph, Node
 from .preprocessing import CAFFE, Preprocessing
-from .protobuf import ProtobufError
 from .weight_files import WeightFile, WeightsError, key
 
 #: ONNX's operators for each kind of layer that must be there as a node.
@@ -37,15 +36,15 @@ def read_onnx(path: Path, network: GoogLeNet) -> WeightFile:
         network: whose layers the graph must have.
 
     Raises:
-        WeightsError: if it is damaged or the graph is another one; the first layer that differs is named.
+        WeightsError: if the graph is another one; the first layer that differs is named.
+        Exception: of any kind, if it is damaged.
     """
     try:
         return _Walk(Graph(path), network).walk()
-    except (ProtobufError, OSError) as error:
-        raise WeightsError(f"{path} cannot be read as an ONNX file: {error}. Fetch it anew") from error
     except _AnotherGraphError as error:
         raise WeightsError(
-            f"{path} is an ONNX file of another network than GoogLeNet, variant {network.variant}: {error}"
+            f"{path} is an ONNX file of another network than GoogLeNet, variant {network.variant}: {error}. "
+            "Caffe's and MATLAB's are of the variant bvlc"
         ) from error
 
 
@@ -117,6 +116,8 @@ class _Walk:
         _check(layer, "stride", node.numbers("strides", (1, 1)), (layer.stride,) * 2)
         _check(layer, "padding", padding, (layer.padding,) * 4)
         _check(layer, "dilation", node.numbers("dilations", (1, 1)), (1, 1))
+        if len(node.inputs) < 2:
+            raise _AnotherGraphError(f"{layer.name} has no weights")
         self._keep(layer, "weight", self._constant(layer, node.inputs[1]))
         bias = self._constant(layer, node.inputs[2]) if len(node.inputs) > 2 else np.zeros(layer.channels)
         self._keep(layer, "bias", bias.reshape(-1))

@@ -92,7 +92,8 @@ class Graph:
             return value if isinstance(value, np.ndarray) else None
         if node is None or node.op not in {"Transpose", *_PASSED} or not depth:
             return None
-        values = [self.constant(other, depth - 1) for other in node.inputs]
+        # At most a value and its shape: a damaged file may branch without end.
+        values = [self.constant(other, depth - 1) for other in node.inputs[:2]]
         if not values or any(value is None for value in values):
             return None
         return _folded(node, [value for value in values if value is not None])

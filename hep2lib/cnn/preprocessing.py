@@ -31,6 +31,17 @@ class Preprocessing:
     mean_image: np.ndarray | None = field(default=None, compare=False)
     size: int = 224
 
+    def __post_init__(self) -> None:
+        """Refuse, with an InputError, what no network can expect: it may come from a damaged file."""
+        numbers = np.array([*self.mean, *self.scale], dtype=np.float64)
+        image = np.zeros((3, 1, 1)) if self.mean_image is None else self.mean_image
+        finite = bool(np.isfinite(numbers).all() and np.isfinite(image).all())
+        if not finite or image.ndim != 3 or len(image) != 3 or self.order not in ("rgb", "bgr"):
+            raise InputError(
+                f"mean {self.mean}, scale {self.scale}, order {self.order!r}, mean image {image.shape}: a "
+                "preprocessing needs finite numbers, the order rgb or bgr, and an image of three channels"
+            )
+
     def __call__(self, images: Tensor) -> Tensor:
         """Turn images into a network's input.
 

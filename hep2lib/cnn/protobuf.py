@@ -7,6 +7,9 @@ import numpy as np
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _WIDTHS = {_FIXED64: 8, _FIXED32: 4}
 
+#: No message of a network's file has so many fields or integers.
+_TOO_MANY = 2**22
+
 
 class ProtobufError(ValueError):
     """Bytes that are no message: truncated, or another kind of file."""
@@ -26,7 +29,9 @@ class Message:
         """
         self._integers: dict[int, list[int]] = {}
         self._bytes: dict[int, list[memoryview]] = {}
-        for number, value in _fields(memoryview(data)):
+        for count, (number, value) in enumerate(_fields(memoryview(data))):
+            if count == _TOO_MANY:
+                raise ProtobufError(f"more than {count} fields in one message")
             if isinstance(value, int):
                 self._integers.setdefault(number, []).append(value)
             else:
@@ -50,7 +55,7 @@ class Message:
 
     def integers(self, number: int) -> list[int]:
         """The signed integers in a field, packed or one by one."""
-        packed = [value for part in self._bytes.get(number, []) for value in _varints(part)]
+        packed = [value for part in self._bytes.get(number, []) for value in _varints(part[:_TOO_MANY])]
         values = self._integers.get(number, []) + packed
         return [value - 2**64 if value >= 2**63 else value for value in values]
 

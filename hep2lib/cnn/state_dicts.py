@@ -4,7 +4,7 @@ import json
 import pickle
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from .files import written_whole
 from .googlenet import LAYERS, VARIANTS, GoogLeNet
 from .initialisation import CLASSIFIER
 from .preprocessing import Preprocessing
-from .weight_files import WeightFile, WeightsError, key
+from .weight_files import WeightFile, WeightsError, is_plain, key
 
 #: torchvision's names of the modules of the stem; those of the blocks follow a rule.
 _STEM = {"conv1-7x7_s2": "conv1", "conv2-3x3_reduce": "conv2", "conv2-3x3": "conv3", CLASSIFIER: "fc"}
@@ -32,6 +32,9 @@ _BRANCHES = {
     "pool_proj": "branch4.1",
 }
 _METADATA = "hep2lib"
+
+#: No layer of GoogLeNet has so many weights.
+_TOO_MANY = 2**22
 
 
 def torchvision_name(layer: str) -> str:
@@ -56,7 +59,8 @@ def read_pth(path: Path, network: GoogLeNet) -> WeightFile:
         network: whose names the result takes.
 
     Raises:
-        WeightsError: if it is damaged or holds anything but tensors.
+        WeightsError: if it holds anything but tensors.
+        Exception: of any kind, if it is damaged.
     """
     try:
         with warnings.catch_warnings():
@@ -67,12 +71,12 @@ def read_pth(path: Path, network: GoogLeNet) -> WeightFile:
             f"{path} holds more than tensors, or is damaged; nothing in it was run. Save the network's "
             "state_dict() alone, or give a .safetensors file"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise WeightsError(f"{path} cannot be read as a PyTorch file: truncated? Fetch it again") from error
     for wrapper in ("state_dict", "model"):
         if isinstance(contents, dict) and isinstance(contents.get(wrapper), dict):
             contents = contents[wrapper]
-    if not isinstance(contents, dict) or not all(isinstance(v, Tensor) for v in contents.values()):
+    if not isinstance(contents, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in contents.items()
+    ):
         raise WeightsError(f"{path} does not hold a dictionary of tensors: save the network's state_dict()")
     return from_state_dict(contents, network)
 
@@ -81,33 +85,33 @@ def read_safetensors(path: Path, network: GoogLeNet) -> WeightFile:
     """Read a .safetensors file: this package's own (with its preprocessing) or any of the forms of a .pth.
 
     Raises:
-        WeightsError: if it is damaged, or was written for the other variant.
+        WeightsError: if it was written for the other variant.
+        Exception: of any kind, if it is damaged.
     """
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
-        notes = json.loads(metadata.get(_METADATA, "{}"))
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(
-            f"{path} cannot be read as a safetensors file: truncated? Fetch it again"
-        ) from error
-    image = tensors.pop("mean_image", None)
-    result = from_state_dict(tensors, network)
-    if not notes:
-        return result
+    with safetensors.safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+    if _METADATA not in metadata:
+        return from_state_dict(tensors, network)
+    notes = json.loads(metadata[_METADATA])
     if notes["variant"] != network.variant:
         raise WeightsError(
             f"{path} holds the variant {notes['variant']}, the network {network.variant}: choose its variant"
         )
-    mean, scale, order = notes["mean"], notes["scale"], notes["order"]
+    image = tensors.pop("mean_image", None)
     preprocessing = Preprocessing(
-        (mean[0], mean[1], mean[2]),
-        (scale[0], scale[1], scale[2]),
-        order,
+        _three(notes["mean"]),
+        _three(notes["scale"]),
+        notes["order"],
         None if image is None else image.numpy(),
     )
+    result = from_state_dict(tensors, network)
     return WeightFile(result.tensors, preprocessing, f"hep2lib file ({notes['description']})")
+
+
+def _three(values: Sequence[float]) -> tuple[float, float, float]:
+    red, green, blue = map(float, values)
+    return red, green, blue
 
 
 def write_safetensors(network: GoogLeNet, path: Path) -> None:
@@ -197,6 +201,8 @@ def _folded(state: dict[str, Tensor]) -> dict[str, Tensor]:
             continue
         statistics = {parameter: state[name] for parameter, name in names.items()}
         weight = state[key(layer, "weight")]
+        if weight.numel() > _TOO_MANY or not all(map(is_plain, (weight, *statistics.values()))):
+            continue  # ``weight_files.fill`` says what is wrong
         if weight.ndim != 4 or any(value.shape != weight.shape[:1] for value in statistics.values()):
             raise WeightsError(f"the batch normalisation of {layer} does not fit its convolution")
         result[key(layer, "weight")], result[key(layer, "bias")] = fold(weight, statistics)

@@ -17,9 +17,20 @@ SOURCE_CLASSES = {1000: "ImageNet", 365: "Places365"}
 #: At most so many mismatches are listed one by one.
 LISTED = 8
 
+#: At most so many characters of a message are shown.
+LONGEST = 1500
+
 
 class WeightsError(InputError):
-    """Weights that cannot be had or do not fit; the message names the file or the source."""
+    """Weights that cannot be had or do not fit; the message names the file or the source.
+
+    A message quotes names from a file that anybody may have written: signs that steer a terminal are shown as
+    question marks, and it is cut where it gets too long to read.
+    """
+
+    def __init__(self, message: str) -> None:
+        shown = "".join(sign if sign.isprintable() else "?" for sign in message[: LONGEST + 1])
+        super().__init__(shown if len(shown) <= LONGEST else f"{shown[:LONGEST]} ...")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +58,7 @@ def fill(network: GoogLeNet, tensors: Mapping[str, Tensor], where: str) -> bool:
 
     Args:
         network: takes the values.
-        tensors: float, under the names of ``network.state_dict()``.
+        tensors: of any floating point type, under the names of ``network.state_dict()``.
         where: the file's name, for the message.
 
     Returns:
@@ -55,8 +66,9 @@ def fill(network: GoogLeNet, tensors: Mapping[str, Tensor], where: str) -> bool:
         365 Places classes), so that the network's own is kept.
 
     Raises:
-        WeightsError: if a tensor is missing, unknown, of another shape or not finite, or the number of
-            classes is neither the network's nor one to fine-tune from.
+        WeightsError: if a tensor is missing, unknown, of another shape, no plain array of floating point
+            numbers or not finite, or the number of classes is neither the network's nor one to fine-tune
+            from.
     """
     own = network.state_dict()
     head = (key(CLASSIFIER, "weight"), key(CLASSIFIER, "bias"))
@@ -74,7 +86,9 @@ def fill(network: GoogLeNet, tensors: Mapping[str, Tensor], where: str) -> bool:
         if own[name].shape != tensors[name].shape:
             theirs, ours = tuple(tensors[name].shape), tuple(own[name].shape)
             problems.append(f"{_words(name)} is {theirs}, not {ours}")
-        elif not bool(torch.isfinite(tensors[name]).all()):
+        elif not is_plain(tensors[name]):
+            problems.append(f"{_words(name)} is no plain array of floating point numbers")
+        elif not bool(torch.isfinite(tensors[name].float()).all()):
             problems.append(f"{_words(name)} holds NaN or infinity")
     if problems:
         raise WeightsError(
@@ -85,6 +99,12 @@ def fill(network: GoogLeNet, tensors: Mapping[str, Tensor], where: str) -> bool:
         for name in expected:
             own[name].copy_(tensors[name])
     return with_head
+
+
+def is_plain(tensor: Tensor) -> bool:
+    """Whether a tensor holds floating point numbers; not if it is sparse, quantised or without data."""
+    dense = tensor.layout == torch.strided and not tensor.is_quantized and tensor.device.type == "cpu"
+    return dense and tensor.is_floating_point()
 
 
 def listed(problems: list[str]) -> str:
@@ -109,4 +129,4 @@ def _takes_classifier(network: GoogLeNet, weight: Tensor, where: str) -> bool:
 def _words(name: str) -> str:
     """A state_dict's name in words: ``weight of conv1-7x7_s2``."""
     layer, _, parameter = name.removeprefix("learnable.").removeprefix("normalisations.").rpartition(".")
-    return f"{parameter} of {layer}" if layer else name
+    return f"{parameter} of {layer[:60]}" if layer else name[:60]

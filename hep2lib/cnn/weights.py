@@ -1,9 +1,11 @@
 """Weights for a network: random, torchvision's ImageNet ones, or a file's; always with their provenance."""
 
 import hashlib
+import re
 import socket
 import threading
 import urllib.request
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +29,9 @@ IMAGENET_URL = "https://download.pytorch.org/models/googlenet-1378be20.pth"
 
 #: Images that the calibrated initialisation draws where none are given.
 CALIBRATION_IMAGES = 16
+
+#: Bytes of the largest file that is read: a checkpoint with auxiliary heads and an optimiser takes 160 MB.
+LARGEST = 2**28
 
 #: Random initialisations by source; what each starts from and what a caption says.
 RANDOM = {
@@ -112,14 +117,41 @@ def _draw(network: GoogLeNet, source: str, seed: int, images: Tensor | None) -> 
 
 def _read(path: Path, network: GoogLeNet) -> WeightFile:
     reader = READERS.get(path.suffix.lower())
-    if not path.is_file():
+    try:
+        found = path.is_file()
+    except OSError:  # a name that no file can have
+        found = False
+    if not found:
         raise WeightsError(
             f"weights {str(path)!r}: no such file; give an existing one ({', '.join(READERS)}), or one of "
             f"imagenet, {', '.join(RANDOM)}"
         )
     if reader is None:
         raise WeightsError(f"weights {path}: a file must end in one of {', '.join(READERS)}")
-    return reader(path, network)
+    try:
+        if _unpacked_size(path) > LARGEST:
+            raise WeightsError(
+                f"{path} is larger than {LARGEST >> 20} MB: no GoogLeNet is; give this network's weights"
+            )
+        return reader(path, network)
+    except WeightsError:
+        raise
+    # Whoever wrote the file decides how a reader fails on it; none of the failures is this program's.
+    except Exception as error:
+        reason = re.split(r"\n|\. ", str(error))[0][:200] or type(error).__name__
+        raise WeightsError(
+            f"{path} cannot be read as a {path.suffix} file; it may be truncated ({reason}). Fetch it again, "
+            "or save it anew"
+        ) from error
+
+
+def _unpacked_size(path: Path) -> int:
+    """Bytes that reading a file takes: a .pth is a zip archive, whose parts may be packed."""
+    size = path.stat().st_size
+    if size > LARGEST or not zipfile.is_zipfile(path):
+        return size
+    with zipfile.ZipFile(path) as archive:
+        return sum(part.file_size for part in archive.infolist())
 
 
 def _fill_from(network: GoogLeNet, file: WeightFile, path: Path, seed: int, words: str) -> Provenance:

@@ -51,6 +51,20 @@ def test_unusable_images_are_refused(images, message):
         Preprocessing((0.0, 0.0, 0.0), mean_image=mean)(images)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"scale": (1.0, float("inf"), 1.0)},
+        {"order": "grb"},
+        {"mean_image": np.zeros((1, 4, 4), np.float32)},
+        {"mean_image": np.full((3, 4, 4), np.nan, np.float32)},
+    ],
+)
+def test_what_no_network_can_expect_is_refused(options):
+    with pytest.raises(InputError, match="a preprocessing needs finite numbers"):
+        Preprocessing((0.0, 0.0, 0.0), **options)
+
+
 def test_the_digest_tells_all_differences():
     mean = np.zeros((3, 4, 4), dtype=np.float32)
     kinds = [MATLAB, CAFFE, TORCHVISION, TORCHVISION_TRANSFORMED]

@@ -1,6 +1,7 @@
 """Every form of weight file, written here, loaded and refused."""
 
 import pickle
+import zipfile
 
 import numpy as np
 import onnx
@@ -9,6 +10,7 @@ import safetensors.torch
 import torch
 import torchvision
 
+from hep2lib.cnn import weights
 from hep2lib.cnn.googlenet import GoogLeNet
 from hep2lib.cnn.preprocessing import CAFFE, MATLAB
 from hep2lib.cnn.state_dicts import plain_name, write_safetensors
@@ -222,6 +224,124 @@ def test_a_pickle_with_code_in_it_runs_nothing(tmp_path, writer):
     assert not evidence.exists()
 
 
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        torch.zeros(64, 3, 7, 7).to_sparse(),
+        torch.zeros(64, 3, 7, 7, device="meta"),
+        torch.zeros(64, 3, 7, 7, dtype=torch.complex64),
+        torch.zeros(64, 3, 7, 7, dtype=torch.int64),
+    ],
+)
+def test_tensors_that_hold_no_plain_numbers(tmp_path, tensor):
+    network = GoogLeNet("bvlc")
+    torch.save(network.state_dict() | {"learnable.conv1-7x7_s2.weight": tensor}, tmp_path / "odd.pth")
+    refused(
+        network, tmp_path / "odd.pth", "weight of conv1-7x7_s2 is no plain array of floating point numbers"
+    )
+
+
+def test_numbers_too_large_for_float32(tmp_path):
+    network = GoogLeNet("bvlc")
+    large = torch.full((64, 3, 7, 7), 1e300, dtype=torch.float64)
+    torch.save(network.state_dict() | {"learnable.conv1-7x7_s2.weight": large}, tmp_path / "large.pth")
+    refused(network, tmp_path / "large.pth", "weight of conv1-7x7_s2 holds NaN or infinity")
+
+
+def test_a_small_file_that_describes_huge_tensors_takes_no_memory(tmp_path):
+    """One number, shown four billion times, before a batch normalisation that is to be folded into it."""
+    one = torch.zeros(1)
+    state = {
+        f"conv1.bn.{name}": one.expand(2**22) for name in ("weight", "bias", "running_mean", "running_var")
+    }
+    torch.save(state | {"conv1.conv.weight": one.expand(2**22, 1000, 1, 1)}, tmp_path / "huge.pth")
+    refused(GoogLeNet("torchvision"), tmp_path / "huge.pth", "bias of conv1-7x7_s2 is missing")
+
+
+def test_an_archive_that_unpacks_to_more_than_any_network(tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "LARGEST", 2**20)
+    with zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb/data/0", bytes(2**20 + 1))
+    assert (tmp_path / "bomb.pth").stat().st_size < 2000
+    refused(GoogLeNet("bvlc"), tmp_path / "bomb.pth", "is larger than 1 MB")
+
+
+def test_a_file_larger_than_any_network_is_not_read(tmp_path):
+    with (tmp_path / "large.onnx").open("wb") as file:
+        file.truncate(2**40)
+    refused(GoogLeNet("bvlc"), tmp_path / "large.onnx", "is larger than 256 MB")
+
+
+def test_names_in_a_file_cannot_steer_the_terminal(tmp_path):
+    network = GoogLeNet("bvlc")
+    torch.save(network.state_dict() | {"\x1b[31m\n" * 5000: torch.zeros(1)}, tmp_path / "names.pth")
+    refused(network, tmp_path / "names.pth", "?[31m??[31m?", "belongs to no layer")
+    torch.save({1: torch.zeros(1)}, tmp_path / "number.pth")
+    refused(network, tmp_path / "number.pth", "does not hold a dictionary of tensors")
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        "null",
+        '{"variant": "bvlc"}',
+        '{"variant": "bvlc", "mean": [1], "scale": [1, 1, 1], "order": "rgb", "description": ""}',
+        '{"variant": "bvlc", "mean": [NaN, 1, 1], "scale": [1, 1, 1], "order": "rgb", "description": ""}',
+        '{"variant": "bvlc", "mean": [1, 1, 1], "scale": [1, 1, 1], "order": "grb", "description": ""}',
+    ],
+)
+def test_damaged_notes_of_our_own_files(tmp_path, notes):
+    safetensors.torch.save_file(
+        {"a": torch.zeros(1)}, tmp_path / "a.safetensors", metadata={"hep2lib": notes}
+    )
+    refused(GoogLeNet("bvlc"), tmp_path / "a.safetensors", "cannot be read as a .safetensors file")
+
+
+def damage_external(model):
+    tensor = model.graph.initializer[0]
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", "../../../etc/passwd"
+
+
+def damage_shape(model):
+    model.graph.initializer[0].dims[:] = [2**40, 2**40, 3]
+
+
+def damage_convolution(model):
+    del model.graph.node[0].input[1:]
+
+
+def damage_reshape(model):
+    shape = next(tensor for tensor in model.graph.initializer if tensor.name == "shape")
+    shape.CopyFrom(onnx.numpy_helper.from_array(np.array([7, -1]), "shape"))
+
+
+def damage_branches(model):
+    """A constant behind eight nodes of forty inputs each: 40 to the 8th paths lead to it."""
+    for i in range(8):
+        source = f"i{i - 1}" if i else "loss3/classifier_w_0"
+        model.graph.node.append(onnx.helper.make_node("Identity", [source] * 40, [f"i{i}"]))
+    next(node for node in model.graph.node if node.op_type == "Reshape").input[0] = "i7"
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (damage_external, "the values of conv1/7x7_s2_w_0 are in another file"),
+        (damage_shape, "does not have the numbers that its shape (1099511627776, 1099511627776, 3) needs"),
+        (damage_convolution, "conv1-7x7_s2 has no weights"),
+        (damage_reshape, "cannot reshape array"),
+        (damage_branches, "loss3-classifier has no constant parameters"),
+    ],
+)
+def test_damaged_onnx_files(steps, tmp_path, damage, words):
+    model = onnx.load(reference.write_onnx(steps, tmp_path / "whole.onnx"))
+    damage(model)
+    (tmp_path / "damaged.onnx").write_bytes(model.SerializeToString())
+    refused(GoogLeNet("bvlc"), tmp_path / "damaged.onnx", words)
+
+
 def test_something_else_than_tensors(tmp_path):
     torch.save([1, 2, 3], tmp_path / "list.pth")
     refused(GoogLeNet("bvlc"), tmp_path / "list.pth", "does not hold a dictionary of tensors")
@@ -330,4 +450,4 @@ def test_two_layers_of_one_shape_are_told_apart_by_the_graph(steps, blobs, tmp_p
 
 def test_an_onnx_file_without_a_graph(tmp_path):
     (tmp_path / "page.onnx").write_text("<!doctype html><title>Not found</title>")
-    refused(GoogLeNet("bvlc"), tmp_path / "page.onnx", "cannot be read as an ONNX file")
+    refused(GoogLeNet("bvlc"), tmp_path / "page.onnx", "cannot be read as a .onnx file")

@@ -125,7 +125,7 @@ def test_imagenet_belongs_to_torchvisions_variant():
         load_weights(GoogLeNet("bvlc"), "imagenet")
 
 
-@pytest.mark.parametrize("source", ["imagnet", "no/such/file.onnx"])
+@pytest.mark.parametrize("source", ["imagnet", "no/such/file.onnx", 300 * "x" + ".pth"])
 def test_an_unknown_source_is_refused(source):
     with pytest.raises(WeightsError, match=f"weights '{source}': no such file; give an existing one"):
         load_weights(GoogLeNet(), source)
