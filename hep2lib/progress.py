@@ -9,6 +9,9 @@ from tqdm import tqdm
 
 Item = TypeVar("Item")
 
+#: Seconds after which a bar appears: what is done at once needs none.
+DELAY = 1
+
 
 def progress_bar(
     *,
@@ -37,7 +40,7 @@ def progress_bar(
         unit=unit,
         initial=initial,
         mininterval=0.1 if sys.stderr.isatty() else 10.0,
-        delay=1,  # what is done at once needs no bar
+        delay=DELAY,
         dynamic_ncols=True,
         disable=os.environ.get("HEP2_PROGRESS") == "0",
     )

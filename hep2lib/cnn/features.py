@@ -72,8 +72,10 @@ def cached_activations(
         values = np.empty(task.shape(), _STORED[dtype])
         task.write(values, batch)
         return _as_tensor(values, dtype)
-    path = Path(cache) / f"activations-{task.layer}-{task.key()[:24]}.npy"
-    if not path.is_file():
+    path = task.file(cache)
+    if path.is_file():
+        path.touch()  # whoever has to make room removes first what was not used for longest
+    else:
         shape = task.shape()
         _check_room(path, math.prod(shape) * np.dtype(_STORED[dtype]).itemsize)
         with written_whole(path) as temporary:
@@ -81,6 +83,23 @@ def cached_activations(
             task.write(mapped, batch)
             mapped.flush()
     return _as_tensor(np.load(path, mmap_mode="c"), dtype)
+
+
+def activations_file(
+    network: GoogLeNet,
+    depth: int,
+    images: Tensor,
+    *,
+    views: Sequence[float] = (0.0,),
+    fill: str = "black",
+    cache: Path,
+    dtype: torch.dtype = torch.float32,
+    device: str | torch.device = "cpu",
+) -> Path:
+    """The file in which ``cached_activations`` keeps its result; arguments as there."""
+    network.to(device)
+    task = _Extraction(network, network.prefix(depth), images, tuple(map(float, views)), fill, dtype)
+    return task.file(cache)
 
 
 def _as_tensor(values: np.ndarray, dtype: torch.dtype) -> Tensor:
@@ -123,6 +142,10 @@ class _Extraction:
             if self.dtype == torch.bfloat16:
                 chunk = chunk.view(torch.int16)
             values[first : first + batch, view] = chunk.numpy()
+
+    def file(self, cache: Path) -> Path:
+        """Where the values are kept."""
+        return Path(cache) / f"activations-{self.layer}-{self.key()[:24]}.npy"
 
     def key(self) -> str:
         """Sha256 over everything that the values depend on, in hexadecimal."""

@@ -127,18 +127,23 @@ def _run(
     bar: "tqdm[Any]",
     summary: Callable[[Record], str],
 ) -> None:
+    submitted: list[Future[Record]] = []
     with executor() as pool:
-        if isinstance(pool, InProcessExecutor):
-            # One at a time, so that each result is kept before the next trial starts.
-            futures: Iterator[Future[Record]] = (pool.submit(jobs[n][0], *jobs[n][1]) for n in names)
-        else:
-            futures = as_completed([pool.submit(jobs[n][0], *jobs[n][1]) for n in names])
         try:
+            if isinstance(pool, InProcessExecutor):
+                # One at a time, so that each result is kept before the next trial starts.
+                futures: Iterator[Future[Record]] = (pool.submit(jobs[n][0], *jobs[n][1]) for n in names)
+            else:
+                submitted = [pool.submit(jobs[n][0], *jobs[n][1]) for n in names]
+                futures = as_completed(submitted)
             for future in futures:
                 record = future.result()
                 store.write(record)
-                bar.set_postfix_str(summary(record), refresh=False)
+                # What took a second is worth a line of its own in a log file, where no bar moves.
+                bar.set_postfix_str(summary(record), refresh=record.get("seconds", 0) >= 1)
                 bar.update()
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            for future in submitted:
+                future.cancel()
+            pool.shutdown(wait=False)
             raise

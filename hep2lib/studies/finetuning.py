@@ -3,33 +3,22 @@
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from hep2lib.cnn.features import cached_activations
 from hep2lib.cnn.googlenet import GoogLeNet
-from hep2lib.studies.execution import executor_for, run_trials, single_thread
+from hep2lib.studies.activations import Kept, activations_for, prepare_activations, wanted
+from hep2lib.studies.execution import run_trials, single_thread
 from hep2lib.studies.inputs import StudyInputs, WorkerInputs
 from hep2lib.studies.outcome import FineTuningOutcome, auc
 from hep2lib.studies.store import Record, TrialStore
-from hep2lib.studies.training import (
-    Activations,
-    CachedActivations,
-    DrawnActivations,
-    LiveActivations,
-    train,
-)
-from hep2lib.studies.trial import FineTuningTrial, trial_fields, trial_id
-
-_OPEN: dict[tuple[Any, ...], Tensor] = {}
-_OPEN_AT_MOST = 4
+from hep2lib.studies.training import train
+from hep2lib.studies.trial import FineTuningTrial, TrainingOptions, trial_fields, trial_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +30,15 @@ class Grid:
         batch_sizes: images a mini-batch (paper: 4, 8, 16, 32, 64, 128).
         learning_rates: paper: 0.01, 0.001, 0.0001.
         epochs: the most epochs; every smaller number is part of the search (paper: 10).
+        seeds: trainings of each cell on each fold, with the study's seed and those that follow it. The
+            first alone is what is searched; the others say how much a seed moves a result (paper: 1).
     """
 
     freeze: tuple[int, ...]
     batch_sizes: tuple[int, ...]
     learning_rates: tuple[float, ...]
     epochs: int
+    seeds: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +64,7 @@ def fine_tuning_study(
     rotation: Rotation | None = None,
     *,
     seed: int = 0,
+    options: TrainingOptions | None = None,
 ) -> FineTuningOutcome:
     """Run the grid on every fold, then the best configuration again with rotations.
 
@@ -83,19 +76,30 @@ def fine_tuning_study(
         grids: what is searched.
         rotation: how to train the best configuration again, None to leave that out.
         seed: of classifiers, orders and dropout.
+        options: how networks are trained apart from that; None takes the defaults.
 
     Returns:
         All records, with what was chosen on validation images.
     """
+    common = asdict(options or TrainingOptions())
+    folds = range(len(inputs.folds))
     trials = [
         FineTuningTrial(
-            freeze=freeze, batch_size=batch_size, learning_rate=rate, epochs=grid.epochs, fold=fold, seed=seed
+            freeze=freeze,
+            batch_size=batch_size,
+            learning_rate=rate,
+            epochs=grid.epochs,
+            fold=fold,
+            seed=seed + further,
+            **common,
         )
         for grid in grids
         for freeze, batch_size, rate in product(grid.freeze, grid.batch_sizes, grid.learning_rates)
-        for fold in range(len(inputs.folds))
+        for further in range(grid.seeds)
+        for fold in folds
     ]
-    records = _run(inputs, store, trials, "fine-tuning")
+    trials.sort(key=lambda trial: trial.seed != seed)  # the search itself first; the order is kept otherwise
+    records = run_fine_tuning(inputs, store, trials, "fine-tuning")
     outcome = FineTuningOutcome(records, inputs.labels, inputs.folds)
     if rotation is None:
         return outcome
@@ -110,50 +114,72 @@ def fine_tuning_study(
             seed=seed,
             rotations=rotation.views,
             views_per_epoch=rotation.views_per_epoch,
+            **common,
         )
-        for fold in range(len(inputs.folds))
+        for fold in folds
     ]
-    more = _run(inputs, store, rotated, f"fine-tuning, x{rotation.views} rotations")
+    more = run_fine_tuning(inputs, store, rotated, f"fine-tuning, x{rotation.views} rotations")
     return FineTuningOutcome(records + more, inputs.labels, inputs.folds)
 
 
-def _run(
-    inputs: StudyInputs, store: TrialStore, trials: Sequence[FineTuningTrial], description: str
+def run_fine_tuning(
+    inputs: StudyInputs,
+    store: TrialStore,
+    trials: Sequence[FineTuningTrial],
+    description: str,
+    context: dict[str, str] | None = None,
 ) -> list[Record]:
-    named = {trial_id(trial, inputs.context): trial for trial in trials}
+    """Run those of the trials that the store lacks, and return the records of all of them, in their order.
+
+    Args:
+        inputs: images, labels, folds and the starting network, and where to run.
+        store: where records are kept.
+        trials: what to run.
+        description: shown before the progress bar.
+        context: digests of what results depend on besides the trial; None takes the inputs' own.
+    """
+    context = context or inputs.context
+    named = {trial_id(trial, context): trial for trial in trials}
     worker_inputs = inputs.for_workers()
-    prepare_activations(worker_inputs, [named[name] for name in store.missing(named)])
-    jobs = {name: (fine_tune, (worker_inputs, trial, inputs.context)) for name, trial in named.items()}
+    kept = prepare_activations(worker_inputs, [named[name] for name in store.missing(named)])
+    jobs = {
+        name: (fine_tune, (worker_inputs, trial, context, kept.get(wanted(worker_inputs, trial))))
+        for name, trial in named.items()
+    }
     return run_trials(
-        jobs,
-        store,
-        partial(executor_for, 1 if inputs.device != "cpu" else inputs.workers),
-        description=description,
-        summary=partial(_summary, inputs),
+        jobs, store, inputs.executor, description=description, summary=partial(_summary, inputs)
     )
 
 
 def _summary(inputs: StudyInputs, record: Record) -> str:
-    fold = inputs.folds[record["trial"]["fold"]]
+    trial = record["trial"]
+    fold = inputs.folds[trial["fold"]]
     aucs = [auc(inputs.labels[fold.validation], epoch["validation"]) for epoch in record["epochs"]]
-    reached = f"{max(aucs):.3f}" if aucs else "diverged"
-    return f"freeze {record['trial']['freeze']}, fold {record['trial']['fold'] + 1}: validation AUC {reached}"
+    reached = f"validation AUC {max(aucs):.3f}" if aucs else "diverged"
+    return (
+        f"freeze {trial['freeze']}, batch {trial['batch_size']}, rate {trial['learning_rate']:g}, "
+        f"fold {trial['fold'] + 1}: {reached}"
+    )
 
 
-def fine_tune(inputs: WorkerInputs, trial: FineTuningTrial, context: dict[str, str]) -> Record:
+def fine_tune(
+    inputs: WorkerInputs, trial: FineTuningTrial, context: dict[str, str], kept: Kept | None = None
+) -> Record:
     """Run one trial: open the frozen layers' activations, train the others, score after each epoch.
 
     Args:
         inputs: images, labels, folds and the starting network, as files.
         trial: hyperparameters, fold and seed.
         context: digests that belong to the trial's name.
+        kept: what is kept of the activations; None takes what is wanted.
 
     Returns:
         The record: ``id``, ``trial``, ``context``, ``epochs`` (loss, and P(positive) of the fold's validation
-        and test images), ``diverged``, ``seconds``, ``device``.
+        and test images), ``diverged``, ``seconds``, ``device``, ``notes`` (what has to be said about it).
     """
     start = time.perf_counter()
-    epochs = trained_epochs(inputs, inputs.network(), trial)
+    notes: list[str] = []
+    epochs = trained_epochs(inputs, inputs.network(), trial, kept, notes)
     return {
         "id": trial_id(trial, context),
         "trial": trial_fields(trial),
@@ -162,21 +188,30 @@ def fine_tune(inputs: WorkerInputs, trial: FineTuningTrial, context: dict[str, s
         "diverged": len(epochs) < trial.epochs,
         "seconds": round(time.perf_counter() - start, 3),
         "device": inputs.device,
+        "notes": notes,
     }
 
 
-def trained_epochs(inputs: WorkerInputs, network: GoogLeNet, trial: FineTuningTrial) -> list[dict[str, Any]]:
+def trained_epochs(
+    inputs: WorkerInputs,
+    network: GoogLeNet,
+    trial: FineTuningTrial,
+    kept: Kept | None = None,
+    notes: list[str] | None = None,
+) -> list[dict[str, Any]]:
     """Train a network, which is changed in place, and list its scores after each epoch as plain values.
 
     Args:
         inputs: what the trial is computed from.
         network: the starting point.
         trial: hyperparameters, fold and seed.
+        kept: what is kept of the activations; None takes what is wanted.
+        notes: a list for what has to be said about the training.
 
     Returns:
         ``epoch``, ``loss``, ``validation`` and ``test`` for each epoch that was finished.
     """
-    activations = _activations(inputs, network, trial)
+    activations = activations_for(inputs, network, trial, kept)
     labels = torch.tensor(inputs.labels)
     fold = inputs.folds[trial.fold]
     with single_thread() if inputs.device == "cpu" else nullcontext():
@@ -187,65 +222,5 @@ def trained_epochs(inputs: WorkerInputs, network: GoogLeNet, trial: FineTuningTr
                 "validation": np.asarray(scores.validation, dtype=float).tolist(),
                 "test": np.asarray(scores.test, dtype=float).tolist(),
             }
-            for scores in train(network, activations, labels, fold, trial, inputs.device)
+            for scores in train(network, activations, labels, fold, trial, inputs.device, notes)
         ]
-
-
-def prepare_activations(inputs: WorkerInputs, trials: Sequence[FineTuningTrial]) -> None:
-    """Compute what trials are fed with, on all cores, before the workers ask for it one by one."""
-    for freeze, angles in dict.fromkeys(kept_views(inputs, trial) for trial in trials):
-        open_activations(inputs, freeze, angles)
-
-
-def kept_views(inputs: StudyInputs | WorkerInputs, trial: FineTuningTrial) -> tuple[int, tuple[float, ...]]:
-    """What of a trial's input is worth keeping: the freeze depth, and the angles of the views.
-
-    All views, unless the trainings of all folds together draw fewer of them than there are: then only the
-    unrotated one, which every training is scored on, and the others are computed as they are drawn.
-    """
-    drawn = trial.epochs * (trial.views_per_epoch or trial.rotations)
-    images_drawn = drawn * sum(len(fold.train) for fold in inputs.folds)
-    if images_drawn < trial.rotations * len(inputs.labels):
-        return trial.freeze, (0.0,)
-    return trial.freeze, trial.angles
-
-
-def _activations(inputs: WorkerInputs, network: GoogLeNet, trial: FineTuningTrial) -> Activations:
-    freeze, angles = kept_views(inputs, trial)
-    kept = CachedActivations(open_activations(inputs, freeze, angles), inputs.device)
-    if angles == trial.angles:
-        return kept
-    live = LiveActivations(network, network.prefix(freeze), inputs.open_images(), trial.angles)
-    return DrawnActivations(kept, live)
-
-
-def open_activations(inputs: WorkerInputs, freeze: int, angles: tuple[float, ...]) -> Tensor:
-    """The activations behind the frozen layers, N x V x C x H x W, computed if the cache lacks them.
-
-    A process keeps the last few open, since opening them means hashing what they were computed from.
-
-    Args:
-        inputs: images, network and cache folder.
-        freeze: freeze depth, 0 to 144.
-        angles: the views in degrees, 0 first.
-    """
-    key: tuple[Path | str | int | tuple[float, ...], ...] = (
-        inputs.cache,
-        inputs.weights,
-        inputs.images,
-        inputs.device,
-        freeze,
-        angles,
-    )
-    if key not in _OPEN:
-        while len(_OPEN) >= _OPEN_AT_MOST:
-            _OPEN.pop(next(iter(_OPEN)))
-        _OPEN[key] = cached_activations(
-            inputs.network(),
-            freeze,
-            inputs.open_images(),
-            views=angles,
-            cache=inputs.cache,
-            device=inputs.device,
-        )
-    return _OPEN[key]

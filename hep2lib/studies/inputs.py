@@ -1,21 +1,26 @@
 """What the trials of a study are computed from, in a form that another process can open."""
 
+import copy
 import hashlib
-import os
-import tempfile
+import platform
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
+from hep2lib.cnn.files import write_tensors, written_whole
 from hep2lib.cnn.googlenet import GoogLeNet
 from hep2lib.cnn.preprocessing import Preprocessing
 from hep2lib.data.folds import Fold
+from hep2lib.errors import InputError
+from hep2lib.studies.execution import executor_for
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +35,10 @@ class StudyInputs:
         cache: folder for activations and for what workers start from; safe to delete.
         device: where the trials run ("cpu", "cuda").
         workers: number of processes (0: one a core).
+        scheduler: address of a Dask scheduler whose workers run the trials; "" for none.
+        local_cluster: number of Dask workers to start on this machine for them; 0 for none.
+        cache_limit: room for activations, bytes; 0 for no limit.
+        alive: the network with its batch normalisation not folded, for trials that leave it alive.
     """
 
     images: Tensor
@@ -39,6 +48,10 @@ class StudyInputs:
     cache: Path
     device: str = "cpu"
     workers: int = 0
+    scheduler: str = ""
+    local_cluster: int = 0
+    cache_limit: int = 0
+    alive: GoogLeNet | None = None
 
     @cached_property
     def context(self) -> dict[str, str]:
@@ -63,9 +76,12 @@ class StudyInputs:
         """The same, as files that any process on this machine can open."""
         weights = self.cache / f"start-{self.context['network'][:16]}.safetensors"
         images = self.cache / f"images-{self.context['images'][:16]}.npy"
-        state = {name: tensor.cpu().contiguous() for name, tensor in self.network.state_dict().items()}
-        _write_once(weights, lambda file: save_file(state, file))
-        _write_once(images, lambda file: _save_array(file, self.images.numpy()))
+        _write_once(weights, partial(write_tensors, tensors=self.network.state_dict()))
+        alive = None
+        if self.alive is not None:
+            alive = self.cache / f"alive-{self.alive.state_digest()[:16]}.safetensors"
+            _write_once(alive, partial(write_tensors, tensors=self.alive.state_dict()))
+        _write_once(images, partial(_save_array, values=self.images.numpy()))
         return WorkerInputs(
             images=images,
             labels=tuple(int(label) for label in self.labels),
@@ -75,7 +91,21 @@ class StudyInputs:
             preprocess=self.network.preprocess,
             cache=self.cache,
             device=self.device,
+            cache_limit=self.cache_limit,
+            alive=alive,
         )
+
+    def executor(self) -> AbstractContextManager[Executor]:
+        """Where trials run: in this process, on its cores, on a GPU's streams, or on a cluster."""
+        if self.scheduler or self.local_cluster:
+            from hep2lib.studies.cluster import cluster_executor
+
+            return cluster_executor(self.scheduler, self.local_cluster, self.cache)
+        if self.device != "cpu":
+            from hep2lib.studies.gpu import stream_executor
+
+            return stream_executor(self.device, self.workers)
+        return executor_for(self.workers)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,38 +120,50 @@ class WorkerInputs:
     preprocess: Preprocessing
     cache: Path
     device: str
+    cache_limit: int = 0
+    alive: Path | None = None
 
     def network(self) -> GoogLeNet:
         """A fresh copy of the network that the study starts from."""
-        network = GoogLeNet(variant=self.variant, classes=2)
-        network.load_state_dict(_state(self.weights))
+        network = copy.deepcopy(_network(_seen(self.weights), self.variant))
         network.preprocess = self.preprocess
         return network.to(self.device)
 
     def open_images(self) -> Tensor:
         """The images, memory-mapped."""
-        return torch.from_numpy(np.load(self.images, mmap_mode="c"))
+        return torch.from_numpy(np.load(_seen(self.images), mmap_mode="c"))
+
+
+def _seen(file: Path) -> Path:
+    """The file, if this machine sees it."""
+    if not file.is_file():
+        raise InputError(
+            f"{file}: not there as seen from {platform.node()}; the run's folder must lie where all workers "
+            "find it under the same path (a shared file system), and its cache must not be deleted meanwhile"
+        )
+    return file
 
 
 @lru_cache(maxsize=2)
-def _state(file: Path) -> dict[str, Tensor]:
-    return load_file(file)
+def _network(file: Path, variant: str) -> GoogLeNet:
+    """The network of a file, which is named after its content; to be copied, since that takes a tenth."""
+    network = GoogLeNet(variant=variant, classes=2)
+    network.load_state_dict(load_file(file))
+    return network
 
 
 def _save_array(file: Path, values: np.ndarray) -> None:
-    with file.open("wb") as stream:
-        np.save(stream, values)
+    try:
+        with written_whole(file) as temporary, temporary.open("wb") as stream:
+            np.save(stream, values)
+    except OSError as error:
+        raise InputError(
+            f"{file.parent}: cannot be written ({error}); make room or choose another run folder, then start "
+            "again: what was computed is kept"
+        ) from None
 
 
 def _write_once(file: Path, write: Callable[[Path], None]) -> None:
     """Let ``write`` make ``file``, whole or not at all, unless it is there."""
-    if file.exists():
-        return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=".writing-", suffix=file.suffix)
-    os.close(descriptor)
-    try:
-        write(Path(temporary))
-        Path(temporary).replace(file)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    if not file.exists():
+        write(file)

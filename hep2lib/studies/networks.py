@@ -2,22 +2,22 @@
 
 import time
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from torch import Tensor
 
-from hep2lib.cnn.files import written_whole
+from hep2lib.cnn.files import write_tensors
 from hep2lib.cnn.googlenet import GoogLeNet, Provenance
 from hep2lib.errors import InputError
-from hep2lib.studies.execution import executor_for, run_trials
-from hep2lib.studies.finetuning import prepare_activations, trained_epochs
+from hep2lib.studies.activations import Kept, prepare_activations, wanted
+from hep2lib.studies.execution import run_trials
+from hep2lib.studies.finetuning import trained_epochs
 from hep2lib.studies.inputs import StudyInputs, WorkerInputs
 from hep2lib.studies.outcome import Configuration, FineTuningOutcome
 from hep2lib.studies.store import Record, TrialStore
-from hep2lib.studies.trial import read_trial
+from hep2lib.studies.trial import FineTuningTrial, read_trial
 
 TOLERANCES = {"cpu": 1e-3, "cuda": 0.05}
 """Largest difference between a validation score (P(positive), 0 to 1) of the network that was trained again
@@ -65,14 +65,17 @@ def tuned_networks(
         if not (folder / f"{name}.safetensors").is_file():
             store.discard(name)
     worker_inputs = inputs.for_workers()
-    if missing := [record for name, record in zip(names, records, strict=True) if name not in store]:
-        prepare_activations(worker_inputs, [read_trial(record["trial"]) for record in missing])
+    trials = [replace(read_trial(record["trial"]), epochs=configuration.epoch) for record in records]
+    missing = [trial for name, trial in zip(names, trials, strict=True) if name not in store]
+    kept = prepare_activations(worker_inputs, missing)
     jobs = {
-        name: (keep_network, (worker_inputs, record, configuration.epoch, name, folder))
-        for name, record in zip(names, records, strict=True)
+        name: (
+            keep_network,
+            (worker_inputs, record, trial, name, folder, kept.get(wanted(worker_inputs, trial))),
+        )
+        for name, record, trial in zip(names, records, trials, strict=True)
     }
-    workers = 1 if inputs.device != "cpu" else inputs.workers
-    run_trials(jobs, store, partial(executor_for, workers), description="fine-tuned networks")
+    run_trials(jobs, store, inputs.executor, description="fine-tuned networks")
     return [
         _opened(inputs, worker_inputs, folder / f"{name}.safetensors", record, configuration.epoch)
         for name, record in zip(names, records, strict=True)
@@ -92,15 +95,18 @@ def tuned_network(
     return tuned_networks(inputs, study, configuration, folder, seed=seed)[fold]
 
 
-def keep_network(inputs: WorkerInputs, record: Record, epoch: int, name: str, folder: Path) -> Record:
+def keep_network(
+    inputs: WorkerInputs, record: Record, trial: FineTuningTrial, name: str, folder: Path, kept: Kept | None
+) -> Record:
     """Train one fold's network again and keep its trained parameters: a worker's part.
 
     Args:
         inputs: images, labels, folds and the starting network, as files.
         record: the training's, as the study keeps it.
-        epoch: where to stop, 1 or more.
+        trial: the same training, up to the epoch where it is to stop.
         name: of the file, without its ending.
         folder: where it is written, whole or not at all.
+        kept: what is kept of the activations; None takes what is wanted.
 
     Returns:
         ``id``, ``difference`` (the largest between scores of validation images) and ``seconds``.
@@ -109,11 +115,11 @@ def keep_network(inputs: WorkerInputs, record: Record, epoch: int, name: str, fo
         TunedNetworkError: if the difference is larger than ``TOLERANCES`` allow.
     """
     start = time.perf_counter()
-    trial = read_trial(record["trial"])
     network = inputs.network()
-    *_, last = trained_epochs(inputs, network, replace(trial, epochs=epoch))
-    recorded = np.asarray(record["epochs"][epoch - 1]["validation"])
-    difference = float(np.abs(np.asarray(last["validation"]) - recorded).max())
+    epochs = trained_epochs(inputs, network, trial, kept)
+    recorded = np.asarray(record["epochs"][trial.epochs - 1]["validation"])
+    reached = len(epochs) == trial.epochs
+    difference = float(np.abs(np.asarray(epochs[-1]["validation"]) - recorded).max()) if reached else np.inf
     allowed = TOLERANCES[inputs.device.partition(":")[0]]
     if not difference <= allowed:
         raise TunedNetworkError(
@@ -121,18 +127,9 @@ def keep_network(inputs: WorkerInputs, record: Record, epoch: int, name: str, fo
             f"by up to {difference:.2g} from those on record, where {allowed:g} is allowed. The record was "
             "computed by other code or on another device; start the run in another folder"
         )
-    trained = {
-        name: parameter.detach().cpu().contiguous()
-        for name, parameter in network.named_parameters()
-        if parameter.requires_grad
-    }
-    try:
-        with written_whole(folder / f"{name}.safetensors") as temporary:
-            save_file(trained, temporary, metadata={"training": record["id"], "epoch": str(epoch)})
-    except (OSError, SafetensorError) as error:
-        raise TunedNetworkError(
-            f"{folder}: cannot keep a network there ({error}); make room or choose another run folder"
-        ) from None
+    trained: dict[str, Tensor] = {n: value for n, value in network.named_parameters() if value.requires_grad}
+    metadata = {"training": record["id"], "epoch": str(trial.epochs)}
+    write_tensors(folder / f"{name}.safetensors", trained, metadata)
     return {"id": name, "difference": difference, "seconds": round(time.perf_counter() - start, 3)}
 
 

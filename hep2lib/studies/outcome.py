@@ -7,7 +7,6 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.stats import rankdata
 
 from hep2lib.data.folds import Fold
 from hep2lib.errors import InputError
@@ -51,11 +50,11 @@ def auc(labels: ArrayLike, scores: ArrayLike) -> float:
         labels: n, 1 is positive; both classes.
         scores: n, finite.
     """
-    positive = np.asarray(labels) == 1
-    count = int(positive.sum())
-    pairs = count * (len(positive) - count)
-    ranks = rankdata(np.asarray(scores, dtype=float))
-    return float((ranks[positive].sum() - count * (count + 1) / 2) / pairs)
+    positive, values = np.asarray(labels) == 1, np.asarray(scores, dtype=float)
+    negatives = np.sort(values[~positive])
+    below = np.searchsorted(negatives, values[positive], side="left")
+    at_most = np.searchsorted(negatives, values[positive], side="right")
+    return float((below + at_most).sum() / (2 * positive.sum() * len(negatives)))
 
 
 def out_of_fold(
@@ -81,6 +80,19 @@ def out_of_fold(
     return table
 
 
+def _configuration(ranked: pd.DataFrame) -> Configuration:
+    """The first of the ranked cells and epochs."""
+    top = ranked.iloc[0]
+    return Configuration(
+        freeze=int(top["freeze"]),
+        batch_size=int(top["batch_size"]),
+        learning_rate=float(top["learning_rate"]),
+        rotations=int(top["rotations"]),
+        epoch=int(top["epoch"]),
+        validation_auc=float(top["validation_auc"]),
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class FineTuningOutcome:
     """All trials of a fine-tuning study.
@@ -96,7 +108,7 @@ class FineTuningOutcome:
     folds: Sequence[Fold]
 
     def table(self) -> pd.DataFrame:
-        """One row a trial and epoch: the cell, fold, seed, epoch, loss, validation_auc, test_auc, seconds."""
+        """One row a trial and epoch: the cell, fold, seed, batchnorm, epoch, loss, AUCs, seconds."""
         return self._table.copy()
 
     @cached_property
@@ -108,6 +120,7 @@ class FineTuningOutcome:
             for epoch in record["epochs"]:
                 rows.append(
                     {name: trial[name] for name in [*CELL, "fold", "seed"]}
+                    | {"batchnorm": trial.get("batchnorm", "frozen")}
                     | {"epoch": epoch["epoch"], "loss": epoch["loss"]}
                     | {
                         f"{part}_auc": auc(self.labels[getattr(fold, part)], epoch[part])
@@ -117,11 +130,17 @@ class FineTuningOutcome:
                 )
         return pd.DataFrame(rows)
 
+    @property
+    def seed(self) -> int:
+        """The study's own seed, which is the first record's: the only one that anything is chosen by."""
+        return int(self.records[0]["trial"]["seed"])
+
     def means(self) -> pd.DataFrame:
-        """Mean over folds for each cell and epoch that every fold has reached."""
+        """Mean over folds for each cell and epoch that every fold has reached, of the study's own seed."""
         table = self._table
         if table.empty:
             raise OutcomeError("fine-tuning: every trial diverged; try smaller learning rates")
+        table = table[(table["seed"] == self.seed) & (table["batchnorm"] == "frozen")]
         grouped = table.groupby([*CELL, "epoch"], as_index=False).agg(
             validation_auc=("validation_auc", "mean"),
             test_auc=("test_auc", "mean"),
@@ -146,7 +165,29 @@ class FineTuningOutcome:
         Raises:
             OutcomeError: if there is none.
         """
-        means = self.means()
+        return _configuration(self._ranked(self.means(), freeze, rotated))
+
+    def nested(self, freeze: int | None = None, *, rotated: bool = False) -> list[Configuration]:
+        """For each fold the configuration with the highest AUC on that fold's own validation images.
+
+        The paper chose one configuration for all folds. A choice per fold uses fewer images each time, but no
+        image that is tested in one fold has a say, as a validation image of another, in how it is classified.
+
+        Args:
+            freeze: at this depth only; None for all.
+            rotated: among trainings on rotated copies, or among those without.
+
+        Returns:
+            One a fold; ``validation_auc`` is that fold's.
+        """
+        table = self._table[(self._table["seed"] == self.seed) & (self._table["batchnorm"] == "frozen")]
+        return [
+            _configuration(self._ranked(table[table["fold"] == fold], freeze, rotated))
+            for fold in range(len(self.folds))
+        ]
+
+    @staticmethod
+    def _ranked(means: pd.DataFrame, freeze: int | None, rotated: bool) -> pd.DataFrame:
         chosen = means[(means["rotations"] > 1) == rotated]
         if freeze is not None:
             chosen = chosen[chosen["freeze"] == freeze]
@@ -155,17 +196,8 @@ class FineTuningOutcome:
                 f"fine-tuning: no configuration at freeze depth {freeze} "
                 f"{'with' if rotated else 'without'} rotations ended on all folds"
             )
-        order = chosen.sort_values(
+        return chosen.sort_values(
             ["validation_auc", "epoch", "freeze", "batch_size"], ascending=[False, True, False, False]
-        )
-        top = order.iloc[0]
-        return Configuration(
-            freeze=int(top["freeze"]),
-            batch_size=int(top["batch_size"]),
-            learning_rate=float(top["learning_rate"]),
-            rotations=int(top["rotations"]),
-            epoch=int(top["epoch"]),
-            validation_auc=float(top["validation_auc"]),
         )
 
     def trainings(self, configuration: Configuration, seed: int | None = None) -> list[Record]:
@@ -178,25 +210,56 @@ class FineTuningOutcome:
         Raises:
             OutcomeError: if a fold has no such training, or it ended before that epoch.
         """
+        return [self._training(configuration, fold, seed) for fold in range(len(self.folds))]
+
+    def _training(self, configuration: Configuration, fold: int, seed: int | None) -> Record:
         wanted = {name: getattr(configuration, name) for name in CELL}
-        wanted["seed"] = self.records[0]["trial"]["seed"] if seed is None else seed
-        by_fold = {
-            record["trial"]["fold"]: record
-            for record in self.records
-            if all(record["trial"][name] == value for name, value in wanted.items())
-            and len(record["epochs"]) >= configuration.epoch
-        }
-        if set(by_fold) != set(range(len(self.folds))):
-            raise OutcomeError(f"fine-tuning: no training of {wanted} reached epoch {configuration.epoch}")
-        return [by_fold[fold] for fold in range(len(self.folds))]
+        wanted |= {"fold": fold, "seed": self.seed if seed is None else seed}
+        for record in self.records:
+            trial = {"batchnorm": "frozen"} | record["trial"]
+            matches = trial["batchnorm"] == "frozen" and wanted.items() <= trial.items()
+            if matches and len(record["epochs"]) >= configuration.epoch:
+                return record
+        raise OutcomeError(f"fine-tuning: no training of {wanted} reached epoch {configuration.epoch}")
 
     def scores(
-        self, configuration: Configuration, part: str = "test", seed: int | None = None
+        self,
+        configuration: Configuration | Sequence[Configuration],
+        part: str = "test",
+        seed: int | None = None,
     ) -> pd.DataFrame:
-        """P(positive) of every fold's test (or validation) images: see ``out_of_fold``."""
-        records = self.trainings(configuration, seed)
-        scores = [record["epochs"][configuration.epoch - 1][part] for record in records]
+        """P(positive) of every fold's test (or validation) images: see ``out_of_fold``.
+
+        Args:
+            configuration: one for all folds (``best``), or one for each (``nested``).
+            part: "test" or "validation".
+            seed: of the trainings; None takes the study's own.
+        """
+        chosen = (
+            [configuration] * len(self.folds)
+            if isinstance(configuration, Configuration)
+            else list(configuration)
+        )
+        scores = [
+            self._training(one, fold, seed)["epochs"][one.epoch - 1][part] for fold, one in enumerate(chosen)
+        ]
         return out_of_fold(self.folds, self.labels, scores, part)
+
+    def seed_spread(self) -> pd.DataFrame:
+        """How much another seed moves each cell that was trained with several.
+
+        For every seed a cell's result is its best epoch's validation AUC, mean of the folds.
+
+        Returns:
+            One row a cell: the cell, ``seeds``, ``mean``, ``low``, ``high`` and ``spread`` (high - low).
+        """
+        table = self._table[self._table["batchnorm"] == "frozen"]
+        by_epoch = table.groupby([*CELL, "seed", "epoch"])["validation_auc"].agg(["mean", "size"])
+        whole = by_epoch[by_epoch["size"] == len(self.folds)]["mean"]
+        best = whole.groupby([*CELL, "seed"]).max()
+        spread = best.groupby(CELL).agg(seeds="size", mean="mean", low="min", high="max").reset_index()
+        spread["spread"] = spread["high"] - spread["low"]
+        return spread[spread["seeds"] > 1].reset_index(drop=True)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,9 +1,8 @@
 """One training: SGDM on the layers behind the frozen ones, with its scores after every epoch."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,69 +11,11 @@ from torch.nn import functional
 
 from hep2lib.cnn.googlenet import GoogLeNet
 from hep2lib.cnn.initialisation import CLASSIFIER, initialise
+from hep2lib.cnn.section import Section
 from hep2lib.data.folds import Fold
-from hep2lib.data.images import rotate
+from hep2lib.studies.activations import Activations
+from hep2lib.studies.memory import Chunks
 from hep2lib.studies.trial import FineTuningTrial, random_stream
-
-
-class Activations(Protocol):
-    """What the trainable part of the network is fed with."""
-
-    def batch(self, rows: Tensor, views: Tensor) -> Tensor:
-        """Activations at the cut, float B x C x H x W, of the images ``rows`` in their views ``views``."""
-
-
-@dataclass(frozen=True, slots=True)
-class CachedActivations:
-    """Activations computed beforehand: float N x V x C x H x W, in memory or memory-mapped."""
-
-    tensor: Tensor
-    device: str = "cpu"
-
-    def batch(self, rows: Tensor, views: Tensor) -> Tensor:
-        """See :class:`Activations`."""
-        chosen = self.tensor[rows, views]
-        if chosen.ndim == 4:
-            chosen = chosen.contiguous(memory_format=torch.channels_last)
-        return chosen.to(self.device, torch.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class LiveActivations:
-    """Activations computed anew for every batch, as a tutorial does: the check on the cached ones."""
-
-    network: GoogLeNet
-    prefix: nn.Module
-    images: Tensor
-    angles: Sequence[float]
-
-    def batch(self, rows: Tensor, views: Tensor) -> Tensor:
-        """See :class:`Activations`."""
-        turned = torch.stack(
-            [
-                rotate(self.images[row][None], self.angles[view])[0]
-                for row, view in zip(rows.tolist(), views.tolist(), strict=True)
-            ]
-        )
-        with torch.no_grad():
-            return self.prefix(self.network.preprocess(turned))
-
-
-@dataclass(frozen=True, slots=True)
-class DrawnActivations:
-    """Unrotated views from the cache, rotated ones as they are drawn: where few of many views are shown.
-
-    Attributes:
-        still: the unrotated views' activations.
-        turned: computes the rotated ones.
-    """
-
-    still: CachedActivations
-    turned: LiveActivations
-
-    def batch(self, rows: Tensor, views: Tensor) -> Tensor:
-        """See :class:`Activations`."""
-        return (self.turned if views.any() else self.still).batch(rows, views)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +42,7 @@ def train(
     fold: Fold,
     trial: FineTuningTrial,
     device: str = "cpu",
+    notes: list[str] | None = None,
 ) -> Iterator[EpochScores]:
     """Train a network's layers behind the first ``trial.freeze``, and score after each epoch.
 
@@ -115,39 +57,112 @@ def train(
         fold: rows of the training, validation and test images.
         trial: the hyperparameters.
         device: where to compute.
+        notes: a list for what has to be said about the training (memory that ran out).
 
     Yields:
         The scores after each epoch.
     """
+    notes = [] if notes is None else notes
     generator = torch.Generator().manual_seed(random_stream(trial.seed, trial.fold))
     initialise([(CLASSIFIER, network[CLASSIFIER])], "matlab", generator)
     suffix = network.split(trial.freeze).suffix
     suffix.generator = torch.Generator(device).manual_seed(_draw_seed(generator))
-    optimiser = sgdm(network, trial)
-    labels = labels.to(device)
     order = _draw_seed(generator)
     turning = torch.Generator().manual_seed(_draw_seed(generator))
+    step = _step(suffix, network, activations, labels, fold, trial, device, notes)
+    chunks = Chunks(64 if device == "cpu" else 512, "scored images", notes)
     for epoch in range(1, trial.epochs + 1):
         if trial.shuffle == "every-epoch" and epoch > 1:
             order = _draw_seed(generator)
-        losses = []
         suffix.train()
         shuffled = torch.Generator().manual_seed(order)
-        for rows, views in mini_batches(torch.as_tensor(fold.train), trial, shuffled, turning):
-            with arithmetic(trial, device):
-                loss = functional.cross_entropy(suffix(activations.batch(rows, views)).float(), labels[rows])
-            if loss.requires_grad:  # not where everything is frozen
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-            losses.append(loss.detach())
-        mean = float(torch.stack(losses).mean())
+        batches = mini_batches(torch.as_tensor(fold.train), trial, shuffled, turning, device)
+        loss = float(torch.stack([step(rows, views) for rows, views in batches]).mean())
         validation, test = (
-            predict(suffix, activations, rows, trial, device) for rows in (fold.validation, fold.test)
+            predict(suffix, activations, rows, trial, device, chunks) for rows in (fold.validation, fold.test)
         )
-        if not (np.isfinite(mean) and np.isfinite(validation).all() and np.isfinite(test).all()):
+        if not (np.isfinite(loss) and np.isfinite(validation).all() and np.isfinite(test).all()):
             return
-        yield EpochScores(epoch, mean, validation, test)
+        yield EpochScores(epoch, loss, validation, test)
+
+
+@dataclass(slots=True)
+class Step:
+    """One step of SGDM on a mini-batch, in chunks where memory does not suffice for all of it at once.
+
+    Attributes:
+        suffix: the layers behind the cut.
+        optimiser: of the trained parameters.
+        activations: what the suffix is fed with.
+        labels: int64, N, on the device.
+        weights: of the two classes, on the device.
+        trial: the hyperparameters.
+        device: where to compute.
+        chunks: how many images at a time.
+    """
+
+    suffix: Section
+    optimiser: torch.optim.SGD
+    activations: Activations
+    labels: Tensor
+    weights: Tensor
+    trial: FineTuningTrial
+    device: str
+    chunks: Chunks
+
+    def __call__(self, rows: Tensor, views: Tensor) -> Tensor:
+        """Take the step and return the mini-batch's mean loss, a scalar on the device."""
+        before = self.suffix.generator.get_state() if self.suffix.generator else None
+
+        def attempt(size: int) -> Tensor:
+            if self.suffix.generator and before is not None:
+                self.suffix.generator.set_state(before)
+            return self.compute(rows, views, size)
+
+        return self.chunks.run(attempt)
+
+    def compute(self, rows: Tensor, views: Tensor, chunk: int) -> Tensor:
+        """Gradients of the mean loss, ``chunk`` images at a time, and then the step."""
+        self.optimiser.zero_grad()
+        losses = []
+        for part, angles in zip(rows.split(chunk), views.split(chunk), strict=True):
+            with arithmetic(self.trial, self.device):
+                logits = self.suffix(self.activations.batch(part, angles, training=True)).float()
+            labels = self.labels[part]
+            loss = functional.cross_entropy(logits, labels, self.weights, reduction="sum") / len(rows)
+            if loss.requires_grad:  # not where everything is frozen
+                loss.backward()
+            losses.append(loss.detach())
+        self.optimiser.step()
+        return torch.stack(losses).sum()
+
+
+def _step(
+    suffix: Section,
+    network: GoogLeNet,
+    activations: Activations,
+    labels: Tensor,
+    fold: Fold,
+    trial: FineTuningTrial,
+    device: str,
+    notes: list[str],
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """What takes a step on a mini-batch: on a GPU a recorded one, wherever that is possible."""
+    weights = class_weights(labels[torch.as_tensor(fold.train)], trial).to(device)
+    chunks = Chunks(trial.batch_size, "mini-batches", notes)
+    step = Step(suffix, sgdm(network, trial), activations, labels.to(device), weights, trial, device, chunks)
+    if device == "cpu":
+        return step
+    from hep2lib.studies.gpu import recorded
+
+    return recorded(step, trial.batch_size, notes)
+
+
+def class_weights(labels: Tensor, trial: FineTuningTrial) -> Tensor:
+    """Weights of the two classes' losses: 1, or inversely to their share among the labels; float32, 2."""
+    if trial.class_weights == "none":
+        return torch.ones(2)
+    return len(labels) / (2 * torch.bincount(labels, minlength=2).float())
 
 
 def _draw_seed(generator: torch.Generator) -> int:
@@ -183,7 +198,11 @@ def _merged(groups: list[dict]) -> list[dict]:
 
 
 def mini_batches(
-    rows: Tensor, trial: FineTuningTrial, order: torch.Generator, turning: torch.Generator
+    rows: Tensor,
+    trial: FineTuningTrial,
+    order: torch.Generator,
+    turning: torch.Generator,
+    device: str = "cpu",
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The mini-batches of an epoch as pairs (rows, views), each int64 of length batch size.
 
@@ -196,13 +215,14 @@ def mini_batches(
         order: what the images are shuffled with; in the same state in every epoch, it gives one order.
         turning: what views are drawn from; a generator of its own, so that an image shows other views in
             every epoch even where the order is drawn once.
+        device: where the pairs are wanted.
     """
     shown = min(trial.views_per_epoch or trial.rotations, trial.rotations)
     views = torch.stack(
         [torch.randperm(trial.rotations, generator=turning)[:shown] for _ in range(len(rows))]
     )
     pairs = torch.stack([rows.repeat_interleave(shown), views.flatten()], dim=1)
-    pairs = pairs[torch.randperm(len(pairs), generator=order)]
+    pairs = pairs[torch.randperm(len(pairs), generator=order)].to(device)
     size = min(trial.batch_size, len(pairs))
     for chunk in pairs.split(size):
         if len(chunk) == size or trial.last_batch == "keep":
@@ -215,17 +235,21 @@ def predict(
     activations: Activations,
     rows: np.ndarray,
     trial: FineTuningTrial,
-    device: str = "cpu",
-    batch: int = 64,
+    device: str,
+    chunks: Chunks,
 ) -> np.ndarray:
     """P(positive) of images, float32, without rotation."""
     suffix.eval()
-    scores = []
-    for chunk in torch.as_tensor(rows).split(batch):
-        with arithmetic(trial, device):
-            logits = suffix(activations.batch(chunk, torch.zeros_like(chunk)))
-        scores.append(logits.float().softmax(1)[:, 1].cpu())
-    return torch.cat(scores).numpy()
+
+    def attempt(size: int) -> Tensor:
+        scores = []
+        for part in torch.as_tensor(rows).split(size):
+            with arithmetic(trial, device):
+                logits = suffix(activations.batch(part, torch.zeros_like(part)))
+            scores.append(logits.float().softmax(1)[:, 1])
+        return torch.cat(scores).cpu()
+
+    return chunks.run(attempt).numpy()
 
 
 def arithmetic(trial: FineTuningTrial, device: str) -> contextlib.AbstractContextManager:

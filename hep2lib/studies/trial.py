@@ -3,12 +3,12 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
-TRIAL_VERSION = 2
+TRIAL_VERSION = 3
 """Raised when a change of the code changes what a trial computes, so that old records are not reused."""
 
 
@@ -19,12 +19,63 @@ class Trial(Protocol):
     fold: int
 
 
+def _choice(source: str, read: str, used: str, default: Any = MISSING) -> Any:
+    """A field that knows where its value comes from.
+
+    Args:
+        source: where the value stands.
+        read: "in the paper", "at the source" (its documentation or code was read), "from memory", or "ours".
+        used: whether the paper trained so: "stated", "likely" (a default that it does not mention),
+            "unknown", or "no".
+        default: the value unless another is given.
+    """
+    metadata = {"source": source, "read": read, "used": used}
+    return field(metadata=metadata) if default is MISSING else field(default=default, metadata=metadata)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FineTuningTrial:
-    """One training by stochastic gradient descent with momentum (SGDM) on one fold.
+class TrainingOptions:
+    """How a network is trained, where the paper's search does not vary it.
 
     Where the paper is silent, the defaults are those of ``trainingOptions('sgdm')`` in MATLAB R2019a, which
-    it used.
+    it used. Each field says where its value comes from (``choices``).
+
+    Attributes:
+        momentum: share of the previous step that is added to each step.
+        l2: weight decay of weights; biases have none.
+        bias_rate_factor: learning rate of pre-trained biases relative to weights.
+        head_rate_factor: learning rate of the new classifier relative to the rest.
+        class_weights: "balanced" weighs a class's losses inversely to its share of the training images.
+        shuffle: a new order ``every-epoch``, or drawn ``once``.
+        last_batch: whether an incomplete last mini-batch is dropped or kept.
+        precision: arithmetic of the trainable part.
+        activations: how the frozen layers' values are kept (bf16 takes half the room).
+    """
+
+    momentum: float = _choice("Table 1", "in the paper", "stated", 0.9)
+    l2: float = _choice("MATLAB, trainingOptions('sgdm'): L2Regularization", "at the source", "likely", 1e-4)
+    bias_rate_factor: float = _choice(
+        "MATLAB, googlenet: BiasLearnRateFactor; Caffe: lr_mult", "at the source", "likely", 2.0
+    )
+    head_rate_factor: float = _choice(
+        "MATLAB, a new layer's default (its example takes 10)", "from memory", "unknown", 1.0
+    )
+    class_weights: Literal["none", "balanced"] = _choice(
+        "the paper mentions none", "in the paper", "likely", "none"
+    )
+    shuffle: Literal["once", "every-epoch"] = _choice(
+        "MATLAB, trainingOptions('sgdm'): Shuffle", "at the source", "likely", "once"
+    )
+    last_batch: Literal["drop", "keep"] = _choice("MATLAB, trainNetwork", "from memory", "likely", "drop")
+    precision: Literal["fp32", "bf16"] = _choice("MATLAB, single precision", "from memory", "likely", "fp32")
+    activations: Literal["fp32", "bf16"] = _choice(
+        "the same to the last bit as computing them in every step", "ours", "no", "fp32"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FineTuningTrial(TrainingOptions):
+    """One training by stochastic gradient descent with momentum (SGDM) on one fold.
 
     Attributes:
         freeze: number of leading layers, of MATLAB's 144, whose parameters stay as they are (0 to 144).
@@ -33,32 +84,23 @@ class FineTuningTrial:
         epochs: passes over the training images (1 or more).
         fold: which fold's training part is used (0 to k - 1).
         seed: of the new classifier, the order of the images and dropout.
-        momentum: share of the previous step that is added to each step (paper, Table 1: 0.9).
-        l2: weight decay of weights; biases have none (Caffe's and MATLAB's convention).
-        bias_rate_factor: learning rate of pre-trained biases relative to weights (Caffe's ``lr_mult: 2``).
-        head_rate_factor: learning rate of the new classifier relative to the rest (MATLAB's example uses 10).
-        shuffle: a new order ``every-epoch``, or drawn ``once`` (MATLAB's default).
-        last_batch: whether an incomplete last mini-batch is dropped (MATLAB) or kept.
         rotations: views of each training image, 360 / rotations degrees apart (1: none; paper: 18).
         views_per_epoch: how many of those views an image shows in an epoch (0: all, as in the paper).
-        precision: arithmetic of the trainable part.
+        batchnorm: "frozen" with the layers before the cut; "alive" leaves their batch normalisation in
+            training mode, as a tutorial does by mistake (``hep2lib.studies.batchnorm``).
     """
 
-    freeze: int
-    batch_size: int
-    learning_rate: float
-    epochs: int
-    fold: int
-    seed: int
-    momentum: float = 0.9
-    l2: float = 1e-4
-    bias_rate_factor: float = 2.0
-    head_rate_factor: float = 1.0
-    shuffle: Literal["once", "every-epoch"] = "once"
-    last_batch: Literal["drop", "keep"] = "drop"
-    rotations: int = 1
-    views_per_epoch: int = 0
-    precision: Literal["fp32", "bf16"] = "fp32"
+    freeze: int = _choice("Table 2", "in the paper", "stated")
+    batch_size: int = _choice("Table 1", "in the paper", "stated")
+    learning_rate: float = _choice("Table 1; constant: MATLAB's default", "in the paper", "stated")
+    epochs: int = _choice("Table 1", "in the paper", "stated")
+    fold: int = _choice("section 2.2: five folds by specimen", "in the paper", "stated")
+    seed: int = _choice("drawn by us", "ours", "unknown")
+    rotations: int = _choice("section 2.5: steps of 20 degrees", "in the paper", "stated", 1)
+    views_per_epoch: int = _choice("all copies in every epoch", "in the paper", "likely", 0)
+    batchnorm: Literal["frozen", "alive"] = _choice(
+        "MATLAB's network has none that could live", "at the source", "stated", "frozen"
+    )
     study: Literal["fine-tuning"] = "fine-tuning"
 
     @property
@@ -88,6 +130,21 @@ class SVMTrial:
     values: tuple[float, ...]
     reading: Literal["C", "lambda"] = "C"
     study: Literal["svm"] = "svm"
+
+
+def choices() -> list[dict[str, Any]]:
+    """Every choice that a fine-tuning trial consists of: name, default, source, how it was read, how sure.
+
+    Returns:
+        One mapping a field with ``field``, ``default`` (None: the search or the study sets it), ``source``,
+        ``read`` ("in the paper", "at the source", "from memory", "ours") and ``used`` (whether the paper
+        trained so: "stated", "likely", "unknown", "no").
+    """
+    described = [one for one in fields(FineTuningTrial) if one.metadata]
+    return [
+        {"field": one.name, "default": None if one.default is MISSING else one.default, **one.metadata}
+        for one in sorted(described, key=lambda one: one.default is not MISSING)
+    ]
 
 
 def trial_fields(trial: FineTuningTrial | SVMTrial) -> dict[str, Any]:

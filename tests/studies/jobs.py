@@ -1,6 +1,7 @@
 """Trials that worker processes can import."""
 
 import os
+import pickle
 from pathlib import Path
 
 
@@ -25,3 +26,12 @@ def die_once(name: str, marker: str) -> dict[str, object]:
         Path(marker).touch()
         os._exit(1)
     return {"id": name}
+
+
+def study(file: str) -> None:
+    """Run a study whose inputs, grids and folder were pickled: the main function of another process."""
+    inputs, grids, folder = pickle.loads(Path(file).read_bytes())
+    from hep2lib.studies.finetuning import fine_tuning_study
+    from hep2lib.studies.store import TrialStore
+
+    fine_tuning_study(inputs, TrialStore(folder), grids)

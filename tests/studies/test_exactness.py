@@ -9,8 +9,9 @@ import torch
 from hep2lib.cnn.features import cached_activations
 from hep2lib.cnn.googlenet import GoogLeNet
 from hep2lib.data.folds import Fold
+from hep2lib.studies.activations import CachedActivations, DrawnActivations, LiveActivations
 from hep2lib.studies.execution import single_thread
-from hep2lib.studies.training import CachedActivations, DrawnActivations, LiveActivations, train
+from hep2lib.studies.training import train
 from hep2lib.studies.trial import FineTuningTrial
 
 FOLD = Fold(np.arange(0, 6), np.arange(6, 9), np.arange(9, 12))

@@ -9,7 +9,7 @@ import torch
 from hep2lib.studies.execution import InProcessExecutor, available_cores, executor_for, run_trials
 from hep2lib.studies.store import TrialStore
 
-from .jobs import die_once, noted, refuse, square
+from .jobs import noted, refuse, square
 
 HERE = partial(executor_for, 1)
 
@@ -62,13 +62,6 @@ def test_a_summary_is_asked_for_each_finished_trial(store):
 
     run_trials(squares(3), store, HERE, description="squares", summary=summary)
     assert seen == ["n0", "n1", "n2"]
-
-
-def test_a_worker_that_dies_costs_a_retry_not_the_study(store, tmp_path):
-    jobs = squares(2) | {"dies": (die_once, ("dies", str(tmp_path / "marker")))}
-    records = run_trials(jobs, store, partial(executor_for, 2), description="squares")
-    assert [record["id"] for record in records] == ["n0", "n1", "dies"]
-    assert (tmp_path / "marker").exists()
 
 
 class Dying(Executor):

@@ -2,10 +2,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-from hep2lib.studies import finetuning
+from hep2lib.studies import activations, finetuning
 from hep2lib.studies.finetuning import Grid, Rotation, fine_tuning_study
+from hep2lib.studies.networks import tuned_networks
 from hep2lib.studies.store import TrialStore
+from hep2lib.studies.trial import TrainingOptions
 
 GRID = Grid(freeze=(139,), batch_sizes=(4,), learning_rates=(0.01, 0.001), epochs=2)
 
@@ -44,7 +47,7 @@ def test_a_second_start_computes_nothing(shared_inputs, store, monkeypatch):
         raise AssertionError("a trial was computed again")
 
     monkeypatch.setattr(finetuning, "fine_tune", computed)
-    monkeypatch.setattr(finetuning, "open_activations", computed)
+    monkeypatch.setattr(activations, "open_activations", computed)
     assert results(fine_tuning_study(shared_inputs, store, [GRID])) == results(first)
 
 
@@ -63,13 +66,6 @@ def test_the_same_seed_gives_the_same_scores_and_another_one_others(inputs, stor
     assert results(first) == results(again)
     assert first.records[0]["epochs"][0]["test"] != other.records[0]["epochs"][0]["test"]
     assert len(list(store.folder.iterdir())) == 4
-
-
-def test_worker_processes_give_the_same_records(shared_inputs, store, tmp_path):
-    grid = replace(GRID, freeze=(110,), learning_rates=(0.01,), epochs=1)
-    here = fine_tuning_study(shared_inputs, store, [grid])
-    pool = fine_tuning_study(replace(shared_inputs, workers=2), TrialStore(tmp_path / "pool"), [grid])
-    assert results(pool) == results(here)
 
 
 def test_nothing_is_chosen_by_the_labels_of_test_images(shared_inputs, store, tmp_path):
@@ -98,5 +94,59 @@ def test_the_cache_is_safe_to_delete(inputs, store, tmp_path):
     first = fine_tuning_study(inputs, store, [grid])
     for file in inputs.cache.iterdir():
         file.unlink()
-    finetuning._OPEN.clear()
+    activations._OPEN.clear()
     assert results(fine_tuning_study(inputs, TrialStore(tmp_path / "b"), [grid])) == results(first)
+
+
+def test_each_finished_trial_says_its_validation_auc(shared_inputs, store, monkeypatch, capsys):
+    monkeypatch.setenv("HEP2_PROGRESS", "1")
+    fine_tune = finetuning.fine_tune
+    slow = {"seconds": 2.0}  # what takes a second gets a line of its own
+    monkeypatch.setattr(finetuning, "fine_tune", lambda *arguments: fine_tune(*arguments) | slow)
+    monkeypatch.setattr("hep2lib.progress.DELAY", 0)
+    outcome = fine_tuning_study(shared_inputs, store, [GRID])
+    said = capsys.readouterr().err
+    for (rate, fold), part in outcome.table().groupby(["learning_rate", "fold"]):
+        assert f"rate {rate:g}, fold {fold + 1}: validation AUC {part['validation_auc'].max():.3f}" in said
+    assert "4/4" in said
+
+
+def test_seeds_move_results_and_choose_nothing(shared_inputs, store, tmp_path):
+    outcome = fine_tuning_study(shared_inputs, store, [replace(GRID, seeds=3)], seed=7)
+    assert [r["trial"]["seed"] for r in outcome.records] == [7] * 4 + [8, 8, 9, 9] * 2
+    alone = fine_tuning_study(shared_inputs, TrialStore(tmp_path / "alone"), [GRID], seed=7)
+    assert outcome.best() == alone.best()
+    assert outcome.means().equals(alone.means())
+    best = outcome.best()
+    assert outcome.scores(best).equals(alone.scores(best))
+    assert not outcome.scores(best, seed=8).equals(outcome.scores(best))
+    spread = outcome.seed_spread()
+    assert spread["seeds"].tolist() == [3, 3]
+    for cell in spread.itertuples():
+        table = outcome.table()
+        mine = table[table["learning_rate"] == cell.learning_rate]
+        best = mine.groupby(["seed", "epoch"])["validation_auc"].mean().groupby("seed").max()
+        assert (cell.low, cell.high) == (best.min(), best.max())
+        assert cell.spread == cell.high - cell.low
+
+
+def test_class_weights_and_the_other_options_reach_the_trials(shared_inputs, store):
+    options = TrainingOptions(class_weights="balanced", shuffle="every-epoch", head_rate_factor=10.0)
+    outcome = fine_tuning_study(shared_inputs, store, [GRID], options=options)
+    trial = outcome.records[0]["trial"]
+    assert (trial["class_weights"], trial["shuffle"], trial["head_rate_factor"]) == (
+        "balanced",
+        "every-epoch",
+        10.0,
+    )
+
+
+def test_from_scratch_everything_is_trained(shared_inputs, store):
+    grid = replace(GRID, freeze=(0,), learning_rates=(0.01,), epochs=1)
+    outcome = fine_tuning_study(shared_inputs, store, [grid])
+    assert not any(record["diverged"] for record in outcome.records)
+    tuned = tuned_networks(shared_inputs, outcome, outcome.best(), store.folder / "networks")[0]
+    for (name, value), start in zip(
+        tuned.state_dict().items(), shared_inputs.network.state_dict().values(), strict=True
+    ):
+        assert not torch.equal(value, start), name

@@ -1,12 +1,14 @@
 """The fine-tuned networks are those that the scores on record came from."""
 
 import copy
+import resource
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from hep2lib.errors import InputError
 from hep2lib.studies import networks
 from hep2lib.studies.finetuning import Grid, Rotation, fine_tuning_study
 from hep2lib.studies.networks import TunedNetworkError, tuned_network, tuned_networks
@@ -71,3 +73,14 @@ def test_a_record_of_another_network_is_found_out(shared_inputs, study, tmp_path
 def test_a_configuration_that_was_not_tried_is_named(shared_inputs, study, tmp_path):
     with pytest.raises(OutcomeError, match=r"no training of .*reached epoch 3"):
         tuned_networks(shared_inputs, study, replace(study.best(139), epoch=3), tmp_path)
+
+
+def test_without_room_nothing_is_left_and_it_is_said(shared_inputs, study, tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))  # the kernel refuses what is longer
+    try:
+        with pytest.raises(InputError, match=r"cannot be written .*make room or choose another run folder"):
+            tuned_networks(shared_inputs, study, study.best(139), tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []

@@ -142,3 +142,30 @@ def test_the_auc_is_scikit_learns_with_ties_too():
     labels = np.arange(50) % 3 == 0
     for scores in (draw.normal(size=50), draw.integers(0, 4, size=50), np.zeros(50)):
         assert auc(labels, scores) == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
+
+
+def test_each_fold_may_choose_its_own_configuration():
+    study = outcome(
+        record(0, [EVEN, RIGHT], [WRONG, WRONG], rate=0.1),
+        record(1, [WRONG, EVEN], [WRONG, WRONG], rate=0.1),
+        record(0, [EVEN], [RIGHT], rate=0.2),
+        record(1, [RIGHT], [RIGHT], rate=0.2),
+    )
+    assert [(c.learning_rate, c.epoch, c.validation_auc) for c in study.nested()] == [
+        (0.1, 2, 1),
+        (0.2, 1, 1),
+    ]
+    assert study.best().learning_rate == 0.2
+    assert study.scores(study.nested())["score"].tolist() == [*WRONG, *RIGHT]
+
+
+def test_a_training_with_another_seed_or_live_normalisation_is_never_chosen():
+    better = [record(fold, [RIGHT], rate=0.2) for fold in (0, 1)]
+    for other in better:
+        other["trial"] |= {"seed": 1}
+    alive = [record(fold, [RIGHT], rate=0.3) for fold in (0, 1)]
+    for other in alive:
+        other["trial"] |= {"batchnorm": "alive"}
+    study = outcome(*both([EVEN], rate=0.1), *better, *alive)
+    assert study.best().learning_rate == 0.1
+    assert {choice.learning_rate for choice in study.nested()} == {0.1}

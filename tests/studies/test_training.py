@@ -5,9 +5,11 @@ import pytest
 import torch
 
 from hep2lib.cnn.features import cached_activations
+from hep2lib.cnn.initialisation import initialise
+from hep2lib.studies.activations import CachedActivations
 from hep2lib.studies.execution import single_thread
-from hep2lib.studies.training import CachedActivations, LiveActivations, mini_batches, sgdm, train
-from hep2lib.studies.trial import FineTuningTrial
+from hep2lib.studies.training import class_weights, mini_batches, sgdm, train
+from hep2lib.studies.trial import FineTuningTrial, random_stream
 
 from .conftest import FOLDS
 
@@ -20,30 +22,13 @@ def fresh(shared_inputs):
     return shared_inputs.for_workers().network
 
 
-def trained(network, images, trial, cached=True):
+def trained(network, images, trial):
     """The scores after every epoch of one training, on one thread."""
-    if cached:
-        values = cached_activations(network, trial.freeze, images, views=trial.angles)
-        activations = CachedActivations(values)
-    else:
-        activations = LiveActivations(network, network.split(trial.freeze).prefix, images, trial.angles)
+    values = cached_activations(network, trial.freeze, images, views=trial.angles)
+    activations = CachedActivations(values)
     labels = torch.arange(len(images)) % 2
     with single_thread():
         return list(train(network, activations, labels, FOLDS[trial.fold], trial))
-
-
-@pytest.mark.parametrize("rotations", [1, 3])
-@pytest.mark.parametrize("freeze", [0, 11, 110, 139])
-def test_cached_and_uncached_training_agree_bit_for_bit(fresh, images, freeze, rotations):
-    trial = replace(TRIAL, freeze=freeze, rotations=rotations, views_per_epoch=1)
-    cached, live = fresh(), fresh()
-    by_cache = trained(cached, images, trial)
-    by_hand = trained(live, images, trial, cached=False)
-    for (name, a), (_, b) in zip(cached.named_parameters(), live.named_parameters(), strict=True):
-        assert torch.equal(a, b), name
-    assert np.array_equal(by_cache[0].validation, by_hand[0].validation)
-    assert np.array_equal(by_cache[0].test, by_hand[0].test)
-    assert by_cache[0].loss == by_hand[0].loss
 
 
 @pytest.mark.parametrize("freeze", [11, 110, 139])
@@ -159,3 +144,46 @@ def test_bf16_is_near_fp32(fresh, images):
     (rounded,) = trained(fresh(), images, replace(TRIAL, precision="bf16"))
     assert not np.array_equal(rounded.test, reference.test)
     np.testing.assert_allclose(rounded.test, reference.test, atol=0.02)
+
+
+def test_balanced_classes_weigh_the_same_and_one_weighs_nothing_else():
+    labels = torch.tensor([0, 1, 1, 1])
+    assert class_weights(labels, TRIAL).tolist() == [1, 1]
+    weights = class_weights(labels, replace(TRIAL, class_weights="balanced"))
+    assert weights.tolist() == [2, pytest.approx(2 / 3)]
+    assert float((weights[labels]).mean()) == pytest.approx(1)
+
+
+def test_a_weighted_step_computed_by_hand(fresh, images):
+    network = fresh()
+    trial = replace(TRIAL, class_weights="balanced", l2=0.0, last_batch="keep", batch_size=100)
+    network.dropout = 0.0
+    values = cached_activations(network, 139, images)
+    labels = (torch.arange(len(images)) % 5 == 0).long()
+    train_rows = torch.as_tensor(FOLDS[0].train)
+    features = values[train_rows, 0].flatten(1).double()
+    with single_thread():
+        (result,) = train(network, CachedActivations(values), labels, FOLDS[0], trial)
+    drawn = torch.Generator().manual_seed(random_stream(0, 0))
+    reference = fresh()["loss3-classifier"]
+    initialise([("loss3-classifier", reference)], "matlab", drawn)
+    y = labels[train_rows]
+    start = reference.weight.detach().double()
+    p = (features @ start.T).softmax(1)
+    weight = torch.where(y == 1, len(y) / (2 * y.sum()), len(y) / (2 * (1 - y).sum())).double()
+    gradient = (weight[:, None] * (p - torch.nn.functional.one_hot(y, 2))).T @ features / len(y)
+    assert result.loss == pytest.approx(float(-(weight * p[range(len(y)), y].log()).mean()), rel=1e-5)
+    torch.testing.assert_close(
+        network["loss3-classifier"].weight.detach().double(), start - 0.01 * gradient, rtol=1e-4, atol=1e-6
+    )
+
+
+def test_nothing_global_is_seeded_or_drawn_from(fresh, images):
+    torch.manual_seed(5)
+    np.random.seed(5)
+    before = torch.get_rng_state(), np.random.get_state()[1].tolist()
+    trained(
+        fresh(), images, replace(TRIAL, freeze=110, rotations=3, views_per_epoch=1, shuffle="every-epoch")
+    )
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.random.get_state()[1].tolist() == before[1]

@@ -1,8 +1,16 @@
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import FrozenInstanceError, fields, replace
 
 import pytest
 
-from hep2lib.studies.trial import FineTuningTrial, SVMTrial, random_stream, trial_fields, trial_id
+from hep2lib.studies.trial import (
+    FineTuningTrial,
+    SVMTrial,
+    choices,
+    random_stream,
+    read_trial,
+    trial_fields,
+    trial_id,
+)
 
 TRIAL = FineTuningTrial(freeze=11, batch_size=4, learning_rate=0.01, epochs=7, fold=0, seed=0)
 CONTEXT = {"images": "a", "network": "b"}
@@ -33,6 +41,9 @@ def test_a_name_is_24_hexadecimal_digits_and_the_same_every_time():
         {"rotations": 18},
         {"views_per_epoch": 1},
         {"precision": "bf16"},
+        {"activations": "bf16"},
+        {"class_weights": "balanced"},
+        {"batchnorm": "alive"},
     ],
 )
 def test_whatever_changes_the_result_changes_the_name(change):
@@ -67,3 +78,19 @@ def test_every_seed_and_fold_has_a_stream_of_its_own():
     streams = {random_stream(seed, fold) for seed in range(10) for fold in range(10)}
     assert len(streams) == 100
     assert all(0 <= stream < 2**63 for stream in streams)
+
+
+def test_every_choice_says_where_it_comes_from_and_how_sure_that_is():
+    listed = choices()
+    assert {one["field"] for one in listed} == {one.name for one in fields(FineTuningTrial)} - {"study"}
+    for one in listed:
+        assert one["read"] in {"in the paper", "at the source", "from memory", "ours"}
+        assert one["used"] in {"stated", "likely", "unknown", "no"}
+        assert one["source"]
+        assert one["default"] == getattr(TRIAL, one["field"]) or one["default"] is None
+    searched = [one["field"] for one in listed if one["default"] is None]
+    assert searched == ["freeze", "batch_size", "learning_rate", "epochs", "fold", "seed"]
+
+
+def test_a_trial_is_read_back_from_its_fields():
+    assert read_trial(trial_fields(replace(TRIAL, rotations=18))) == replace(TRIAL, rotations=18)

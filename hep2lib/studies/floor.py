@@ -1,0 +1,92 @@
+"""What the hardware allows: the operations a training cannot do without, and how fast they could go."""
+
+import time
+
+import torch
+from torch import nn
+
+from hep2lib.cnn.convolution import convolve
+from hep2lib.cnn.googlenet import architecture, cut_point
+from hep2lib.cnn.layers import LEARNABLE, layer_table
+from hep2lib.data.folds import Fold
+from hep2lib.studies.trial import FineTuningTrial
+
+#: Channels and sides (pixels) of convolutions that suit a machine: of GoogLeNet's own sizes.
+_PROBES = ((128, 28), (160, 14), (192, 28))
+
+
+def image_operations(freeze: int, *, variant: str = "torchvision", size: int = 224) -> tuple[int, int]:
+    """Floating-point operations on one image behind the frozen layers.
+
+    Multiplications and additions of convolutions and the classifier, two for each weight and place. What
+    lies before the cut is not counted, since it is computed once for a whole study.
+
+    Args:
+        freeze: freeze depth, 0 to 144.
+        variant: of the network.
+        size: side of the image, pixels.
+
+    Returns:
+        Forward; and backward: gradients of the trained weights, and of the inputs wherever something before
+        them is trained.
+    """
+    layers = architecture(variant)
+    operations = 2 * layer_table(layers, size)["multiply_adds"].to_numpy()
+    cut = cut_point(layers, freeze)
+    forward = backward = 0
+    reached: set[str] = set()  # layers with something trained at or before them
+    for layer, cost in zip(layers[cut:], operations[cut:].tolist(), strict=True):
+        from_trained = any(name in reached for name in layer.inputs)
+        trained = layer.kind in LEARNABLE and layer.index > freeze
+        forward += cost
+        backward += cost * (trained + from_trained)
+        if trained or from_trained:
+            reached.add(layer.name)
+    return int(forward), int(backward)
+
+
+def training_operations(
+    trial: FineTuningTrial, fold: Fold, *, variant: str = "torchvision", size: int = 224
+) -> int:
+    """Floating-point operations of a whole training with its scores after every epoch.
+
+    Args:
+        trial: the hyperparameters.
+        fold: rows of its three parts.
+        variant: of the network.
+        size: side of the image, pixels.
+    """
+    forward, backward = image_operations(trial.freeze, variant=variant, size=size)
+    shown = len(fold.train) * min(trial.views_per_epoch or trial.rotations, trial.rotations)
+    if trial.last_batch == "drop" and shown > trial.batch_size:
+        shown -= shown % trial.batch_size
+    scored = len(fold.validation) + len(fold.test)
+    return trial.epochs * (shown * (forward + backward) + scored * forward)
+
+
+@torch.no_grad()
+def best_rate(device: str = "cpu", *, batch: int = 16, repeats: int = 6) -> float:
+    """Floating-point operations a second, float32, of the best of three convolutions of GoogLeNet's sizes.
+
+    Args:
+        device: where to measure; on the CPU with as many threads as torch has now.
+        batch: images at a time.
+        repeats: turns of each; the fastest counts.
+    """
+    rates = []
+    for channels, side in _PROBES:
+        layer = nn.Conv2d(channels, 192, 3, padding=1).to(device).to(memory_format=torch.channels_last)
+        x = torch.ones(batch, channels, side, side, device=device)
+        x = x.contiguous(memory_format=torch.channels_last)
+        for _ in range(repeats):
+            _wait(device)
+            start = time.perf_counter()
+            convolve(layer, x, rectify=True)
+            _wait(device)
+            rates.append(2 * batch * channels * 192 * 9 * side**2 / (time.perf_counter() - start))
+    return max(rates)
+
+
+def _wait(device: str) -> None:
+    if device != "cpu":
+        torch.cuda.synchronize(device)

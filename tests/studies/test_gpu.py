@@ -1,0 +1,107 @@
+"""The GPU's code as far as it can be tested without one: a recorder that replays by calling."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from hep2lib.cnn.features import cached_activations
+from hep2lib.studies import training
+from hep2lib.studies.activations import CachedActivations
+from hep2lib.studies.execution import run_trials, single_thread
+from hep2lib.studies.finetuning import fine_tune
+from hep2lib.studies.gpu import RecordedStep, recorded, resident, stream_executor
+from hep2lib.studies.store import TrialStore
+from hep2lib.studies.trial import trial_id
+
+from .conftest import FOLDS
+from .test_training import TRIAL
+
+CONTEXT = {"images": "those of the test"}
+
+
+def record_by_calling(work, generator, warm_up=3):
+    """What a CUDA graph does, seen from outside: warm up, then the same work on the same memory again."""
+    for _ in range(warm_up):
+        work()
+    result = torch.zeros(())
+    return result, lambda: result.copy_(work())
+
+
+def fail_to_record(work, generator):
+    work()
+    raise RuntimeError("operation not permitted when stream is capturing\nmore lines")
+
+
+@pytest.fixture
+def trained(shared_inputs, images, monkeypatch):
+    """A training with recorded steps (as on a GPU), or plain ones, on the CPU."""
+
+    def run(record, **changes):
+        trial = replace(TRIAL, freeze=110, epochs=2, **changes)
+        network = shared_inputs.for_workers().network()
+        activations = CachedActivations(cached_activations(network, trial.freeze, images))
+        notes, plain = [], training._step
+
+        def step(*arguments):
+            made = plain(*arguments)
+            return made if record is None else RecordedStep(made, trial.batch_size, notes, record)
+
+        with monkeypatch.context() as patch, single_thread():
+            patch.setattr(training, "_step", step)
+            labels = torch.arange(len(images)) % 2
+            scores = list(training.train(network, activations, labels, FOLDS[0], trial))
+        return [score.loss for score in scores], network.state_digest(), notes
+
+    return run
+
+
+@pytest.mark.parametrize("last_batch", ["drop", "keep"])
+def test_recorded_steps_train_as_plain_ones_to_the_last_bit(trained, last_batch):
+    plain = trained(None, last_batch=last_batch)
+    assert trained(record_by_calling, last_batch=last_batch) == plain
+
+
+def test_where_recording_fails_the_trial_goes_on_with_plain_steps(trained):
+    losses, digest, notes = trained(fail_to_record)
+    assert notes == ["steps are not recorded (operation not permitted when stream is capturing)"]
+    assert (losses, digest, []) == trained(None)
+
+
+def test_only_input_on_the_device_is_recorded():
+    class Plain:
+        activations = CachedActivations(torch.zeros(2, 1, 3))
+
+    step = Plain()
+    assert recorded(step, 4, []) is step
+    step.activations = object()
+    assert recorded(step, 4, []) is step
+
+
+def test_values_go_to_the_device_if_they_leave_room_for_the_trials(monkeypatch):
+    class Values:
+        nbytes = 600
+
+        def to(self, device):
+            return f"on {device}"
+
+    values = Values()
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1001, 2000))
+    assert resident(values, "cuda") == "on cuda"
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (999, 2000))
+    assert resident(values, "cuda") is values
+    assert resident(values, "cpu") is values
+
+
+def test_trials_in_several_threads_give_the_records_of_one_after_the_other(shared_inputs, tmp_path):
+    inputs = shared_inputs.for_workers()
+    trials = [replace(TRIAL, freeze=110, fold=fold, seed=seed) for fold in (0, 1) for seed in (0, 1)]
+    jobs = {trial_id(t, CONTEXT): (fine_tune, (inputs, t, CONTEXT)) for t in trials}
+    records = {}
+    for name, executor in (("one", shared_inputs.executor), ("four", lambda: stream_executor("cpu"))):
+        with single_thread():
+            found = run_trials(jobs, TrialStore(tmp_path / name), executor, description=name)
+        records[name] = [(record["id"], record["epochs"]) for record in found]
+    assert records["one"] == records["four"]
+    assert len({str(epochs) for _, epochs in records["one"]}) == 4
