@@ -78,6 +78,11 @@ def _parser() -> argparse.ArgumentParser:
     study = commands.add_parser("study", help="run one study alone, without notebooks")
     study.add_argument("name", choices=("fine-tuning", "svm"))
     _add_run_options(study)
+    where = study.add_mutually_exclusive_group()
+    where.add_argument("--scheduler", default="", metavar="ADDRESS", help="Dask scheduler, tcp://HOST:PORT")
+    where.add_argument(
+        "--local-cluster", type=int, default=0, metavar="N", help="start N Dask workers on this machine"
+    )
     study.set_defaults(command=_study)
 
     run = commands.add_parser("run", help="run the studies and execute the notebooks")
@@ -186,12 +191,18 @@ def _opened(options: argparse.Namespace):  # type: ignore[no-untyped-def]
 
 def _study(options: argparse.Namespace) -> int:
     run = _opened(options)
+    run.scheduler, run.local_cluster = options.scheduler, options.local_cluster
     if options.name == "fine-tuning":
         best = run.fine_tuning.best()
         print(
             f"best on validation: freeze {best.freeze}, batch size {best.batch_size}, learning rate "
             f"{best.learning_rate:g}, epoch {best.epoch}: mean validation AUC {best.validation_auc:.3f}"
         )
+        for fold, own in enumerate(run.fine_tuning.nested(), 1):
+            print(
+                f"  by fold {fold} alone: freeze {own.freeze}, batch size {own.batch_size}, learning rate "
+                f"{own.learning_rate:g}, epoch {own.epoch}: validation AUC {own.validation_auc:.3f}"
+            )
     else:
         layer = run.svm.best()
         print(f"best on validation: {layer.layer}, C {layer.value:.4g}: AUC {layer.validation_auc:.3f}")

@@ -17,6 +17,7 @@ from hep2lib.runs.files import write_text
 from hep2lib.runs.project import project_root
 from hep2lib.studies.finetuning import Grid, Rotation
 from hep2lib.studies.svm import LAYERS_TAKEN
+from hep2lib.studies.trial import TrainingOptions
 
 
 class ParameterError(InputError):
@@ -40,6 +41,21 @@ class GridParameters(_Strict):
     batch_sizes: Annotated[tuple[BatchSize, ...], Field(min_length=1)]
     learning_rates: Annotated[tuple[LearningRate, ...], Field(min_length=1)]
     epochs: Epochs
+    seeds: Annotated[int, Field(ge=1, le=100)] = 1
+
+
+class TrainingParameters(_Strict):
+    """How networks are trained apart from the search: see ``hep2lib.studies.trial.TrainingOptions``."""
+
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    l2: Annotated[float, Field(ge=0, le=10)] = 1e-4
+    bias_rate_factor: Annotated[float, Field(ge=0, le=1000)] = 2.0
+    head_rate_factor: Annotated[float, Field(ge=0, le=1000)] = 1.0
+    class_weights: Literal["none", "balanced"] = "none"
+    shuffle: Literal["once", "every-epoch"] = "once"
+    last_batch: Literal["drop", "keep"] = "drop"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    activations: Literal["fp32", "bf16"] = "fp32"
 
 
 class Parameters(_Strict):
@@ -71,6 +87,9 @@ class Parameters(_Strict):
     rotations: Annotated[int, Field(ge=1, le=360)] = 18
     views_per_epoch: Annotated[int, Field(ge=0, le=360)] = 0
     rotation_epochs: Epochs = 10
+    training: TrainingParameters = TrainingParameters()
+    batchnorm: GridParameters | None = None
+    batchnorm_folds: Annotated[int, Field(ge=0, le=50)] = 0
     svm_layers: Annotated[tuple[str, ...], Field(min_length=1)] = LAYERS_TAKEN
     svm_values: Annotated[int, Field(ge=1, le=1000)] = 20
     svm_smallest: Annotated[float, Field(ge=-12, le=12)] = -6.0
@@ -78,6 +97,7 @@ class Parameters(_Strict):
     svm_reading: Literal["C", "lambda"] = "C"
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     workers: Annotated[int, Field(ge=0, le=1024)] = 0
+    cache_gigabytes: Annotated[float, Field(ge=0, le=1e6)] = 0.0
 
     @field_validator("svm_layers")
     @classmethod
@@ -93,6 +113,16 @@ class Parameters(_Strict):
     def fine_tuning_grids(self) -> tuple[Grid, ...]:
         """The search, as the study takes it."""
         return tuple(Grid(**dict(grid)) for grid in self.grids)
+
+    @property
+    def training_options(self) -> TrainingOptions:
+        """How networks are trained apart from the search, as the study takes it."""
+        return TrainingOptions(**dict(self.training))
+
+    @property
+    def batchnorm_grid(self) -> Grid | None:
+        """The cells that are trained with live batch normalisation too; None for none."""
+        return None if self.batchnorm is None else Grid(**dict(self.batchnorm))
 
     @property
     def rotation(self) -> Rotation | None:

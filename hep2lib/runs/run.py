@@ -2,6 +2,7 @@
 
 import hashlib
 import platform
+from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +23,8 @@ from hep2lib.errors import InputError
 from hep2lib.runs.parameters import Parameters, make_parameters, read_parameters
 from hep2lib.runs.project import project_root
 from hep2lib.runs.publish import Publication
-from hep2lib.runs.start import settle_weights, starting_network
+from hep2lib.runs.start import network_with_batchnorm, settle_weights, starting_network
+from hep2lib.studies.batchnorm import batchnorm_study
 from hep2lib.studies.finetuning import fine_tuning_study
 from hep2lib.studies.inputs import StudyInputs
 from hep2lib.studies.networks import tuned_networks
@@ -43,11 +45,17 @@ class Run:
     Args:
         folder: the run's folder.
         parameters: its parameters.
+
+    Attributes:
+        scheduler: address of a Dask scheduler that trials run on; "" for none. It changes no result.
+        local_cluster: number of Dask workers to start on this machine; 0 for none.
     """
 
     def __init__(self, folder: Path, parameters: Parameters):
         self.folder = folder
         self.parameters = parameters
+        self.scheduler = ""
+        self.local_cluster = 0
 
     @cached_property
     def database(self) -> pd.DataFrame:
@@ -108,6 +116,9 @@ class Run:
             cache=self.folder / "cache",
             device=self.device,
             workers=self.parameters.workers,
+            scheduler=self.scheduler,
+            local_cluster=self.local_cluster,
+            cache_limit=int(self.parameters.cache_gigabytes * 1e9),
         )
 
     @cached_property
@@ -115,7 +126,30 @@ class Run:
         """The fine-tuning study; only what the run lacks is computed."""
         p = self.parameters
         store = TrialStore(self.folder / "trials" / "fine-tuning")
-        return fine_tuning_study(self.inputs, store, p.fine_tuning_grids, p.rotation, seed=p.seed)
+        return fine_tuning_study(
+            self.inputs, store, p.fine_tuning_grids, p.rotation, seed=p.seed, options=p.training_options
+        )
+
+    @cached_property
+    def batchnorm(self) -> FineTuningOutcome | None:
+        """Some trainings with the frozen layers' batch normalisation frozen, and alive.
+
+        None if the parameters ask for none, or the weights have no batch normalisation.
+        """
+        p = self.parameters
+        if p.batchnorm_grid is None:
+            return None
+        alive = network_with_batchnorm(self.network, p, self.weights["used"])
+        if alive is None:
+            return None
+        return batchnorm_study(
+            replace(self.inputs, alive=alive),
+            TrialStore(self.folder / "trials" / "fine-tuning"),
+            p.batchnorm_grid,
+            folds=min(p.batchnorm_folds, p.folds),
+            seed=p.seed,
+            options=p.training_options,
+        )
 
     def tuned_networks(self, configuration: Configuration, seed: int | None = None) -> list[GoogLeNet]:
         """The fine-tuned networks of a configuration of ``fine_tuning``, one a fold, kept in the run."""

@@ -5,12 +5,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
+from hep2lib.cnn.files import write_tensors
 from hep2lib.cnn.googlenet import GoogLeNet, Provenance
-from hep2lib.cnn.weights import imagenet_available, load_weights
+from hep2lib.cnn.weights import RANDOM, WeightsError, imagenet_available, load_weights
 from hep2lib.runs.files import write_json
 from hep2lib.runs.parameters import Parameters
+from hep2lib.studies.batchnorm import unfolded
 
 
 def settle_weights(parameters: Parameters, file: Path) -> dict[str, str]:
@@ -63,9 +65,27 @@ def starting_network(parameters: Parameters, used: str, cache: Path) -> GoogLeNe
             network.provenance = provenance
             return network
     load_weights(network, used, seed=parameters.seed)
-    cache.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}")
-    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    save_file(state, temporary, metadata={k: str(v) for k, v in asdict(network.provenance).items()})
-    temporary.replace(file)
+    write_tensors(
+        file, network.state_dict(), {name: str(value) for name, value in asdict(network.provenance).items()}
+    )
     return network
+
+
+def network_with_batchnorm(network: GoogLeNet, parameters: Parameters, used: str) -> GoogLeNet | None:
+    """The starting network with its batch normalisation not folded; None where there is none to keep.
+
+    Args:
+        network: the run's starting network.
+        parameters: the run's.
+        used: the source of its weights.
+    """
+    if network.variant != "torchvision":
+        return None
+    if used in RANDOM:
+        return unfolded(network)
+    alive = GoogLeNet(variant=network.variant, classes=2, batchnorm="train")
+    try:
+        load_weights(alive, used, seed=parameters.seed)
+    except WeightsError:
+        return None  # a file whose normalisation was folded before it was written
+    return alive

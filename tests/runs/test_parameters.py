@@ -7,6 +7,7 @@ from hep2lib.runs.parameters import (
     profile_names,
     read_parameters,
 )
+from hep2lib.studies.trial import TrainingOptions
 
 GRID = {"freeze": [11], "batch_sizes": [8], "learning_rates": [0.01], "epochs": 1}
 
@@ -35,6 +36,9 @@ def test_the_paper_profile_is_the_papers_search():
         ({"grids": [GRID | {"freeze": [145]}]}, "grids.0.freeze.0 = 145: .*less than or equal to 144"),
         ({"grids": [GRID | {"batch_sizes": [0]}]}, "grids.0.batch_sizes.0 = 0: .*greater than or equal to 1"),
         ({"grids": []}, "parameter grids: "),
+        ({"grids": [GRID | {"seeds": 0}]}, "grids.0.seeds = 0: .*greater than or equal to 1"),
+        ({"training": {"head_lr": 10}}, "training.head_lr = 10: "),
+        ({"training": {"shuffle": "never"}}, "training.shuffle = 'never': .*'once' or 'every-epoch'"),
         ({"seed": -1}, "parameter seed = -1: "),
         ({"device": "tpu"}, "parameter device = 'tpu': "),
         ({"svm_layers": ["pool9"]}, "there is no layer pool9"),
@@ -43,6 +47,12 @@ def test_the_paper_profile_is_the_papers_search():
 def test_what_cannot_be_is_named(settings, message):
     with pytest.raises(ParameterError, match=message):
         make_parameters("smoke", settings)
+
+
+def test_the_study_is_given_the_options_whose_defaults_are_its_own():
+    assert make_parameters("paper").training_options == TrainingOptions()
+    chosen = make_parameters("paper", {"training": {"head_rate_factor": 10, "class_weights": "balanced"}})
+    assert chosen.training_options == TrainingOptions(head_rate_factor=10.0, class_weights="balanced")
 
 
 def test_an_unknown_profile_names_those_there_are():

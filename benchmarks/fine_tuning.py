@@ -1,0 +1,208 @@
+"""The study's inner work beside the loop that a tutorial teaches, on the same images.
+
+    python benchmarks/fine_tuning.py [--specimens 100] [--batch 16] [--depths 11 110 139]
+
+One epoch is: train on a fold's training images, then score its validation and test images. "tutorial" is
+PyTorch's transfer learning tutorial as people copy it: ``torchvision.models.googlenet`` with
+``requires_grad=False`` on the frozen part, Pillow and torchvision's transforms in a ``Dataset``, a
+``DataLoader``, SGD with momentum, float32; one training at a time with all threads of the machine (in
+``--workers`` processes for the loader, if asked for; the fastest choice on two cores is 0). "study" is what
+``hep2 study fine-tuning`` runs: one training a core, each on one thread, all of them at the same time, from
+kept activations. A study's time per epoch is the wall time divided by the number of trainings that ran in it.
+
+The activations of the frozen layers are computed once for a whole study and timed apart. The floor is the
+time that the trainable layers' multiplications take at the rate of the best of three convolutions that suit
+the machine, all cores busy: forward for all images, and backward for the training images (gradients of the
+weights, and of the inputs except the first layers', whose input is frozen).
+"""
+
+import argparse
+import multiprocessing
+import statistics
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import torchvision
+from PIL import Image
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from hep2lib.cnn.googlenet import GoogLeNet
+from hep2lib.cnn.weights import load_weights
+from hep2lib.data.folds import Fold, specimen_folds
+from hep2lib.data.images import load_images
+from hep2lib.data.simulate import write_database
+from hep2lib.studies.activations import activations_for, prepare_activations
+from hep2lib.studies.execution import available_cores, single_thread
+from hep2lib.studies.floor import best_rate, training_operations
+from hep2lib.studies.inputs import StudyInputs, WorkerInputs
+from hep2lib.studies.training import train
+from hep2lib.studies.trial import FineTuningTrial
+
+#: The names in torchvision's module of what lies before each of the paper's cuts.
+STAGES = ["conv1", "conv2", "conv3", "inception3a", "inception3b", "inception4a", "inception4b"]
+STAGES += ["inception4c", "inception4d", "inception4e", "inception5a", "inception5b"]
+FROZEN = {0: 0, 11: 3, 110: 10, 139: 12}
+
+
+class Files(Dataset):
+    """Images decoded, resized and normalised each time they are asked for."""
+
+    def __init__(self, database: pd.DataFrame, rows: np.ndarray) -> None:
+        self.files = [Path(path) for path in database["path"].iloc[rows]]
+        self.labels = database["label"].to_numpy()[rows]
+        self.transform = transforms.Compose(
+            [
+                transforms.Resize((224, 224)),
+                transforms.ToTensor(),
+                transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, number: int) -> tuple[torch.Tensor, int]:
+        return self.transform(Image.open(self.files[number]).convert("RGB")), int(self.labels[number])
+
+
+def tutorial_epochs(
+    database: pd.DataFrame, fold: Fold, options: argparse.Namespace, depth: int
+) -> list[float]:
+    """Seconds of each epoch of the tutorial's loop."""
+    model = torchvision.models.googlenet(weights=None, aux_logits=False, init_weights=False, num_classes=2)
+    for name in STAGES[: FROZEN[depth]]:
+        getattr(model, name).requires_grad_(False)
+    optimiser = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1e-3, momentum=0.9)
+    criterion = nn.CrossEntropyLoss()
+    loaders = {
+        part: DataLoader(
+            Files(database, getattr(fold, part)),
+            options.batch,
+            shuffle=part == "train",
+            num_workers=options.workers,
+        )
+        for part in ("train", "validation", "test")
+    }
+    seconds = []
+    for _ in range(options.repeats + 1):
+        start = time.perf_counter()
+        for part, loader in loaders.items():
+            model.train(part == "train")
+            for images, labels in loader:
+                with torch.set_grad_enabled(part == "train"):
+                    loss = criterion(model(images), labels)
+                if part == "train":
+                    optimiser.zero_grad()
+                    loss.backward()
+                    optimiser.step()
+        seconds.append(time.perf_counter() - start)
+    return seconds[1:]
+
+
+def study_epochs(
+    inputs: WorkerInputs, trial: FineTuningTrial, cores: int, pool: ProcessPoolExecutor
+) -> list[float]:
+    """Seconds an epoch, from as many trainings at once as there are cores; the first of each is left out."""
+    jobs = [pool.submit(epoch_seconds, inputs, trial) for _ in range(cores)]
+    return [seconds / cores for job in jobs for seconds in job.result()[1:]]
+
+
+def epoch_seconds(inputs: WorkerInputs, trial: FineTuningTrial) -> list[float]:
+    """Seconds of each epoch of one training, on one thread."""
+    network, labels = inputs.network(), torch.tensor(inputs.labels)
+    activations = activations_for(inputs, network, trial)
+    seconds = []
+    with single_thread():
+        start = time.perf_counter()
+        for _ in train(network, activations, labels, inputs.folds[0], trial):
+            seconds.append(time.perf_counter() - start)
+            start = time.perf_counter()
+    return seconds
+
+
+def rate_of_a_core() -> float:
+    """Operations a second of one core, measured in every worker at the same time."""
+    with single_thread():
+        return best_rate()
+
+
+def main() -> None:
+    options = _options()
+    cores = available_cores()
+    with tempfile.TemporaryDirectory() as folder:
+        database = write_database(Path(folder) / "images", specimens=options.specimens, seed=0)
+        fold = specimen_folds(database, 5, 0)[0]
+        network = GoogLeNet("torchvision")
+        load_weights(network, "random-caffe")
+        inputs = StudyInputs(
+            load_images(database), database["label"].to_numpy(), [fold], network, Path(folder) / "cache"
+        ).for_workers()
+        print(
+            f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, {cores} cores; an epoch: "
+            f"train on {len(fold.train)} images in batches of {options.batch}, score "
+            f"{len(fold.validation) + len(fold.test)}; study in {options.precision}"
+        )
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(cores, mp_context=context) as pool:
+            rates = [pool.submit(rate_of_a_core) for _ in range(cores)]
+            rate = sum(job.result() for job in rates)
+            print(f"rate of all cores: {rate / 1e9:.0f} GFLOP/s")
+            for depth in options.depths:
+                compare(database, fold, inputs, depth, cores, rate, pool, options)
+
+
+def compare(
+    database: pd.DataFrame,
+    fold: Fold,
+    inputs: WorkerInputs,
+    depth: int,
+    cores: int,
+    rate: float,
+    pool: ProcessPoolExecutor,
+    options: argparse.Namespace,
+) -> None:
+    """Time both loops at one depth and print a line."""
+    repeats = options.repeats * (1 if depth < 110 else 5 if depth < 139 else 50)
+    trial = FineTuningTrial(
+        freeze=depth,
+        batch_size=options.batch,
+        learning_rate=1e-3,
+        epochs=repeats + 1,
+        fold=0,
+        seed=0,
+        precision=options.precision,
+    )
+    start = time.perf_counter()
+    prepare_activations(inputs, [trial])
+    once = time.perf_counter() - start
+    ours = statistics.median(study_epochs(inputs, trial, cores, pool))
+    theirs = statistics.median(tutorial_epochs(database, fold, options, depth))
+    floor = training_operations(replace(trial, epochs=1), fold) / rate
+    print(
+        f"freeze {depth:3d}: tutorial {theirs:7.2f} s an epoch, study {ours:8.4f} s: {theirs / ours:7.1f} "
+        f"times as fast; floor {floor:.4f} s, {floor / ours:.0%} of it; activations once {once:.1f} s",
+        flush=True,
+    )
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--specimens", type=int, default=100, help="100 make 208 images")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--depths", type=int, nargs="+", default=[11, 110, 139], choices=sorted(FROZEN))
+    parser.add_argument("--repeats", type=int, default=2, help="epochs that are timed; the median counts")
+    parser.add_argument("--workers", type=int, default=0, help="processes of the tutorial's loader")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
