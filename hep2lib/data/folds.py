@@ -61,6 +61,18 @@ def specimen_folds(database: pd.DataFrame, k: int = 5, seed: int = 0) -> list[Fo
         raise FoldError(f"k = {k}: cross-validation needs at least 2 folds")
     specimens = _Specimens.of(database)
     _check_enough(specimens, k, database.attrs.get("classes", _CLASSES))
+    folds = _divide(specimens, k, seed)
+    try:
+        check_folds(folds, database)
+    except FoldError as error:
+        raise FoldError(
+            f"k = {k}: these specimens cannot be divided so; {_working(specimens, database, k, seed)}"
+        ) from error
+    return folds
+
+
+def _divide(specimens: "_Specimens", k: int, seed: int) -> list[Fold]:
+    """Divide specimens into k folds as evenly as can be; `check_folds` says whether they may be used."""
     tested = _deal(specimens, np.full(k, 1.0 / k), np.random.default_rng([seed, 0]))
     folds = []
     for number in range(k):
@@ -70,11 +82,19 @@ def specimen_folds(database: pd.DataFrame, k: int = 5, seed: int = 0) -> list[Fo
         part = np.full(len(specimens.names), 2)
         part[remaining] = validated
         folds.append(Fold(*(np.flatnonzero(part[specimens.row] == p).astype(np.int64) for p in range(3))))
-    try:
-        check_folds(folds, database)
-    except FoldError as error:
-        raise FoldError(f"k = {k}: these specimens cannot be divided so; {_advice(specimens)}") from error
     return folds
+
+
+def _working(specimens: "_Specimens", database: pd.DataFrame, k: int, seed: int) -> str:
+    """Say which k works where one that should does not: tried, not guessed."""
+    largest = min(len(specimens.names), specimens.having(0), specimens.having(1))
+    for other in sorted(set(range(2, largest + 1)) - {k}, key=lambda number: abs(number - k)):
+        try:
+            check_folds(_divide(specimens, other, seed), database)
+        except FoldError:
+            continue
+        return f"k = {other} works"
+    return "no k works"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +28,20 @@ def aida_like(specimens: int = 100) -> pd.DataFrame:
 
 @settings(deadline=None, max_examples=150)
 @given(
-    specimens=st.lists(st.lists(st.integers(0, 1), min_size=1, max_size=5), min_size=1, max_size=60),
+    specimens=st.lists(
+        st.builds(
+            lambda labels, times: labels * times,
+            st.lists(st.integers(0, 1), min_size=1, max_size=4),
+            st.sampled_from((1, 1, 1, 2, 15)),
+        ),
+        min_size=1,
+        max_size=60,
+    ),
     k=st.integers(2, 7),
     seed=st.integers(0, 5),
 )
 def test_folds_are_sound_or_refused(specimens: list[list[int]], k: int, seed: int) -> None:
+    """Of any number of specimens of any labels and sizes, some fifteen times as large as others."""
     table = database(specimens)
     having = [sum(label in labels for labels in specimens) for label in (0, 1)]
     if min(having) < max(k, 3):
@@ -40,9 +50,12 @@ def test_folds_are_sound_or_refused(specimens: list[list[int]], k: int, seed: in
         return
     try:
         folds = specimen_folds(table, k, seed)
-    except FoldError:
+    except FoldError as error:
         scarce = k == 2  # with two folds, one specimen may hold half of a class and leave one for the rest
         assert scarce
+        works = re.search(r"k = (\d+) works", str(error))
+        assert works
+        check_folds(specimen_folds(table, int(works[1]), seed), table)
         return
     check_folds(folds, table)
     labels, names = table["label"].to_numpy(), table["specimen"].to_numpy()
