@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from hep2lib.data.files import cores
+from hep2lib.data.problems import counted
 from hep2lib.data.simulate import write_database
 
 IMAGES_A_SECOND = 10.0
@@ -43,7 +44,7 @@ def main() -> int:
             digests.append(digest(Path(folder) / "database"))
         rates.append(len(database) / seconds)
         print(
-            f"{len(database)} images on {workers} processes: {seconds:.1f} s, {rates[-1]:.1f} images a second"
+            f"{len(database)} images, {counted(workers, 'worker')}: {seconds:.1f} s, {rates[-1]:.1f} a second"
         )
     print("same bytes" if digests[0] == digests[1] else "the bytes differ")
     return 0 if rates[0] >= IMAGES_A_SECOND and digests[0] == digests[1] else 1

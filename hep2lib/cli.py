@@ -61,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("--seed", type=int, default=0)
     simulate.add_argument("--laboratories", type=int, default=7)
     simulate.add_argument("--shortcut", action="store_true", help="let the files' size tell the label")
+    simulate.add_argument(
+        "--scale", type=float, default=1.0, help="pictures' width and height, 0.1 to 4; 1 is about 690 x 515"
+    )
     simulate.add_argument("--label-noise", type=float, default=0.0, help="share of wrong labels, 0 to 0.5")
     simulate.add_argument("--masks", action="store_true", help="write per-cell masks too")
     simulate.set_defaults(command=_simulate)
@@ -137,6 +140,7 @@ def _simulate(options: argparse.Namespace) -> int:
         laboratories=options.laboratories,
         shortcut=options.shortcut,
         label_noise=options.label_noise,
+        scale=options.scale,
         masks=options.masks,
     )
     print(f"{options.out}: {len(database)} images of {database['specimen'].nunique()} specimens")
@@ -144,13 +148,20 @@ def _simulate(options: argparse.Namespace) -> int:
 
 
 def _data(options: argparse.Namespace) -> int:
-    from hep2lib.data.database import read_database
+    from hep2lib.data.database import DatabaseError, read_database
     from hep2lib.data.report import describe
 
     given = {name: getattr(options, name) or None for name in _COLUMNS}
-    report = describe(read_database(options.path, **given))
+    try:
+        report = describe(read_database(options.path, **given))
+    except DatabaseError as error:
+        if options.json:
+            print(json.dumps({"usable": False, "problems": error.problems}, indent=1, ensure_ascii=False))
+        raise
     print(json.dumps(report.as_dict(), indent=1, ensure_ascii=False) if options.json else report.text())
-    return EXIT_DONE if report.usable else EXIT_INPUT
+    if not report.usable:
+        raise DatabaseError(report.problems, str(options.path))
+    return EXIT_DONE
 
 
 def _layers(options: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ from hep2lib.data.duplicates import Duplicates, find_duplicates, fingerprints
 from hep2lib.data.folds import FoldError, specimen_folds
 from hep2lib.data.problems import counted, printable, some
 from hep2lib.data.report_text import report_lines
-from hep2lib.data.shortcuts import Shortcut, find_shortcuts
+from hep2lib.data.shortcuts import SUSPICIOUS_AUC, Shortcut, find_shortcuts
 
 PUBLISHED_AIDA = {"images": 2080, "positive images": 1498, "negative images": 582, "specimens": 1000}
 """The public AIDA database: images after the paper (section 2.1), sera after the project's site."""
@@ -173,6 +173,11 @@ def _warnings(
             yield (
                 f"shortcut: {shortcut.attribute} alone reaches an AUC of {shortcut.auc:.2f}; a network may "
                 "learn the files instead of the fluorescence"
+            )
+        elif shortcut.auc > SUSPICIOUS_AUC:
+            yield (
+                f"perhaps a shortcut: {shortcut.attribute} alone reaches an AUC of {shortcut.auc:.2f}; in a "
+                f"database this small chance alone may reach {shortcut.chance:.2f}"
             )
     across = [group for group in duplicates if group.across]
     if across:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 from hep2lib.data.database import read_database
 from hep2lib.data.report import PUBLISHED_AIDA, describe
+from hep2lib.data.shortcuts import Shortcut
 from tests.data.handmade import HEADER, aida_rows, draw, write_aida
 
 
@@ -72,6 +73,23 @@ def test_report_as_json(tmp_path: Path) -> None:
     ]
     assert content["shortcuts"][0]["table"]["BMP, RGB"] == [12, 0]
     assert content["images_per_specimen"]["positive"] == {"2": 14}
+
+
+def test_an_auc_above_the_limit_is_a_warning_whatever_chance_does(tmp_path: Path, monkeypatch) -> None:
+    found = [
+        Shortcut("size", {}, 0.61, 0.55),
+        Shortcut("format", {}, 0.65, 0.7),
+        Shortcut("lab", {}, 0.6, 0.5),
+    ]
+    monkeypatch.setattr("hep2lib.data.report.find_shortcuts", lambda database, headers: found)
+    warnings = [text for text in describe(read_database(write_aida(tmp_path))).warnings if "shortcut" in text]
+    assert len(warnings) == 2
+    assert warnings[0].startswith(
+        "shortcut: size alone reaches an AUC of 0.61; a network may learn the files"
+    )
+    assert warnings[1].startswith(
+        "perhaps a shortcut: format alone reaches an AUC of 0.65; in a database this"
+    )
 
 
 def test_published_counts_only_beside_the_same_layout(tmp_path: Path) -> None:

@@ -1,0 +1,86 @@
+"""``hep2 data`` and ``hep2 simulate``: what is printed where, and the exit code."""
+
+import json
+
+import pytest
+
+from hep2lib.cli import main
+
+from .data.handmade import HEADER, aida_rows, write_aida, write_csv
+from .data.spoiling import IMAGES, SHEET, truncated
+
+
+@pytest.fixture
+def database(tmp_path):
+    return write_aida(tmp_path / "data")
+
+
+def spoil_three_rows(database):
+    rows = aida_rows()
+    rows[0][2], rows[1][1], rows[2][0] = "maybe", "", "../elsewhere.png"
+    write_csv(database / SHEET, [HEADER, *rows])
+
+
+def test_a_sound_database_is_described(database, capsys):
+    assert main(["data", str(database)]) == 0
+    printed = capsys.readouterr()
+    assert "This database can be used." in printed.out
+    assert printed.err == ""
+    assert main(["data", str(database), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["usable"], report["counts"]["images"], report["published"]["images"]) == (True, 12, 2080)
+
+
+def test_every_problem_is_said_at_once(database, capsys):
+    spoil_three_rows(database)
+    truncated(database / IMAGES / "06_1.png")
+    assert main(["data", str(database)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith(f"hep2: {database} cannot be used, for 4 reasons:\n")
+    for row in (2, 3, 4, 13):
+        assert f"{SHEET}, row {row}: " in printed.err
+    assert "Traceback" not in printed.err
+
+
+def test_problems_as_json(database, capsys):
+    spoil_three_rows(database)
+    assert main(["data", str(database), "--json"]) == 2
+    printed = capsys.readouterr()
+    answer = json.loads(printed.out)
+    assert answer["usable"] is False
+    assert len(answer["problems"]) == 3
+    assert "for 3 reasons" in printed.err
+
+
+def test_an_image_that_breaks_off_is_a_problem_and_the_rest_is_reported(database, capsys):
+    truncated(database / IMAGES / "02_1.png")
+    assert main(["data", str(database)]) == 2
+    printed = capsys.readouterr()
+    assert "Problems (1): this database cannot be used" in printed.out
+    assert printed.err.startswith(f"hep2: {SHEET}, row 5: ")
+    assert "02_1.png: the image cannot be read" in printed.err
+
+
+def test_columns_are_given_as_options(database, capsys):
+    write_csv(database / SHEET, [("file", "who", "verdict", "x"), *aida_rows()])
+    assert main(["data", str(database)]) == 2
+    message = capsys.readouterr().err
+    assert "the sheet has 'file', 'who', 'verdict', 'x': say which with label_column" in message
+    assert "say which with specimen_column" in message
+    assert main(["data", str(database), "--label-column", "verdict", "--specimen-column", "who"]) == 0
+
+
+def test_a_database_is_simulated_with_every_option(tmp_path, capsys):
+    out = tmp_path / "out"
+    options = ["--specimens", "6", "--seed", "2", "--laboratories", "3", "--shortcut", "--scale", "0.15"]
+    assert main(["simulate", str(out), *options, "--label-noise", "0.2", "--masks"]) == 0
+    assert capsys.readouterr().out == f"{out}: 12 images of 6 specimens\n"
+    record = json.loads((out / "simulation.json").read_text(encoding="utf-8"))
+    written = {"specimens": 6, "seed": 2, "laboratories": 3, "shortcut": True, "label_noise": 0.2}
+    assert {**written, "scale": 0.15, "masks": True}.items() <= record.items()
+    assert (out / "masks" / "cells.csv").is_file()
+    assert main(["data", str(out)]) == 0
+    assert "size shortcut" in capsys.readouterr().out
+    assert main(["simulate", str(out)]) == 2
+    assert "nothing is overwritten" in capsys.readouterr().err
