@@ -165,6 +165,11 @@ def stored(mode: str, **options: object) -> Spoil:
     return image("01_0.png", spoil)
 
 
+def ramp() -> np.ndarray:
+    """Give every grey value up to 1199 once."""
+    return np.arange(30 * 40, dtype=np.uint16).reshape(30, 40)
+
+
 FINE: dict[str, Spoil] = {
     "semicolons": rewritten(delimiter=";"),
     "tabs": rewritten(delimiter="\t"),
@@ -199,11 +204,16 @@ FINE: dict[str, Spoil] = {
     "JPEG called png": image("01_0.png", as_jpeg),
     "CMYK": stored("CMYK", format="JPEG"),
     "grey": stored("L"),
+    "grey JPEG": stored("L", format="JPEG"),
+    "grey BMP": stored("L", format="BMP"),
+    "TIFF": stored("RGB", format="TIFF"),
+    "compressed TIFF": stored("RGB", format="TIFF", compression="tiff_lzw"),
+    "16 bits, TIFF": image("01_0.png", lambda p: Image.fromarray(ramp()).save(p, format="TIFF")),
     "palette": stored("P"),
     "palette with a transparent colour": stored("P", transparency=0),
     "alpha": stored("RGBA"),
     "two colours": stored("1"),
-    "16 bits, grey": image("01_0.png", lambda p: write_png16(p, np.arange(30 * 40).reshape(30, 40))),
+    "16 bits, grey": image("01_0.png", lambda p: write_png16(p, ramp())),
     "16 bits, colour": image("01_0.png", lambda p: write_png16(p, np.arange(30 * 40 * 3).reshape(30, 40, 3))),
     "progressive JPEG": image("01_0.png", lambda p: as_jpeg(p, progressive=True)),
 }

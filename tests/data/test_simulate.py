@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from hep2lib.data.simulate import (
     stages,
     write_database,
 )
+from hep2lib.data.simulator.writing import fields_of
 
 SMALL = {"specimens": 6, "scale": 0.15}
 
@@ -129,6 +131,18 @@ def test_masks_name_the_cells_of_every_image(database):
         # A cell of which only a corner shows may be lost when the mask is made as small as the picture.
         assert set(np.unique(mask).tolist()) - {0} <= listed
         assert len(listed) > 10
+
+
+def test_specimens_differ_more_than_fields_of_one_specimen():
+    light = []
+    simulation = Simulation(seed=6, specimens=10, scale=0.15)
+    laboratories, specimens = simulation.draw()
+    for specimen in specimens:
+        fields = fields_of(simulation, laboratories[specimen.laboratory], replace(specimen, images=2))
+        light.append([np.log(field.picture[..., 1].mean() + 1) for field in fields])
+    between = np.mean(light, axis=1).std(ddof=1)
+    within = np.sqrt(np.mean(np.var(light, axis=1, ddof=1)))
+    assert between > 4 * within
 
 
 def test_images_are_colour_pictures_in_which_green_dominates(database):
