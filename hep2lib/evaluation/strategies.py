@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from hep2lib.cnn.googlenet import LAYERS
 from hep2lib.evaluation.claims import Result
 from hep2lib.evaluation.inference import Interval, auc_interval
 from hep2lib.evaluation.metrics import FloatArray
@@ -20,6 +21,9 @@ from hep2lib.studies.outcome import Configuration, FineTuningOutcome, LayerChoic
 
 BEST_TUNED, BEST_SVM = "fine-tuning", "SVM"
 """Names of the best of each kind, by validation AUC."""
+
+EARLY_LAYER, BEST_LATER = "inception_3a-output", "SVM, best later layer"
+"""The paper's best layer, and the name of the best by validation AUC of those behind it."""
 
 ROTATED, AS_LONG = "with rotations", "without rotations, as long"
 """Names of the training on rotated copies, and of the same one without, over as many epochs at most."""
@@ -115,7 +119,8 @@ def run_strategies(fine_tuning: FineTuningOutcome, svm: SVMOutcome) -> dict[str,
 
     Returns:
         ``BEST_TUNED``; ``BEST_SVM``; "freeze D" for each freezing depth D, without rotations; ``ROTATED`` and
-        ``AS_LONG``, if there are rotations; "SVM on LAYER" for each layer, with its best C.
+        ``AS_LONG``, if there are rotations; "SVM on LAYER" for each layer, with its best C; ``BEST_LATER``,
+        if the study has layers behind ``EARLY_LAYER``.
     """
     found = [
         tuned(fine_tuning, best_tuned(fine_tuning), BEST_TUNED),
@@ -129,6 +134,9 @@ def run_strategies(fine_tuning: FineTuningOutcome, svm: SVMOutcome) -> dict[str,
         found.append(tuned(fine_tuning, without_rotations(fine_tuning), AS_LONG))
     layers = dict.fromkeys(record["trial"]["layer"] for record in svm.records)
     found += [extracted(svm, svm.best(layer), f"SVM on {layer}") for layer in layers]
+    later = [svm.best(layer) for layer in layers if LAYERS.index(layer) > LAYERS.index(EARLY_LAYER)]
+    if later:
+        found.append(extracted(svm, max(later, key=lambda choice: choice.validation_auc), BEST_LATER))
     return {strategy.name: strategy for strategy in found}
 
 
