@@ -89,7 +89,7 @@ def test_the_test_labels_were_shuffled_and_no_others():
 def test_cell_epoch_layer_and_c_are_the_same(twice):
     first, second = (run_strategies(tuning, svm) for tuning, svm, _ in twice)
     assert {name: one.choice for name, one in first.items()} == {n: one.choice for n, one in second.items()}
-    assert len(first) == 9
+    assert len(first) == 11
     for name in first:
         for part in ("validation", "test"):
             before, after = getattr(first[name], part), getattr(second[name], part)

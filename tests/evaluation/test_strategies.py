@@ -12,6 +12,8 @@ from hep2lib.evaluation.results import decisions_at_youden
 from hep2lib.evaluation.strategies import (
     best_tuned,
     extracted_aucs,
+    nested_extracted,
+    nested_tuned,
     result_auc,
     run_strategies,
     strategy_results,
@@ -28,6 +30,8 @@ def test_every_strategy_has_its_name():
     assert list(found) == [
         "fine-tuning",
         "SVM",
+        "fine-tuning, by fold",
+        "SVM, by fold",
         "freeze 11",
         "freeze 110",
         "freeze 139",
@@ -49,6 +53,20 @@ def test_the_best_is_the_best_on_validation():
     outcome = tuning_outcome()
     means = outcome.means()
     assert best_tuned(outcome).validation_auc == means["validation_auc"].max()
+
+
+def test_each_fold_chooses_for_itself():
+    tuning, svm = tuning_outcome(), svm_outcome()
+    for strategy, table in (
+        (nested_tuned(tuning), tuning.table()),
+        (nested_extracted(svm), svm.table()),
+    ):
+        for fold, best in table.groupby("fold")["validation_auc"].max().items():
+            known = strategy.validation[strategy.validation["fold"] == fold]
+            assert auc(known["label"], known["score"]) == pytest.approx(best)
+            assert sorted(strategy.test.loc[strategy.test["fold"] == fold, "row"]) == sorted(
+                folds()[fold].test
+            )
 
 
 def test_the_twin_without_rotations_trains_as_long():
