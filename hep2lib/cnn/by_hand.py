@@ -1,6 +1,9 @@
 """A network's operations once more, in plain NumPy: slow, short, and made to be read beside the library's."""
 
+from collections.abc import Mapping
+
 import numpy as np
+import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
@@ -91,3 +94,26 @@ def inception(network: GoogLeNet, block: str, x: Values) -> Values:
                 value = relu(convolution(value, weight, bias, padding=weight.shape[-1] // 2))
         outputs.append(value)
     return np.concatenate(outputs)
+
+
+def agreement(pairs: Mapping[str, tuple[Values, Values]]) -> pd.DataFrame:
+    """Compare values that were computed twice.
+
+    Args:
+        pairs: an operation's name to its values by hand and by the library, of one shape.
+
+    Returns:
+        One row an operation: ``Operation``, ``Values`` (how many), ``Largest value`` and ``Largest
+        difference`` (both without sign).
+    """
+    return pd.DataFrame(
+        [
+            {
+                "Operation": name,
+                "Values": ours.size,
+                "Largest value": float(np.abs(ours).max()),
+                "Largest difference": float(np.abs(ours - theirs).max()),
+            }
+            for name, (ours, theirs) in pairs.items()
+        ]
+    )

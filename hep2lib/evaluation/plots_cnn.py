@@ -1,17 +1,23 @@
 """The figures of the page about the network: operations on a field, filters, layers, blocks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from scipy.ndimage import gaussian_filter
 
 from hep2lib.cnn.layers import Layer, layer_table
-from hep2lib.evaluation.plots import COLOURS, style
+from hep2lib.evaluation.style import COLOURS, NEGATIVE, POSITIVE, Drawing, style
 
 Values = npt.NDArray[np.floating]
+
+#: Colours that stand out from green cells, from the dark and from paper.
+_ON_GREEN = (COLOURS[1], COLOURS[9], COLOURS[6])
 
 
 def operation(pictures: Mapping[str, npt.NDArray]) -> Figure:
@@ -146,4 +152,113 @@ def block_table(layers: tuple[Layer, ...], size: int = 224) -> pd.DataFrame:
             "Parameters": groups["parameters"].sum().to_numpy(),
             "Multiply-adds": groups["multiply_adds"].sum().to_numpy(),
         }
+    )
+
+
+def map_of_layers(table: pd.DataFrame, depths: Sequence[int]) -> Drawing:
+    """All layers from left to right: what each computes, how large its map is, and where freezing ends.
+
+    Args:
+        table: of the whole network (`hep2lib.cnn.layers.layer_table`).
+        depths: freezing depths, numbers of leading layers.
+    """
+    kinds = list(table["type"].unique())
+    block = table["name"].str.extract(r"^inception_(\w+)-output", expand=False)
+    ends = table["index"][block.notna()]
+    with style():
+        figure, (above, below) = plt.subplots(
+            2, 1, figsize=(7, 4.6), sharex=True, height_ratios=(2.4, 1), layout="constrained"
+        )
+        above.scatter(table["index"], table["type"].map(kinds.index), marker="|", s=60, color=COLOURS[0])
+        above.set_yticks(range(len(kinds)), kinds)
+        above.set(ylim=(len(kinds) - 0.5, -0.5), xlim=(0, len(table) + 1))
+        below.step(table["index"], table["size"], where="mid", color=COLOURS[0])
+        below.set(yscale="log", ylabel="side of the map", xlabel="last layer of each inception block")
+        below.set_xticks(
+            ends, [f"{number}\n{name}" for number, name in zip(ends, block.dropna(), strict=True)]
+        )
+        below.set_yticks(sides := sorted(set(table["size"])), map(str, sides))
+        below.minorticks_off()
+        for depth in depths:
+            for axes in (above, below):
+                axes.axvline(depth + 0.5, color="black", linewidth=1, linestyle="--")
+            above.text(depth + 0.5, -0.7, f"freeze {depth}", ha="center", va="bottom")
+    last = ", ".join(f"{depth} after {table['name'][depth - 1]}" for depth in depths)
+    return Drawing(
+        figure,
+        f"{len(table)} layers in order, each marked in the row of what it computes; below, the side of its "
+        f"map, from {table['size'].iloc[0]} down to {table['size'].iloc[-1]}. Lines end the frozen part: "
+        f"{last}.",
+    )
+
+
+def receptive_fields(
+    field: npt.NDArray[np.uint8], table: pd.DataFrame, near: Sequence[str], far: Sequence[str]
+) -> Drawing:
+    """What one value of each of several layers sees of a field: squares around its brightest cell.
+
+    Args:
+        field: uint8, 3 x size x size.
+        table: of the whole network (`hep2lib.cnn.layers.layer_table`).
+        near: layers that are drawn on an enlarged part of the field.
+        far: layers that are drawn on the whole field.
+    """
+    size = field.shape[-1]
+    reach = table.set_index("name")["receptive_field"]
+    smooth = gaussian_filter(field[1].astype(float), size / 64)
+    inner = slice(size // 3, -(size // 3))  # not at the border, where a square would leave the field
+    row, column = np.unravel_index(smooth[inner, inner].argmax(), smooth[inner, inner].shape)
+    centre = (int(column) + size // 3, int(row) + size // 3)
+    half = 0.75 * max(reach[name] for name in near)
+    with style():
+        figure, (left, right) = plt.subplots(1, 2, figsize=(7, 4.5), layout="constrained")
+        for axes, names in ((left, near), (right, far)):
+            axes.imshow(field.transpose(1, 2, 0))
+            axes.set_axis_off()
+            _squares(axes, centre, {name: int(reach[name]) for name in names})
+        left.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] + half, centre[1] - half))
+        right.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
+    seen = ", ".join(f"{name} {reach[name]}" for name in (*near, *far))
+    return Drawing(
+        figure,
+        f"Squares around one bright cell, on a part of the field and on the whole of {size} pixels; their "
+        f"sides in pixels: {seen}.",
+    )
+
+
+def _squares(axes: Axes, centre: tuple[int, int], sides: Mapping[str, int]) -> None:
+    """Draw squares of the given sides around a place, each with its layer's name in the legend below."""
+    lines = ("solid", "dashed", "dotted", "dashdot")
+    for (name, side), colour, line in zip(sides.items(), _ON_GREEN, lines, strict=False):
+        corner = (centre[0] - side / 2, centre[1] - side / 2)
+        square = Rectangle(corner, side, side, fill=False, edgecolor=colour, linestyle=line, linewidth=2)
+        square.set_label(f"{name}: {side} x {side}")
+        axes.add_patch(square)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.01), fontsize=9, handlelength=2.6)
+
+
+def softmax_curve(scores: Mapping[str, Values]) -> Drawing:
+    """P(positive) against the difference of the two scores, with some images on the curve.
+
+    Args:
+        scores: an image's title to its two scores, negative first.
+    """
+    differences = {name: float(pair[1] - pair[0]) for name, pair in scores.items()}
+    reach = max(4.0, 1.2 * max(abs(value) for value in differences.values()))
+    x = np.linspace(-reach, reach, 201)
+    with style():
+        figure, axes = plt.subplots(figsize=(5.4, 3), layout="constrained")
+        axes.plot(x, 1 / (1 + np.exp(-x)), color="0.4")
+        for (name, value), colour, marker in zip(
+            differences.items(), (POSITIVE, NEGATIVE), "o^", strict=False
+        ):
+            label = f"the {name} field"
+            axes.plot(value, 1 / (1 + np.exp(-value)), marker, color=colour, markersize=9, label=label)
+        axes.set(xlabel="score of positive minus score of negative", ylabel="P(positive)", ylim=(0, 1))
+        axes.legend(loc="upper left")
+    words = ", ".join(
+        f"{1 / (1 + np.exp(-value)):.2f} for the {name} field" for name, value in differences.items()
+    )
+    return Drawing(
+        figure, f"An S-shaped curve from 0 to 1 through one half at equal scores; P(positive) is {words}."
     )

@@ -59,3 +59,8 @@ def test_inception_is_the_networks(variant: str) -> None:
 
 def test_relu_keeps_what_is_positive() -> None:
     assert by_hand.relu(np.array([-2.0, 0.0, 3.0])).tolist() == [0, 0, 3]
+
+
+def test_agreement_states_the_largest_difference() -> None:
+    table = by_hand.agreement({"sum": (np.array([1.0, -4.0]), np.array([1.5, -4.0]))})
+    assert table.iloc[0].tolist() == ["sum", 2, 4.0, 0.5]
