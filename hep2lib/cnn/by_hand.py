@@ -1,7 +1,5 @@
 """A network's operations once more, in plain NumPy: slow, short, and made to be read beside the library's."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
@@ -96,24 +94,25 @@ def inception(network: GoogLeNet, block: str, x: Values) -> Values:
     return np.concatenate(outputs)
 
 
-def agreement(pairs: Mapping[str, tuple[Values, Values]]) -> pd.DataFrame:
-    """Compare values that were computed twice.
+class Agreement:
+    """Values that were computed twice, by hand and by the library, and how far they differ."""
 
-    Args:
-        pairs: an operation's name to its values by hand and by the library, of one shape.
+    def __init__(self) -> None:
+        self._rows: list[dict[str, str | int | float]] = []
 
-    Returns:
-        One row an operation: ``Operation``, ``Values`` (how many), ``Largest value`` and ``Largest
-        difference`` (both without sign).
-    """
-    return pd.DataFrame(
-        [
+    def compare(self, operation: str, by_hand: Values, by_library: Values) -> str:
+        """Note the values of an operation, two arrays of one shape, and say how far they differ."""
+        largest, difference = float(np.abs(by_hand).max()), float(np.abs(by_hand - by_library).max())
+        self._rows.append(
             {
-                "Operation": name,
-                "Values": ours.size,
-                "Largest value": float(np.abs(ours).max()),
-                "Largest difference": float(np.abs(ours - theirs).max()),
+                "Operation": operation,
+                "Values": by_hand.size,
+                "Largest value": largest,
+                "Largest difference": difference,
             }
-            for name, (ours, theirs) in pairs.items()
-        ]
-    )
+        )
+        return f"largest difference: {difference:.1e}, of values up to {largest:.2g}"
+
+    def table(self) -> pd.DataFrame:
+        """One row an operation: how many values, the largest of them and the largest difference, unsigned."""
+        return pd.DataFrame(self._rows)

@@ -62,5 +62,7 @@ def test_relu_keeps_what_is_positive() -> None:
 
 
 def test_agreement_states_the_largest_difference() -> None:
-    table = by_hand.agreement({"sum": (np.array([1.0, -4.0]), np.array([1.5, -4.0]))})
-    assert table.iloc[0].tolist() == ["sum", 2, 4.0, 0.5]
+    both = by_hand.Agreement()
+    said = both.compare("sum", np.array([1.0, -4.0]), np.array([1.5, -4.0]))
+    assert said == "largest difference: 5.0e-01, of values up to 4"
+    assert both.table().iloc[0].tolist() == ["sum", 2, 4.0, 0.5]
