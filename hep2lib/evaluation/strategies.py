@@ -17,7 +17,8 @@ from hep2lib.evaluation.claims import Result
 from hep2lib.evaluation.inference import Interval, auc_interval
 from hep2lib.evaluation.metrics import FloatArray
 from hep2lib.evaluation.results import aligned, decisions_at_youden
-from hep2lib.studies.outcome import Configuration, FineTuningOutcome, LayerChoice, SVMOutcome
+from hep2lib.studies.outcome import Configuration, FineTuningOutcome
+from hep2lib.studies.svm_outcome import LayerChoice, SVMOutcome
 
 BEST_TUNED, BEST_SVM = "fine-tuning", "SVM"
 """Names of the best of each kind, by validation AUC."""

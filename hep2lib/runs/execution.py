@@ -37,7 +37,7 @@ def execute_run(run: Run) -> None:
         RunError: if a notebook fails.
     """
     seconds = {}
-    for name in ("images", "folds", "fine_tuning", "batchnorm", "svm"):
+    for name in ("images", "folds", "fine_tuning", "batchnorm", "svm", "svm_variants"):
         start = time.perf_counter()
         getattr(run, name)
         seconds[name.replace("_", "-")] = time.perf_counter() - start

@@ -16,7 +16,7 @@ from hep2lib.errors import InputError
 from hep2lib.runs.files import write_text
 from hep2lib.runs.project import project_root
 from hep2lib.studies.finetuning import Grid, Rotation
-from hep2lib.studies.svm import LAYERS_TAKEN
+from hep2lib.studies.svm_study import SINGLE_TENSOR
 from hep2lib.studies.trial import TrainingOptions
 
 
@@ -90,7 +90,11 @@ class Parameters(_Strict):
     training: TrainingParameters = TrainingParameters()
     batchnorm: GridParameters | None = None
     batchnorm_folds: Annotated[int, Field(ge=0, le=50)] = 0
-    svm_layers: Annotated[tuple[str, ...], Field(min_length=1)] = LAYERS_TAKEN
+    svm_layers: Annotated[tuple[str, ...], Field(min_length=1)] = SINGLE_TENSOR
+    svm_variants: tuple[
+        Literal["fine-tuned", "pooled", "rotated", "refitted", "other-reading", "early-stopped"], ...
+    ] = ("fine-tuned", "pooled", "rotated", "refitted", "other-reading", "early-stopped")
+    svm_rotations: Annotated[int, Field(ge=2, le=360)] = 4
     svm_values: Annotated[int, Field(ge=1, le=1000)] = 20
     svm_smallest: Annotated[float, Field(ge=-12, le=12)] = -6.0
     svm_largest: Annotated[float, Field(ge=-12, le=12)] = 2.5
@@ -98,6 +102,15 @@ class Parameters(_Strict):
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     workers: Annotated[int, Field(ge=0, le=1024)] = 0
     cache_gigabytes: Annotated[float, Field(ge=0, le=1e6)] = 0.0
+
+    @field_validator("svm_layers", mode="before")
+    @classmethod
+    def _named_layers(cls, names: Any) -> Any:
+        return (
+            {"all": LAYERS, "single-tensor": SINGLE_TENSOR}.get(names, names)
+            if isinstance(names, str)
+            else names
+        )
 
     @field_validator("svm_layers")
     @classmethod

@@ -1,15 +1,27 @@
-"""The soft-margin SVM on a Gram matrix: libsvm finds what supports it, double precision the rest."""
+"""The soft-margin SVM on a Gram matrix, along a path of C: exact, and each time with a proof of how exact."""
 
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import SVC
+from torch import Tensor
+
+from hep2lib.studies.active_set import search
+from hep2lib.studies.interior_point import interior_point
 
 Array = NDArray[np.float64]
 
-TOLERANCE = 1e-6  # libsvm's default, 1e-3, misses the optimum by more than 1e-5 of the objective
-ROUNDS = 20  # of refinement; a few suffice, and the best round is kept
+GAP = 1e-10  # relative duality gap at which nothing more is tried
+EDGE = 1e-9  # a weight this near to 0 or C, relative to C, is taken to be there
+INSIDE = 1e-6  # the same for an interior-point method's weights, which never quite get there
+PATIENCE = (
+    30  # iterations of libsvm for each image; where classes overlap and C is large it may need millions
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,12 +31,19 @@ class Machine:
     Attributes:
         coefficients: n; the weight of each training image, signed by its class (0: it does not support).
         bias: added to every score.
+        C: weight of the losses that it was fitted with.
         objective: 1/2 |b|^2 + C sum of hinge losses.
+        gap: an upper bound of how much of the objective any other machine could save, as a share of it: the
+            difference to the dual objective at these weights, which bounds the optimum from below.
+        settled: whether every image meets its optimality condition to rounding.
     """
 
     coefficients: Array
     bias: float
+    C: float
     objective: float
+    gap: float
+    settled: bool
 
     def decision_function(self, kernel: Array) -> Array:
         """Scores, positive for the positive class.
@@ -36,68 +55,38 @@ class Machine:
 
 
 def fit_hinge(kernel: Array, signs: Array, C: float) -> Machine:
-    """Minimise 1/2 |b|^2 + C sum_i max(0, 1 - y_i f(x_i)), the bias free.
+    """Minimise 1/2 |b|^2 + C sum_i max(0, 1 - y_i f(x_i)), the bias free: see ``hinge_path``."""
+    return hinge_path(kernel, signs, (C,))[0]
 
-    libsvm keeps the kernel in single precision, which near separation costs more than 1e-5 of the objective.
-    Its solution tells which images lie on the margin; their weights and the bias then follow from linear
-    equations, solved in double precision, until no image is on the wrong side of its condition (an active-set
-    method; Scheinberg 2006, JMLR 7:2237).
+
+def hinge_path(kernel: Array, signs: Array, values: Sequence[float]) -> list[Machine]:
+    """Fit a machine for each value of C.
+
+    From the smallest C to the largest, the sets of images beyond, on and within the margin are taken over
+    from the value before and corrected (``hep2lib.studies.active_set``), in double precision. Where that does
+    not end, libsvm is asked for another start; alone it would not do, because it keeps the kernel in single
+    precision. Where that is of no use either, an interior-point method follows. Once no image violates its
+    margin, the classes are separated as widely as they can be, and no larger C changes anything.
 
     Args:
         kernel: n x n, centred, float64.
         signs: n, -1 or 1, both present.
-        C: weight of the losses, greater than 0.
+        values: of C, greater than 0, in any order.
+
+    Returns:
+        The machines in the order of ``values``.
     """
-    found = SVC(kernel="precomputed", C=C, tol=TOLERANCE, cache_size=500).fit(kernel, signs)
-    coefficients = np.zeros(len(signs))
-    coefficients[found.support_] = found.dual_coef_[0]
-    best = _machine(kernel, signs, C, coefficients)
-    alpha = coefficients * signs
-    low, high = alpha <= 1e-9 * C, alpha >= (1 - 1e-9) * C
-    for _ in range(ROUNDS):
-        solved = _on_the_margin(kernel, signs, C, low, high)
-        if solved is None:
-            break
-        alpha, bias = solved
-        candidate = _machine(kernel, signs, C, np.clip(alpha, 0, C) * signs)
-        if candidate.objective < best.objective:
-            best = candidate
-        margin = signs * (kernel @ (alpha * signs) + bias)
-        free = ~(low | high)
-        next_low = (free & (alpha < 0)) | (low & (margin >= 1 - 1e-10))
-        next_high = (free & (alpha > C)) | (high & (margin <= 1 + 1e-10))
-        if (next_low == low).all() and (next_high == high).all():
-            break
-        low, high = next_low, next_high
-    return best
-
-
-def _on_the_margin(
-    kernel: Array, signs: Array, C: float, low: NDArray[np.bool_], high: NDArray[np.bool_]
-) -> tuple[Array, float] | None:
-    """Weights (0 where low, C where high) and bias that put all other images on the margin exactly."""
-    free = np.flatnonzero(~(low | high))
-    if not len(free):
-        return None
-    alpha = np.where(high, C, 0.0)
-    fixed = alpha * signs
-    equations = np.ones((len(free) + 1, len(free) + 1))
-    equations[:-1, :-1] = kernel[np.ix_(free, free)]
-    equations[-1, -1] = 0.0
-    right = np.append(signs[free] - kernel[free] @ fixed, -fixed.sum())
-    solution = np.linalg.lstsq(equations, right, rcond=None)[0]
-    if not np.isfinite(solution).all():
-        return None
-    alpha[free] = solution[:-1] * signs[free]
-    return alpha, float(solution[-1])
-
-
-def _machine(kernel: Array, signs: Array, C: float, coefficients: Array) -> Machine:
-    """The machine with these weights and the bias that is best for them."""
-    scores = kernel @ coefficients
-    bias = best_bias(scores, signs)
-    losses = np.maximum(0.0, 1.0 - signs * (scores + bias)).sum()
-    return Machine(coefficients, bias, float(0.5 * coefficients @ scores + C * losses))
+    scale = max(float(np.abs(np.diag(kernel)).mean()), np.finfo(float).tiny)
+    # (K / s, s C) has the solution of (K, C): tolerances then mean the same for every layer.
+    problem = _Problem(torch.from_numpy(np.ascontiguousarray(kernel / scale)), signs)
+    found: dict[float, Machine] = {}
+    last: Machine | None = None
+    for C in sorted(set(values)):
+        last = _next(problem, C * scale, last)
+        found[C] = replace(
+            last, coefficients=last.coefficients / scale, C=C, objective=last.objective / scale
+        )
+    return [found[C] for C in values]
 
 
 def best_bias(scores: Array, signs: Array) -> float:
@@ -113,3 +102,67 @@ def best_bias(scores: Array, signs: Array) -> float:
     points = np.sort(signs - scores)
     positives = int((signs > 0).sum())
     return float(0.5 * (points[positives - 1] + points[positives]))
+
+
+def _next(problem: "_Problem", C: float, last: Machine | None) -> Machine:
+    """The machine for C, starting from that for a smaller one."""
+    if last is not None and last.settled and np.abs(last.coefficients).max() < (1 - EDGE) * last.C:
+        return replace(last, C=C)  # no image is at its bound
+    best: Machine | None = None
+    for machine in problem.attempts(C, last):
+        if best is None or machine.gap < best.gap or (machine.settled and machine.gap <= GAP):
+            best = machine
+        if best.gap <= GAP:
+            break
+    assert best is not None
+    return best
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """A kernel with a diagonal of about one, and the classes."""
+
+    kernel: Tensor
+    signs: Array
+
+    def attempts(self, C: float, last: Machine | None) -> Iterator[Machine]:
+        """Machines for C by one method after the other, the quickest first."""
+        if last is not None:
+            yield from self.searched(C, np.abs(last.coefficients) / last.C, EDGE)
+        weights = self.libsvm(C)
+        yield from self.searched(C, weights / C, EDGE)
+        yield self.machine(C, weights)
+        weights = interior_point(self.kernel, self.signs, C)
+        yield from self.searched(C, weights / C, INSIDE)
+        yield self.machine(C, weights)
+
+    def searched(self, C: float, shares: Array, edge: float) -> Iterator[Machine]:
+        """The machine that the active-set search reaches from weights given as shares of C, if any."""
+        found = search(self.kernel, self.signs, C, shares <= edge, shares >= 1 - edge)
+        if found is not None:
+            yield self.machine(C, found[0], settled=found[1])
+
+    def libsvm(self, C: float) -> Array:
+        """Weights as libsvm finds them, 0 to C."""
+        # The default tolerance, 1e-3, misses the optimum by more than 1e-5 of the objective.
+        libsvm = SVC(kernel="precomputed", C=C, tol=1e-6, cache_size=500, max_iter=PATIENCE * len(self.signs))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the gap tells
+            libsvm.fit(self.kernel.numpy(), self.signs)
+        weights = np.zeros(len(self.signs))
+        weights[libsvm.support_] = np.abs(libsvm.dual_coef_[0])
+        return weights
+
+    def machine(self, C: float, weights: Array, *, settled: bool = False) -> Machine:
+        """The machine with these weights, moved into the dual's feasible set, and the bias that is best."""
+        weights = np.clip(weights, 0, C)
+        positive = self.signs > 0
+        sums = weights[positive].sum(), weights[~positive].sum()
+        factors = [min(sums) / total if total > 0 else 0.0 for total in sums]
+        coefficients = weights * np.where(positive, factors[0], -factors[1])
+        scores = (self.kernel @ torch.from_numpy(coefficients)).numpy()
+        bias = best_bias(scores, self.signs)
+        half_norm = float(0.5 * coefficients @ scores)
+        primal = half_norm + C * float(np.maximum(0.0, 1.0 - self.signs * (scores + bias)).sum())
+        dual = float(np.abs(coefficients).sum()) - half_norm
+        return Machine(coefficients, bias, C, primal, max(0.0, (primal - dual) / primal), settled)

@@ -31,15 +31,6 @@ class Configuration:
     validation_auc: float
 
 
-@dataclass(frozen=True, slots=True)
-class LayerChoice:
-    """A layer and a value of C, chosen by mean validation AUC over folds (0 to 1)."""
-
-    layer: str
-    value: float
-    validation_auc: float
-
-
 def auc(labels: ArrayLike, scores: ArrayLike) -> float:
     """Area under the ROC curve, 0 to 1, ties counted half.
 
@@ -260,69 +251,3 @@ class FineTuningOutcome:
         spread = best.groupby(CELL).agg(seeds="size", mean="mean", low="min", high="max").reset_index()
         spread["spread"] = spread["high"] - spread["low"]
         return spread[spread["seeds"] > 1].reset_index(drop=True)
-
-
-@dataclass(frozen=True, eq=False)
-class SVMOutcome:
-    """All trials of an SVM study.
-
-    Attributes:
-        records: one a layer and fold, as ``hep2lib.studies.svm.fit_path`` returns them.
-        labels: N; 1 is positive.
-        folds: rows of each fold's parts.
-    """
-
-    records: Sequence[Record]
-    labels: np.ndarray
-    folds: Sequence[Fold]
-
-    def table(self) -> pd.DataFrame:
-        """One row a layer, fold and value of C: validation_auc, test_auc."""
-        return self._table.copy()
-
-    @cached_property
-    def _table(self) -> pd.DataFrame:
-        rows = []
-        for record in self.records:
-            trial = record["trial"]
-            fold = self.folds[trial["fold"]]
-            for value, validation, test in zip(
-                trial["values"], record["validation"], record["test"], strict=True
-            ):
-                rows.append(
-                    {
-                        "layer": trial["layer"],
-                        "fold": trial["fold"],
-                        "value": value,
-                        "validation_auc": auc(self.labels[fold.validation], validation),
-                        "test_auc": auc(self.labels[fold.test], test),
-                    }
-                )
-        return pd.DataFrame(rows)
-
-    def means(self) -> pd.DataFrame:
-        """Mean over folds for each layer, in the study's order, and value of C."""
-        return self._table.groupby(["layer", "value"], as_index=False, sort=False).agg(
-            validation_auc=("validation_auc", "mean"),
-            test_auc=("test_auc", "mean"),
-            test_auc_deviation=("test_auc", "std"),
-        )
-
-    def best(self, layer: str | None = None) -> LayerChoice:
-        """The layer and value with the highest mean validation AUC; of equals, the earliest and smallest."""
-        means = self.means()
-        if layer is not None:
-            means = means[means["layer"] == layer]
-        if means.empty:
-            raise OutcomeError(f"SVM: no trial on layer {layer!r}")
-        top = means.loc[means["validation_auc"].idxmax()]
-        return LayerChoice(str(top["layer"]), float(top["value"]), float(top["validation_auc"]))
-
-    def scores(self, choice: LayerChoice, part: str = "test") -> pd.DataFrame:
-        """Margins of every fold's test (or validation) images: see ``out_of_fold``."""
-        by_fold = {
-            record["trial"]["fold"]: record[part][record["trial"]["values"].index(choice.value)]
-            for record in self.records
-            if record["trial"]["layer"] == choice.layer
-        }
-        return out_of_fold(self.folds, self.labels, [by_fold[f] for f in range(len(self.folds))], part)

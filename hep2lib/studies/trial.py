@@ -121,14 +121,24 @@ class SVMTrial:
     Attributes:
         layer: MATLAB's name of the layer whose activations are the features.
         fold: which fold's training part is used (0 to k - 1).
-        values: the grid, ascending, as the paper gives it (10^linspace(-6, 2.5, 20)).
+        values: the grid, as the paper gives it (10^linspace(-6, 2.5, 20)).
         reading: whether ``values`` are C of the soft-margin SVM, or fitclinear's lambda (C = 1 / (n lambda)).
+        features: of the network before training, or of the one fine-tuned on the fold's training images.
+        pooled: whether each channel's mean over the image is taken instead of all its values.
+        rotations: views of each training image, 360 / rotations degrees apart (1: none).
+        refitted: whether test images are scored by a machine fitted to training and validation images.
+        solver: the optimum, or what ten passes of dual coordinate descent reach.
     """
 
     layer: str
     fold: int
     values: tuple[float, ...]
     reading: Literal["C", "lambda"] = "C"
+    features: Literal["pre-trained", "fine-tuned"] = "pre-trained"
+    pooled: bool = False
+    rotations: int = 1
+    refitted: bool = False
+    solver: Literal["exact", "early-stopped"] = "exact"
     study: Literal["svm"] = "svm"
 
 

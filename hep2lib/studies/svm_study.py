@@ -1,0 +1,252 @@
+"""The SVM study (paper, section 2.5): every layer, every fold and the whole path of C."""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hep2lib.cnn.files import written_whole
+from hep2lib.cnn.googlenet import GoogLeNet, architecture
+from hep2lib.cnn.layers import Kind
+from hep2lib.data.folds import Fold
+from hep2lib.studies.early_stopped import early_stopped_path
+from hep2lib.studies.execution import executor_for, run_trials, single_thread
+from hep2lib.studies.gram import gram_matrices
+from hep2lib.studies.inputs import StudyInputs
+from hep2lib.studies.store import Record, TrialStore
+from hep2lib.studies.svm import PAPER_GRID, Reading, svm_path
+from hep2lib.studies.svm_outcome import SVMOutcome
+from hep2lib.studies.trial import SVMTrial, trial_fields, trial_id
+
+
+def _single_tensor_layers() -> tuple[str, ...]:
+    layers = architecture()
+    names: list[str] = []
+    live: set[str] = set()
+    for layer in layers:
+        if layer.kind == Kind.DROPOUT:
+            break
+        later = {name for other in layers[layer.index :] for name in other.inputs}
+        live = {name for name in live if name in later} | {layer.name}
+        if len(live) == 1:
+            names.append(layer.name)
+    return tuple(names)
+
+
+SINGLE_TENSOR = _single_tensor_layers()
+"""Layers behind which a single tensor flows: the stem's, the pools, every inception block's output."""
+
+BLOCKS = tuple(
+    name for name in SINGLE_TENSOR if name.startswith(("pool2", "pool5")) or name.endswith("output")
+)
+"""The fewest of them that show every depth: the stem's end, every inception block's output, the last pool."""
+
+SOLVER = "active set 1"
+"""Part of a trial's name; raised when the solver changes what a trial computes."""
+
+DIGITS = 10  # of a margin on record
+WORTH_A_PROCESS = 20.0  # seconds of work below which starting processes takes longer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SVMVariant:
+    """How a study differs from the paper's: see ``SVMTrial``."""
+
+    reading: Reading = "C"
+    pooled: bool = False
+    rotations: int = 1
+    refitted: bool = False
+    solver: Literal["exact", "early-stopped"] = "exact"
+
+
+def svm_study(
+    inputs: StudyInputs,
+    store: TrialStore,
+    layers: Sequence[str] = SINGLE_TENSOR,
+    values: Sequence[float] = PAPER_GRID,
+    variant: SVMVariant | None = None,
+    *,
+    networks: Sequence[GoogLeNet] | None = None,
+    frozen: int | None = None,
+) -> SVMOutcome:
+    """Fit the whole path of C on every layer and fold.
+
+    Args:
+        inputs: images, labels, folds and the network whose activations are the features.
+        store: where records are kept; what it has is not computed again.
+        layers: MATLAB's names of layers.
+        values: the grid.
+        variant: how the study differs from the paper's; None: not at all.
+        networks: one a fold, fine-tuned on that fold's training images, whose activations are the features
+            instead.
+        frozen: the freeze depth they were tuned behind: the layers up to it are computed once for all.
+
+    Returns:
+        All records, with what was chosen on validation images.
+    """
+    variant = variant or SVMVariant()
+    chosen = [inputs.network] * len(inputs.folds) if networks is None else list(networks)
+    sources = {id(network): _Features(inputs, network, variant, frozen) for network in chosen}
+    of_fold = [sources[id(network)] for network in chosen]
+    named: dict[str, tuple[SVMTrial, dict[str, str]]] = {}
+    for layer in layers:
+        for fold in range(len(inputs.folds)):
+            trial = SVMTrial(
+                layer=layer,
+                fold=fold,
+                values=tuple(values),
+                features="pre-trained" if networks is None else "fine-tuned",
+                **{name: getattr(variant, name) for name in SVMVariant.__dataclass_fields__},
+            )
+            context = inputs.context | {"features": of_fold[fold].digest(layer), "solver": SOLVER}
+            del context["network"]  # a layer's features do not depend on the layers behind it
+            named[trial_id(trial, context)] = (trial, context)
+    missing = store.missing(named)
+    for source in sources.values():
+        source.prepare([named[n][0].layer for n in missing if of_fold[named[n][0].fold] is source])
+    jobs = {
+        name: (
+            fit_path,
+            (of_fold[trial.fold].file(trial.layer), inputs.labels, inputs.folds[trial.fold], trial, context),
+        )
+        for name, (trial, context) in named.items()
+    }
+    work = len(missing) * _path_seconds(len(inputs.labels) * variant.rotations)
+    records = run_trials(
+        jobs,
+        store,
+        partial(_executor, inputs, work),
+        description="SVM",
+        summary=lambda record: record["trial"]["layer"],
+    )
+    return SVMOutcome(records, inputs.labels, inputs.folds)
+
+
+def fit_path(gram: Path, labels: NDArray, fold: Fold, trial: SVMTrial, context: dict[str, str]) -> Record:
+    """Run one trial: the path of C on one layer and fold.
+
+    Args:
+        gram: file of the layer's Gram matrix, float64; row v N + i is image i in view v.
+        labels: N; 1 is positive.
+        fold: rows of the three parts.
+        trial: layer, fold, grid and options.
+        context: digests that belong to the trial's name.
+
+    Returns:
+        The record: ``id``, ``trial``, ``context``, ``validation`` and ``test`` (margins by value of the grid
+        and image), ``gap`` (the largest relative duality gap; None of an early-stopped solver), ``seconds``.
+    """
+    start = time.perf_counter()
+    matrix = np.load(gram, mmap_mode="r")
+    every = np.tile(labels, trial.rotations)
+    learned = _with_views(fold, len(labels), trial.rotations)
+    solve = svm_path if trial.solver == "exact" else early_stopped_path
+    with single_thread():
+        scores = solve(matrix, every, learned, trial.values, trial.reading)
+        test, gap = scores.test, scores.gap
+        if trial.refitted:
+            more = replace(fold, train=np.sort(np.concatenate([fold.train, fold.validation])))
+            again = solve(
+                matrix, every, _with_views(more, len(labels), trial.rotations), trial.values, trial.reading
+            )
+            test, gap = again.test, max(gap, again.gap)
+    return {
+        "id": trial_id(trial, context),
+        "trial": trial_fields(trial),
+        "context": context,
+        "validation": _rounded(scores.validation),
+        "test": _rounded(test),
+        "gap": gap if trial.solver == "exact" else None,
+        "seconds": round(time.perf_counter() - start, 4),
+    }
+
+
+def _with_views(fold: Fold, count: int, rotations: int) -> Fold:
+    """The fold with all views of its training images, and one of the others."""
+    train = np.concatenate([view * count + fold.train for view in range(rotations)])
+    return Fold(train, fold.validation, fold.test)
+
+
+def _rounded(margins: list[list[float]]) -> list[list[float]]:
+    return [[float(f"{margin:.{DIGITS}g}") for margin in row] for row in margins]
+
+
+def _path_seconds(images: int) -> float:
+    """About how long a path takes one core, 0.02 s for 200 images and 0.3 s for 2,000."""
+    return 0.02 + 0.3 * (images / 2000) ** 2
+
+
+def _executor(inputs: StudyInputs, seconds: float) -> AbstractContextManager[Executor]:
+    """Where paths are fitted: a cluster, or this machine's cores; one, if others would only just have started.
+
+    A GPU has no part in it: the matrices are small, and one step follows from the other.
+    """
+    if inputs.scheduler or inputs.local_cluster:
+        return inputs.executor()
+    return executor_for(1 if seconds < WORTH_A_PROCESS and not inputs.workers else inputs.workers)
+
+
+class _Features:
+    """One network's Gram matrices as files in the cache."""
+
+    def __init__(
+        self, inputs: StudyInputs, network: GoogLeNet, variant: SVMVariant, frozen: int | None
+    ) -> None:
+        self.inputs = inputs
+        self.frozen = frozen
+        self.network = network
+        self.pooled = variant.pooled
+        self.views = tuple(360.0 * view / variant.rotations for view in range(variant.rotations))
+        self.parameters = {
+            name: hashlib.sha256(
+                b"|".join(p.detach().cpu().contiguous().numpy().tobytes() for p in module.parameters())
+            ).hexdigest()
+            for name, module in network.learnable.items()
+        }
+        self.steps = {layer.name: layer for layer in network.layers}
+
+    def digest(self, layer: str) -> str:
+        """Of what a layer's activations follow from: its own parameters, and those of layers before it."""
+        needed: set[str] = set()
+        names = [layer]
+        while names:
+            name = names.pop()
+            if name in self.steps and name not in needed:
+                needed.add(name)
+                names.extend(self.steps[name].inputs)
+        parameters = [(name, self.parameters[name]) for name in sorted(needed & set(self.parameters))]
+        context = self.inputs.context
+        parts = [context[part] for part in ("images", "preprocessing", "variant")]
+        return hashlib.sha256(repr((layer, parameters, parts, self.views, self.pooled)).encode()).hexdigest()
+
+    def file(self, layer: str) -> Path:
+        return self.inputs.cache / f"gram-{layer}-{self.digest(layer)[:24]}.npy"
+
+    def prepare(self, layers: Sequence[str]) -> None:
+        """Compute the matrices that the cache lacks, each kept as soon as it is there."""
+        missing = [layer for layer in dict.fromkeys(layers) if not self.file(layer).is_file()]
+        kept = 0 if self.frozen is None else len(self.network.prefix(self.frozen).layers)
+        early = [layer for layer in missing if self.steps[layer].index <= kept]
+        late = [layer for layer in missing if layer not in early]
+        for part, frozen in ((early, None), (late, self.frozen)):
+            grams = gram_matrices(
+                self.network,
+                self.inputs.images,
+                part,
+                views=self.views,
+                pooled=self.pooled,
+                frozen=frozen,
+                cache=self.inputs.cache,
+                device=self.inputs.device,
+            )
+            for layer, gram in grams if part else ():
+                with written_whole(self.file(layer)) as temporary, temporary.open("wb") as stream:
+                    np.save(stream, gram)
