@@ -2,13 +2,14 @@
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,38 +97,28 @@ def svm_study(
     chosen = [inputs.network] * len(inputs.folds) if networks is None else list(networks)
     sources = {id(network): _Features(inputs, network, variant, frozen) for network in chosen}
     of_fold = [sources[id(network)] for network in chosen]
-    named: dict[str, tuple[SVMTrial, dict[str, str]]] = {}
-    for layer in layers:
-        for fold in range(len(inputs.folds)):
-            trial = SVMTrial(
-                layer=layer,
-                fold=fold,
-                values=tuple(values),
-                features="pre-trained" if networks is None else "fine-tuned",
-                **{name: getattr(variant, name) for name in SVMVariant.__dataclass_fields__},
-            )
-            context = inputs.context | {"features": of_fold[fold].digest(layer), "solver": SOLVER}
-            del context["network"]  # a layer's features do not depend on the layers behind it
-            named[trial_id(trial, context)] = (trial, context)
-    missing = store.missing(named)
+    jobs: dict[str, tuple[Callable[..., Record], tuple[Any, ...]]] = {}
+    wanted: dict[str, tuple[_Features, str]] = {}
+    for layer, (number, fold) in product(layers, enumerate(inputs.folds)):
+        options = asdict(variant) | {"features": "pre-trained" if networks is None else "fine-tuned"}
+        trial = SVMTrial(layer=layer, fold=number, values=tuple(values), **options)
+        source = of_fold[number]
+        context = inputs.context | {"features": source.digest(layer), "solver": SOLVER}
+        del context["network"]  # a layer's features do not depend on the layers behind it
+        name = trial_id(trial, context)
+        jobs[name] = (fit_path, (source.file(layer), inputs.labels, fold, trial, context))
+        wanted[name] = (source, layer)
+    missing = store.missing(jobs)
     for source in sources.values():
-        source.prepare([named[n][0].layer for n in missing if of_fold[named[n][0].fold] is source])
-    jobs = {
-        name: (
-            fit_path,
-            (of_fold[trial.fold].file(trial.layer), inputs.labels, inputs.folds[trial.fold], trial, context),
-        )
-        for name, (trial, context) in named.items()
-    }
+        source.prepare([wanted[name][1] for name in missing if wanted[name][0] is source])
     work = len(missing) * _path_seconds(len(inputs.labels) * variant.rotations)
-    records = run_trials(
-        jobs,
-        store,
-        partial(_executor, inputs, work),
-        description="SVM",
-        summary=lambda record: record["trial"]["layer"],
-    )
+    executor = partial(_executor, inputs, work)
+    records = run_trials(jobs, store, executor, description="SVM", summary=_summary)
     return SVMOutcome(records, inputs.labels, inputs.folds)
+
+
+def _summary(record: Record) -> str:
+    return f"{record['trial']['layer']}, fold {record['trial']['fold'] + 1}"
 
 
 def fit_path(gram: Path, labels: NDArray, fold: Fold, trial: SVMTrial, context: dict[str, str]) -> Record:
@@ -185,7 +176,7 @@ def _path_seconds(images: int) -> float:
 
 
 def _executor(inputs: StudyInputs, seconds: float) -> AbstractContextManager[Executor]:
-    """Where paths are fitted: a cluster, or this machine's cores; one, if others would only just have started.
+    """Where paths are fitted: a cluster, or this machine's cores; one, where it is done before others start.
 
     A GPU has no part in it: the matrices are small, and one step follows from the other.
     """
@@ -237,16 +228,20 @@ class _Features:
         early = [layer for layer in missing if self.steps[layer].index <= kept]
         late = [layer for layer in missing if layer not in early]
         for part, frozen in ((early, None), (late, self.frozen)):
-            grams = gram_matrices(
-                self.network,
-                self.inputs.images,
-                part,
-                views=self.views,
-                pooled=self.pooled,
-                frozen=frozen,
-                cache=self.inputs.cache,
-                device=self.inputs.device,
-            )
-            for layer, gram in grams if part else ():
-                with written_whole(self.file(layer)) as temporary, temporary.open("wb") as stream:
-                    np.save(stream, gram)
+            if part:
+                self._compute(part, frozen)
+
+    def _compute(self, layers: Sequence[str], frozen: int | None) -> None:
+        grams = gram_matrices(
+            self.network,
+            self.inputs.images,
+            layers,
+            views=self.views,
+            pooled=self.pooled,
+            frozen=frozen,
+            cache=self.inputs.cache,
+            device=self.inputs.device,
+        )
+        for layer, gram in grams:
+            with written_whole(self.file(layer)) as temporary, temporary.open("wb") as stream:
+                np.save(stream, gram)

@@ -1,24 +1,12 @@
 import numpy as np
 import pytest
-import torch
 from scipy.optimize import minimize
 from sklearn.datasets import load_iris
 from sklearn.svm import SVC
 
 from hep2lib.data.folds import Fold
-from hep2lib.studies import svm
-from hep2lib.studies.store import TrialStore
-from hep2lib.studies.svm import (
-    LAYERS_TAKEN,
-    PAPER_GRID,
-    SVMError,
-    centred,
-    fit_svm,
-    gram_matrices,
-    gram_matrix,
-    svm_path,
-    svm_study,
-)
+from hep2lib.studies.early_stopped import early_stopped_path
+from hep2lib.studies.svm import PAPER_GRID, SVMError, centred, fit_svm, gram_matrix, svm_path
 
 
 def everywhere(count):
@@ -63,7 +51,7 @@ def problem(seed, offset=0.0):
 @pytest.mark.parametrize(("seed", "offset"), [(0, 0.0), (1, 0.0), (2, 50.0)])
 def test_the_objective_is_the_optimum_for_every_value_of_the_grid(seed, offset):
     X, y = problem(seed, offset)
-    margins, _ = svm_path(gram_matrix(X), y, everywhere(len(y)))
+    margins, *_ = svm_path(gram_matrix(X), y, everywhere(len(y)))
     for C, values in zip(PAPER_GRID, margins, strict=True):
         reached = objective(X, y, np.array(values), C)
         bound = dual_optimum(X - X.mean(axis=0), y, C)
@@ -73,7 +61,7 @@ def test_the_objective_is_the_optimum_for_every_value_of_the_grid(seed, offset):
 def test_iris_has_the_optimum_that_matlab_reports():
     X, species = load_iris(return_X_y=True)
     X, y = X[species > 0], (species[species > 0] == 2).astype(int)
-    margins, _ = svm_path(gram_matrix(X), y, everywhere(100), values=(1 / 100,), reading="lambda")
+    margins, *_ = svm_path(gram_matrix(X), y, everywhere(100), values=(1 / 100,), reading="lambda")
     assert objective(X, y, np.array(margins[0]), 1.0) / 100 == pytest.approx(0.157599, abs=1e-6)
 
 
@@ -87,15 +75,9 @@ def test_the_16th_value_is_the_papers():
 def test_lambda_is_the_other_reading_of_the_same_problem():
     X, y = problem(3)
     gram = gram_matrix(X)
-    as_c = svm_path(gram, y, everywhere(26), values=(0.5,))
-    as_lambda = svm_path(gram, y, everywhere(26), values=(1 / (26 * 0.5),), reading="lambda")
-    np.testing.assert_allclose(as_c, as_lambda, rtol=1e-6)
-
-
-def test_the_gram_matrix_is_that_of_all_features_at_once():
-    features = torch.randn(7, 3, 5, 5, generator=torch.Generator().manual_seed(0))
-    flat = features.flatten(1).double().numpy()
-    np.testing.assert_allclose(gram_matrix(features, chunk=16), flat @ flat.T, rtol=1e-13)
+    as_c = svm_path(gram, y, everywhere(26), values=(0.5, 0.1))
+    as_lambda = svm_path(gram, y, everywhere(26), values=(1 / (26 * 0.5), 1 / (26 * 0.1)), reading="lambda")
+    np.testing.assert_allclose(as_c.test, as_lambda.test, rtol=1e-9)
 
 
 def test_centring_is_taking_the_training_mean_off():
@@ -116,7 +98,7 @@ def test_flattened_features_and_gram_matrix_give_the_same_scores():
         by_features = shifted[fold.test] @ (machine.coefficients @ shifted[fold.train]) + machine.bias
         np.testing.assert_allclose(machine.decision_function(kernel[fold.test]), by_features, rtol=1e-8)
         direct = SVC(kernel="linear", C=C, tol=1e-6).fit(X[fold.train], y[fold.train])
-        _, (scores,) = svm_path(gram_matrix(X), y, fold, values=(C,))
+        _, (scores,), _ = svm_path(gram_matrix(X), y, fold, values=(C,))
         np.testing.assert_allclose(scores, direct.decision_function(X[fold.test]), atol=1e-4)
 
 
@@ -130,7 +112,7 @@ def test_an_image_that_comes_twice_has_the_same_score_twice():
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e4])
 def test_constant_features_tell_images_apart_nowhere(value):
-    margins, _ = svm_path(gram_matrix(np.full((10, 50), value)), np.arange(10) % 3 == 0, everywhere(10))
+    margins, *_ = svm_path(gram_matrix(np.full((10, 50), value)), np.arange(10) % 3 == 0, everywhere(10))
     for scores in margins:
         assert np.isfinite(scores).all()
         assert np.ptp(scores) < 1e-6
@@ -140,7 +122,7 @@ def test_a_class_with_one_member_is_learned():
     X, y = problem(7)
     y = np.zeros_like(y)
     X[3], y[3] = 10.0, 1
-    margins, _ = svm_path(gram_matrix(X), y, everywhere(26), values=(PAPER_GRID[-1],))
+    margins, *_ = svm_path(gram_matrix(X), y, everywhere(26), values=(PAPER_GRID[-1],))
     assert (np.array(margins[0]) > 0).tolist() == (y == 1).tolist()
 
 
@@ -150,52 +132,21 @@ def test_one_class_has_a_message():
         svm_path(gram_matrix(X), np.ones(26, dtype=int), everywhere(26))
 
 
-@pytest.mark.parametrize("C", [0.0, -1.0, float("nan")])
+@pytest.mark.parametrize("C", [0.0, -1.0, float("nan"), float("inf")])
 def test_an_impossible_value_of_c_has_a_message(C):
-    with pytest.raises(SVMError, match="must be greater than 0"):
+    with pytest.raises(SVMError, match=f"C = {C}: it must be greater than 0"):
         fit_svm(np.eye(2), [0, 1], C)
+    with pytest.raises(SVMError, match=f"lambda = {C}: it must be greater than 0"):
+        svm_path(np.eye(2), np.array([0, 1]), everywhere(2), values=(1.0, C), reading="lambda")
 
 
-@pytest.mark.parametrize("damage", [np.nan, np.inf, -np.inf])
-def test_features_that_are_no_numbers_name_their_image(damage):
-    X, _ = problem(9)
-    X[3, 1] = damage
-    with pytest.raises(SVMError, match="features of image 3 are not finite"):
-        gram_matrix(X)
-
-
-def test_the_layers_taken_are_stem_blocks_and_the_last_pooling():
-    assert len(LAYERS_TAKEN) == 11
-    assert LAYERS_TAKEN[:2] == ("pool2-3x3_s2", "inception_3a-output")
-    assert LAYERS_TAKEN[-1] == "pool5-7x7_s1"
-
-
-LAYERS = ("pool2-3x3_s2", "pool5-7x7_s1")
-
-
-def test_the_matrices_of_a_network_are_those_of_its_activations(start, images, tmp_path):
-    grams = gram_matrices(start, images[:6], LAYERS, tmp_path, batch=4)
-    with torch.no_grad():
-        values = start.activations(start.preprocess(images[:6]), LAYERS)
-    for layer in LAYERS:
-        np.testing.assert_allclose(grams[layer], gram_matrix(values[layer]), rtol=1e-5)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_study_has_every_layer_and_fold_and_is_computed_once(inputs, tmp_path, monkeypatch):
-    store = TrialStore(tmp_path / "trials")
-    first = svm_study(inputs, store, LAYERS, (0.01, 1.0))
-    assert [(r["trial"]["layer"], r["trial"]["fold"]) for r in first.records] == [
-        (layer, fold) for layer in LAYERS for fold in (0, 1)
-    ]
-    assert set(first.table()["value"]) == {0.01, 1.0}
-    assert 0 <= first.best().validation_auc <= 1
-
-    def computed(*arguments, **options):
-        raise AssertionError("computed again")
-
-    monkeypatch.setattr(svm, "gram_matrices", computed)
-    more = svm_study(inputs, store, LAYERS, (0.1,))  # other values, the same matrices
-    assert len(more.records) == 4
-    monkeypatch.setattr(svm, "fit_path", computed)
-    assert svm_study(inputs, store, LAYERS, (0.01, 1.0)).records == first.records
+def test_a_solver_that_stops_early_is_on_its_way_to_the_same_order(monkeypatch):
+    X, y = problem(10)
+    gram = gram_matrix(X - X.mean(axis=0))
+    exact = np.array(svm_path(gram, y, everywhere(26), values=(1.0,)).test[0])
+    early = np.array(early_stopped_path(gram, y, everywhere(26), values=(1.0,)).test[0])
+    assert np.abs(early - exact).max() > 0
+    assert np.corrcoef(early, exact)[0, 1] > 0.9
+    monkeypatch.setattr("hep2lib.studies.early_stopped.PASSES", 1)
+    sooner = np.array(early_stopped_path(gram, y, everywhere(26), values=(1.0,)).test[0])
+    assert np.abs(sooner - early).max() > 0

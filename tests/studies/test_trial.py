@@ -60,6 +60,11 @@ def test_the_fields_are_plain_values():
         "fold": 1,
         "values": [0.1, 1.0],
         "reading": "C",
+        "features": "pre-trained",
+        "pooled": False,
+        "rotations": 1,
+        "refitted": False,
+        "solver": "exact",
         "study": "svm",
     }
 
