@@ -69,42 +69,6 @@ def grid_heat_maps(means: pd.DataFrame) -> Figure:
     return figure
 
 
-def layer_heat_map(means: pd.DataFrame) -> Figure:
-    """Validation AUC of the SVM by layer and value of C, the best cell framed.
-
-    Args:
-        means: columns ``layer`` (in the network's order), ``value``, ``validation_auc``.
-    """
-    grid = means.pivot_table(index="layer", columns="value", values="validation_auc", sort=False)
-    with style():
-        figure, axes = plt.subplots(figsize=(7, 0.3 * len(grid) + 1.6), layout="constrained")
-        labels = [f"{value:.0e}" if n % 3 == 0 else "" for n, value in enumerate(grid.columns)]
-        sns.heatmap(grid, ax=axes, cmap="cividis", xticklabels=labels, cbar_kws={"label": "validation AUC"})
-        axes.add_patch(_frame(grid))
-        axes.set(xlabel="C", ylabel="")
-        axes.tick_params(axis="x", rotation=45)
-    return figure
-
-
-def auc_by_layer(table: pd.DataFrame) -> Figure:
-    """Test AUC along the network, each layer with its C chosen on validation, and the spread over folds.
-
-    Args:
-        table: columns ``layer`` (in the network's order), ``fold``, ``test_auc``.
-    """
-    by_layer = table.groupby("layer", sort=False)["test_auc"]
-    mean, low, high = by_layer.mean(), by_layer.min(), by_layer.max()
-    places = np.arange(len(mean))
-    with style():
-        figure, axes = plt.subplots(figsize=(6.8, 3.8), layout="constrained")
-        axes.fill_between(places, low, high, alpha=0.15, label="lowest to highest fold")
-        axes.plot(places, mean, marker="o", label="mean of the folds")
-        axes.set_xticks(places, mean.index, rotation=60, ha="right")
-        axes.set(ylabel="test AUC")
-        axes.legend(loc="lower right")
-    return figure
-
-
 def roc_figure(
     curves: Mapping[str, RocBand], points: Mapping[str, Confusion] | None = None, corner: float = 0.3
 ) -> Drawing:
@@ -212,32 +176,6 @@ def forest_plot(
 def _and(words: Sequence[str]) -> str:
     """Words as a sentence lists them."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-
-
-def svm_in_two_dimensions(points: np.ndarray, labels: np.ndarray, machines: dict[str, object]) -> Figure:
-    """What C does: the same points, one panel a machine, with its line and its margins.
-
-    Args:
-        points: n x 2.
-        labels: n; 1 is positive.
-        machines: fitted linear ``SVC`` by title.
-    """
-    with style():
-        figure, row = plt.subplots(
-            1, len(machines), figsize=(7, 3.0), layout="constrained", sharey=True, squeeze=False
-        )
-        low, high = points.min(0) - 0.5, points.max(0) + 0.5
-        x, y = np.meshgrid(np.linspace(low[0], high[0], 120), np.linspace(low[1], high[1], 120))
-        for axes, (title, machine) in zip(row[0], machines.items(), strict=True):
-            margin = machine.decision_function(np.c_[x.ravel(), y.ravel()]).reshape(x.shape)  # type: ignore[attr-defined]
-            axes.contour(x, y, margin, levels=[-1, 0, 1], colors="black", linestyles=["--", "-", "--"])
-            for label, marker in ((0, "o"), (1, "^")):
-                chosen = points[labels == label]
-                axes.plot(chosen[:, 0], chosen[:, 1], marker, color=COLOURS[label], linestyle="none")
-            axes.set(title=title, xlabel="first feature")
-            axes.grid(visible=False)
-        row[0][0].set_ylabel("second feature")
-    return figure
 
 
 def _frame(grid: pd.DataFrame) -> plt.Rectangle:

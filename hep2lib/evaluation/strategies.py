@@ -19,6 +19,7 @@ from hep2lib.evaluation.metrics import FloatArray
 from hep2lib.evaluation.results import aligned, decisions_at_youden
 from hep2lib.studies.outcome import Configuration, FineTuningOutcome
 from hep2lib.studies.svm_outcome import LayerChoice, SVMOutcome
+from hep2lib.studies.svm_study import BLOCKS
 
 BEST_TUNED, BEST_SVM = "fine-tuning", "SVM"
 """Names of the best of each kind, by validation AUC."""
@@ -149,8 +150,9 @@ def run_strategies(fine_tuning: FineTuningOutcome, svm: SVMOutcome) -> dict[str,
 
     Returns:
         ``BEST_TUNED``; ``BEST_SVM``; ``NESTED_TUNED``; ``NESTED_SVM``; "freeze D" for each freezing depth D,
-        without rotations; ``ROTATED`` and ``AS_LONG``, if there are rotations; "SVM on LAYER" for each layer,
-        with its best C; ``BEST_LATER``, if the study has layers behind ``EARLY_LAYER``.
+        without rotations; ``ROTATED`` and ``AS_LONG``, if there are rotations; "SVM on LAYER" for each
+        block's output that was tried (each layer, if none was), with its best C; ``BEST_LATER``, if the
+        study has layers behind ``EARLY_LAYER``.
     """
     found = [
         tuned(fine_tuning, best_tuned(fine_tuning), BEST_TUNED),
@@ -165,7 +167,9 @@ def run_strategies(fine_tuning: FineTuningOutcome, svm: SVMOutcome) -> dict[str,
         found.append(tuned(fine_tuning, fine_tuning.best(rotated=True), ROTATED))
         found.append(tuned(fine_tuning, without_rotations(fine_tuning), AS_LONG))
     layers = dict.fromkeys(record["trial"]["layer"] for record in svm.records)
-    found += [extracted(svm, svm.best(layer), f"SVM on {layer}") for layer in layers]
+    # Of all 144 layers, those that stand for a depth: one table or figure shows no more.
+    shown = [layer for layer in layers if layer in BLOCKS] or list(layers)
+    found += [extracted(svm, svm.best(layer), f"SVM on {layer}") for layer in shown]
     later = [svm.best(layer) for layer in layers if LAYERS.index(layer) > LAYERS.index(EARLY_LAYER)]
     if later:
         found.append(extracted(svm, max(later, key=lambda choice: choice.validation_auc), BEST_LATER))

@@ -78,6 +78,16 @@ class SVMOutcome:
         return list(dict.fromkeys(record["trial"]["layer"] for record in self.records))
 
     @property
+    def reading(self) -> str:
+        """What the grid's values are: "C" or "lambda"."""
+        return self.records[0]["trial"].get("reading", "C")
+
+    def as_c(self, value: float) -> float:
+        """A value of the grid as C: 1 / (n lambda) for a lambda, n being the folds' mean training images."""
+        count = float(np.mean([len(fold.train) for fold in self.folds]))
+        return value if self.reading == "C" else 1 / (count * value)
+
+    @property
     def fits(self) -> int:
         """Number of machines: layers x folds x values."""
         return sum(len(record["trial"]["values"]) for record in self.records)
@@ -91,6 +101,13 @@ class SVMOutcome:
     def gap(self) -> float:
         """How far from its optimum any machine can be at most, as a share of the objective."""
         return max(record["gap"] for record in self.records if record["gap"] is not None)
+
+    @cached_property
+    def _of_layer(self) -> dict[str, list[Record]]:
+        found: dict[str, list[Record]] = {}
+        for record in self.records:
+            found.setdefault(record["trial"]["layer"], []).append(record)
+        return found
 
     def means(self) -> pd.DataFrame:
         """Mean over folds for each layer, in the study's order, and value of C."""
@@ -127,7 +144,6 @@ class SVMOutcome:
         """Margins of every fold's test (or validation) images: see ``outcome.out_of_fold``."""
         by_fold = {
             record["trial"]["fold"]: record[part][record["trial"]["values"].index(choice.value)]
-            for record in self.records
-            if record["trial"]["layer"] == choice.layer
+            for record in self._of_layer[choice.layer]
         }
         return out_of_fold(self.folds, self.labels, [by_fold[f] for f in range(len(self.folds))], part)

@@ -18,7 +18,7 @@ from hep2lib.evaluation.strategies import result_auc, run_strategies
 from hep2lib.studies.finetuning import Grid, Rotation, fine_tuning_study
 from hep2lib.studies.inputs import StudyInputs
 from hep2lib.studies.store import TrialStore
-from hep2lib.studies.svm import svm_study
+from hep2lib.studies.svm_study import svm_study
 
 LABELS = np.tile([1, 1, 0], 20)
 SPECIMEN = np.array([f"S{row // 3 * 2 + (row % 3 == 2)}" for row in range(60)])  # two fields, then one

@@ -1,0 +1,212 @@
+"""Figures of the SVM study: what C does, every layer with every C, and AUC along the network."""
+
+from collections.abc import Mapping
+
+import matplotlib.pyplot as plt
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+
+from hep2lib.cnn.googlenet import LAYERS
+from hep2lib.evaluation.style import COLOURS, MARKERS, NEGATIVE, POSITIVE, SEQUENTIAL, Drawing, style
+
+_FEW = 30  # layers up to this number are shown with their whole names
+
+
+def margins_figure(points: npt.NDArray, labels: npt.NDArray, machines: Mapping[float, object]) -> Drawing:
+    """What C does: the same points, one panel a machine, with its line, its margins and what supports it.
+
+    Args:
+        points: n x 2.
+        labels: n; 1 is positive.
+        machines: fitted linear ``SVC`` by C.
+    """
+    words = []
+    with style():
+        figure, row = plt.subplots(
+            1, len(machines), figsize=(7, 3.1), layout="constrained", sharey=True, squeeze=False
+        )
+        low, high = points.min(0) - 0.5, points.max(0) + 0.5
+        x, y = np.meshgrid(np.linspace(low[0], high[0], 120), np.linspace(low[1], high[1], 120))
+        for axes, (C, machine) in zip(row[0], machines.items(), strict=True):
+            margin = machine.decision_function(np.c_[x.ravel(), y.ravel()]).reshape(x.shape)  # type: ignore[attr-defined]
+            axes.contour(x, y, margin, levels=[-1, 0, 1], colors="black", linestyles=["--", "-", "--"])
+            for label, marker, colour in ((0, "o", NEGATIVE), (1, "^", POSITIVE)):
+                axes.plot(*points[labels == label].T, marker, color=colour, linestyle="none", ms=5)
+            support = points[machine.support_]  # type: ignore[attr-defined]
+            axes.plot(*support.T, "o", mfc="none", mec="black", mew=0.7, ms=9, linestyle="none")
+            axes.set(title=f"C = {C:g}", xlabel="first feature")
+            axes.grid(visible=False)
+            wide = 2 / np.linalg.norm(machine.coef_)  # type: ignore[attr-defined]
+            words.append(f"C = {C:g}: {wide:.1f} wide, {len(support)} of {len(points)} points support it")
+        row[0][0].set_ylabel("second feature")
+    return Drawing(
+        figure,
+        "Panels with the same two clouds of points, a separating line between dashed margins, and rings "
+        f"around the points that support it. The strip between the margins: {'; '.join(words)}.",
+    )
+
+
+def layer_heat_map(means: pd.DataFrame, reading: str = "C") -> Drawing:
+    """Validation AUC by layer, from the input downwards, and value of C, the best cell framed.
+
+    Args:
+        means: columns ``layer`` (in the network's order), ``value``, ``validation_auc``.
+        reading: what the values are called.
+    """
+    grid = means.pivot_table(index="layer", columns="value", values="validation_auc", sort=False)
+    grid = grid[sorted(grid.columns)]
+    many = len(grid) > _FEW
+    size = 8 if many else 9
+    top = means.loc[means["validation_auc"].idxmax()]
+    with style():
+        figure, axes = plt.subplots(
+            figsize=(4.9, (0.148 if many else 0.24) * len(grid) + 1.3), layout="constrained"
+        )
+        image = axes.imshow(grid, cmap=SEQUENTIAL, aspect="auto", interpolation="nearest")
+        bar = figure.colorbar(image, ax=axes, location="top", aspect=40, pad=0.01, fraction=0.02)
+        bar.set_label("validation AUC, mean of the folds")
+        column, row = grid.columns.get_loc(top["value"]), grid.index.get_loc(top["layer"])
+        corner = (column - 0.5, row - 0.5)
+        axes.add_patch(plt.Rectangle(corner, 1, 1, fill=False, edgecolor="red", linewidth=2))
+        shown = range(0, len(grid.columns), max(1, len(grid.columns) // 6))
+        axes.set_xticks(list(shown), [_power(grid.columns[n]) for n in shown])
+        axes.set_yticks(
+            np.arange(len(grid)), [_short(name) if many else name for name in grid.index], fontsize=size
+        )
+        axes.set(xlabel=reading)
+        axes.grid(visible=False)
+        axes.tick_params(length=0)
+        if many:
+            _bracket_blocks(axes, list(grid.index))
+    low, high = means["validation_auc"].min(), means["validation_auc"].max()
+    return Drawing(
+        figure,
+        f"Map of validation AUC, {len(grid)} layers from the input down by {len(grid.columns)} values of "
+        f"{reading}: from {low:.2f} to {high:.2f}, the highest at {top['layer']} and {reading} = "
+        f"{top['value']:.3g}.",
+    )
+
+
+def depth_figure(
+    series: Mapping[str, pd.DataFrame], paper: tuple[str, float] | None = None, part: str = "test"
+) -> Drawing:
+    """AUC along the network: for each series the mean of the folds at each layer, and their range.
+
+    Args:
+        series: by name a table with the columns ``layer``, ``fold`` and ``test_auc`` or ``validation_auc``.
+        paper: a layer and the AUC that the paper printed for it.
+        part: "test" or "validation".
+    """
+    words = []
+    with style():
+        figure, axes = plt.subplots(figsize=(6.8, 3.9), layout="constrained")
+        _shade_blocks(axes)
+        for (name, table), colour, marker in zip(series.items(), COLOURS, MARKERS, strict=False):
+            by_layer = table.groupby("layer", sort=False)[f"{part}_auc"].agg(["mean", "min", "max"])
+            place = np.array([LAYERS.index(layer) + 1 for layer in by_layer.index])
+            small = 3 if len(place) > _FEW else 6
+            axes.fill_between(place, by_layer["min"], by_layer["max"], alpha=0.15, color=colour, lw=0)
+            axes.plot(place, by_layer["mean"], marker + "-", ms=small, lw=1.2, color=colour, label=name)
+            best = by_layer["mean"].idxmax()
+            words.append(
+                f"{name}: from {by_layer['mean'].iloc[0]:.2f} at {by_layer.index[0]} to "
+                f"{by_layer['mean'].iloc[-1]:.2f} at {by_layer.index[-1]}, highest at {best} "
+                f"({by_layer['mean'].max():.2f})"
+            )
+        if paper is not None:
+            axes.plot(
+                LAYERS.index(paper[0]) + 1,
+                paper[1],
+                "D",
+                mfc="none",
+                color="black",
+                label="the paper, on AIDA",
+            )
+        axes.set(xlabel="layer, as MATLAB counts", ylabel=f"{part} AUC", xlim=(0, len(LAYERS) + 1))
+        figure.legend(loc="outside lower left", ncols=2)
+    return Drawing(figure, f"{part.capitalize()} AUC against the layer's number. {'; '.join(words)}.")
+
+
+def reading_figure(tables: Mapping[str, pd.DataFrame], chosen: Mapping[str, float]) -> Drawing:
+    """One layer's validation AUC along the paper's values, read as C and as lambda, on an axis of C.
+
+    Args:
+        tables: by reading the columns ``C`` and ``validation_auc``.
+        chosen: by reading the C that is chosen.
+    """
+    words = []
+    with style():
+        figure, axes = plt.subplots(figsize=(6.4, 3.5), layout="constrained")
+        for (name, table), colour, marker in zip(tables.items(), COLOURS, MARKERS, strict=False):
+            table = table.sort_values("C")
+            axes.semilogx(
+                table["C"], table["validation_auc"], marker + "-", color=colour, label=f"read as {name}"
+            )
+            axes.axvline(chosen[name], color=colour, linestyle=":")
+            words.append(
+                f"read as {name} they cover C from {_power(table['C'].min(), plain=True)} to "
+                f"{_power(table['C'].max(), plain=True)}, and C = {chosen[name]:.2g} is chosen"
+            )
+        axes.set(xlabel="C", ylabel="validation AUC")
+        figure.legend(loc="outside lower left", ncols=2)
+    return Drawing(figure, f"Validation AUC against C on a logarithmic axis; {'; '.join(words)}.")
+
+
+def block_of(layer: str) -> str:
+    """A word for the part of the network that a layer belongs to: stem, 3a, ..., 5b, head."""
+    if layer.startswith("inception_"):
+        return layer.removeprefix("inception_").partition("-")[0]
+    number = LAYERS.index(layer)
+    if number < LAYERS.index("inception_3a-1x1"):
+        return "stem"
+    return "head" if number > LAYERS.index("inception_5b-output") else ""
+
+
+def _short(layer: str) -> str:
+    return layer.partition("-")[2] if layer.startswith("inception_") else layer
+
+
+def _power(value: float, *, plain: bool = False) -> str:
+    exponent = round(float(np.log10(value)), 1)
+    text = f"{exponent:g}"
+    return f"10^{text}" if plain else f"$10^{{{text}}}$"
+
+
+def _runs(names: list[str]) -> list[tuple[str, int, int]]:
+    """Blocks among the names, each with its first and last place."""
+    found: list[tuple[str, int, int]] = []
+    for place, name in enumerate(names):
+        block = block_of(name)
+        if found and found[-1][0] == block:
+            found[-1] = (block, found[-1][1], place)
+        else:
+            found.append((block, place, place))
+    return [run for run in found if run[0]]
+
+
+def _bracket_blocks(axes: Axes, names: list[str]) -> None:
+    across = axes.get_yaxis_transform()
+    for block, first, last in _runs(names):
+        axes.axhline(first - 0.5, color="white", linewidth=1.2)
+        axes.axhline(last + 0.5, color="white", linewidth=1.2)
+        axes.text(
+            1.03,
+            (first + last) / 2,
+            block,
+            transform=across,
+            rotation=90,
+            va="center",
+            fontweight="bold",
+            fontsize=10,
+        )
+        axes.plot([1.015, 1.015], [first - 0.3, last + 0.3], transform=across, color="grey", clip_on=False)
+
+
+def _shade_blocks(axes: Axes) -> None:
+    top = axes.get_xaxis_transform()
+    for number, (block, first, last) in enumerate(_runs(list(LAYERS))):
+        if number % 2 == 0:
+            axes.axvspan(first + 0.5, last + 1.5, color="grey", alpha=0.1, lw=0)
+        axes.text((first + last) / 2 + 1, 1.02, block, transform=top, ha="center", fontsize=9)
