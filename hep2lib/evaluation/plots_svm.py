@@ -58,11 +58,10 @@ def layer_heat_map(means: pd.DataFrame, reading: str = "C") -> Drawing:
     grid = means.pivot_table(index="layer", columns="value", values="validation_auc", sort=False)
     grid = grid[sorted(grid.columns)]
     many = len(grid) > _FEW
-    size = 8 if many else 9
     top = means.loc[means["validation_auc"].idxmax()]
     with style():
         figure, axes = plt.subplots(
-            figsize=(4.9, (0.148 if many else 0.24) * len(grid) + 1.3), layout="constrained"
+            figsize=(4.9, (0.155 if many else 0.24) * len(grid) + 1.3), layout="constrained"
         )
         image = axes.imshow(grid, cmap=SEQUENTIAL, aspect="auto", interpolation="nearest")
         bar = figure.colorbar(image, ax=axes, location="top", aspect=40, pad=0.01, fraction=0.02)
@@ -73,7 +72,7 @@ def layer_heat_map(means: pd.DataFrame, reading: str = "C") -> Drawing:
         shown = range(0, len(grid.columns), max(1, len(grid.columns) // 6))
         axes.set_xticks(list(shown), [_power(grid.columns[n]) for n in shown])
         axes.set_yticks(
-            np.arange(len(grid)), [_short(name) if many else name for name in grid.index], fontsize=size
+            np.arange(len(grid)), [_short(name) if many else name for name in grid.index], fontsize=9
         )
         axes.set(xlabel=reading)
         axes.grid(visible=False)

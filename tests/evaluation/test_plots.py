@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 import torch
 from matplotlib.text import Text
+from sklearn.svm import SVC
 
-from hep2lib.evaluation import plots, plots_certainty, plots_decisions, plots_errors
+from hep2lib.cnn.googlenet import LAYERS
+from hep2lib.evaluation import plots, plots_certainty, plots_decisions, plots_errors, plots_svm
 from hep2lib.evaluation.bands import roc_band
 from hep2lib.evaluation.calibration import calibrated, reliability
 from hep2lib.evaluation.coverage import ClusteredDesign, simulate_coverage
@@ -17,6 +19,7 @@ from hep2lib.evaluation.operating import RULE_NAMES, operating_points
 from hep2lib.evaluation.review import review_specimens
 from hep2lib.evaluation.specimens import routine_day
 from hep2lib.evaluation.strategies import result_auc, run_strategies, tuned_aucs
+from hep2lib.studies.svm import PAPER_GRID
 
 from .made_outcomes import DATABASE, LABELS, OWNER, svm_outcome, tuning_outcome
 
@@ -83,7 +86,35 @@ def explained():
     return plots_errors.explained_fields(images, maps, ["missed: speckled", "false alarm: negative"])
 
 
+def svm_margins():
+    draw = np.random.default_rng(0)
+    points, labels = (
+        np.concatenate([draw.normal(0, 1, (9, 2)), draw.normal(2, 1, (9, 2))]),
+        np.repeat([0, 1], 9),
+    )
+    return plots_svm.margins_figure(
+        points, labels, {C: SVC(kernel="linear", C=C).fit(points, labels) for C in (0.1, 10)}
+    )
+
+
+def svm_layers():
+    draw = np.random.default_rng(0)
+    cells = [(layer, value, draw.random()) for layer in LAYERS for value in PAPER_GRID]
+    return plots_svm.layer_heat_map(pd.DataFrame(cells, columns=["layer", "value", "validation_auc"]))
+
+
+def svm_depth():
+    table = svm_outcome().along_the_network()
+    return plots_svm.depth_figure({"before": table, "after": table}, ("inception_3a-output", 0.973))
+
+
+def svm_reading():
+    table = pd.DataFrame({"C": [0.01, 1.0], "validation_auc": [0.7, 0.8]})
+    return plots_svm.reading_figure({"C": table, "lambda": table}, {"C": 1.0, "lambda": 0.01})
+
+
 FIGURES = [roc, forest, covered, reliable, spread, confusion, routine, fields, errors, explained]
+FIGURES += [svm_margins, svm_layers, svm_depth, svm_reading]
 
 
 @pytest.mark.parametrize("make", FIGURES, ids=lambda make: make.__name__)
