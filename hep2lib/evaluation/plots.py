@@ -4,69 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
-import seaborn as sns
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from hep2lib.evaluation.bands import RocBand
 from hep2lib.evaluation.inference import Interval
 from hep2lib.evaluation.metrics import Confusion
 from hep2lib.evaluation.style import COLOURS, MARKERS, Drawing, style
-
-
-def learning_curves(table: pd.DataFrame, cell: Sequence[str] = ("freeze",)) -> Figure:
-    """Validation AUC by epoch for each freezing depth's best cell, with the spread over folds.
-
-    Args:
-        table: columns ``freeze``, ``epoch``, ``fold``, ``validation_auc``: one cell a depth.
-        cell: columns that tell the curves apart.
-    """
-    with style():
-        figure, axes = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
-        for number, (name, part) in enumerate(table.groupby(list(cell))):
-            by_epoch = part.groupby("epoch")["validation_auc"]
-            mean, low, high = by_epoch.mean(), by_epoch.min(), by_epoch.max()
-            colour = COLOURS[number % len(COLOURS)]
-            label = ", ".join(str(value) for value in name)
-            axes.plot(mean.index, mean, marker="o", color=colour, label=f"freeze {label}")
-            axes.fill_between(mean.index, low, high, color=colour, alpha=0.15)
-        axes.set(xlabel="epoch", ylabel="validation AUC")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend(loc="lower right")
-    return figure
-
-
-def grid_heat_maps(means: pd.DataFrame) -> Figure:
-    """Best validation AUC over epochs by batch size and learning rate, one map a depth, the best cell framed.
-
-    Args:
-        means: columns ``freeze``, ``batch_size``, ``learning_rate``, ``validation_auc``, without rotations.
-    """
-    depths = sorted(means["freeze"].unique())
-    low, high = means["validation_auc"].min(), means["validation_auc"].max()
-    with style():
-        figure, row = plt.subplots(
-            1, len(depths), figsize=(7, 2.9), layout="constrained", squeeze=False, sharey=False
-        )
-        for axes, depth in zip(row[0], depths, strict=True):
-            grid = means[means["freeze"] == depth].pivot_table(
-                index="learning_rate", columns="batch_size", values="validation_auc", aggfunc="max"
-            )
-            sns.heatmap(
-                grid,
-                ax=axes,
-                annot=True,
-                fmt=".2f",
-                cmap="cividis",
-                vmin=low,
-                vmax=high,
-                cbar=False,
-                annot_kws={"size": 9},
-            )
-            axes.add_patch(_frame(grid))
-            axes.set(title=f"freeze {depth}", xlabel="batch size", ylabel="learning rate")
-    return figure
 
 
 def roc_figure(
@@ -176,9 +118,3 @@ def forest_plot(
 def _and(words: Sequence[str]) -> str:
     """Words as a sentence lists them."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-
-
-def _frame(grid: pd.DataFrame) -> plt.Rectangle:
-    """A frame around the cell with the highest value."""
-    row, column = np.unravel_index(np.nanargmax(grid.to_numpy()), grid.shape)
-    return plt.Rectangle((float(column), float(row)), 1, 1, fill=False, edgecolor="red", linewidth=2)

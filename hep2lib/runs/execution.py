@@ -7,7 +7,7 @@ from hep2lib.progress import progress
 from hep2lib.runs.files import write_json
 from hep2lib.runs.notebooks import PAGES, RunError, execute
 from hep2lib.runs.run import Run
-from hep2lib.studies.execution import available_cores
+from hep2lib.studies.execution import available_cores, close_pools
 
 __all__ = ["RunError", "execute_run", "page_values"]
 
@@ -41,6 +41,7 @@ def execute_run(run: Run) -> None:
         start = time.perf_counter()
         getattr(run, name)
         seconds[name.replace("_", "-")] = time.perf_counter() - start
+    close_pools()
     seconds |= _execute_pages(run)
     write_json(run.folder / "run.json", run.describe(seconds))
 

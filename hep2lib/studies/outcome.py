@@ -236,18 +236,20 @@ class FineTuningOutcome:
         ]
         return out_of_fold(self.folds, self.labels, scores, part)
 
+    def seed_results(self) -> pd.DataFrame:
+        """Validation AUC of every cell with every seed: of the best epoch, mean of the folds."""
+        table = self._table[self._table["batchnorm"] == "frozen"]
+        by_epoch = table.groupby([*CELL, "seed", "epoch"])["validation_auc"].agg(["mean", "size"])
+        whole = by_epoch[by_epoch["size"] == len(self.folds)]["mean"]
+        return whole.groupby([*CELL, "seed"]).max().rename("validation_auc").reset_index()
+
     def seed_spread(self) -> pd.DataFrame:
         """How much another seed moves each cell that was trained with several.
-
-        For every seed a cell's result is its best epoch's validation AUC, mean of the folds.
 
         Returns:
             One row a cell: the cell, ``seeds``, ``mean``, ``low``, ``high`` and ``spread`` (high - low).
         """
-        table = self._table[self._table["batchnorm"] == "frozen"]
-        by_epoch = table.groupby([*CELL, "seed", "epoch"])["validation_auc"].agg(["mean", "size"])
-        whole = by_epoch[by_epoch["size"] == len(self.folds)]["mean"]
-        best = whole.groupby([*CELL, "seed"]).max()
-        spread = best.groupby(CELL).agg(seeds="size", mean="mean", low="min", high="max").reset_index()
+        of_cell = self.seed_results().groupby(CELL)["validation_auc"]
+        spread = of_cell.agg(seeds="size", mean="mean", low="min", high="max").reset_index()
         spread["spread"] = spread["high"] - spread["low"]
         return spread[spread["seeds"] > 1].reset_index(drop=True)

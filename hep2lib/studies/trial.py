@@ -99,7 +99,7 @@ class FineTuningTrial(TrainingOptions):
     rotations: int = _choice("section 2.5: steps of 20 degrees", "in the paper", "stated", 1)
     views_per_epoch: int = _choice("all copies in every epoch", "in the paper", "likely", 0)
     batchnorm: Literal["frozen", "alive"] = _choice(
-        "MATLAB's network has none that could live", "at the source", "stated", "frozen"
+        "MATLAB's network has none that could live", "at the source", "likely", "frozen"
     )
     study: Literal["fine-tuning"] = "fine-tuning"
 

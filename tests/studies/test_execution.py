@@ -6,7 +6,13 @@ from functools import partial
 import pytest
 import torch
 
-from hep2lib.studies.execution import InProcessExecutor, available_cores, executor_for, run_trials
+from hep2lib.studies.execution import (
+    InProcessExecutor,
+    available_cores,
+    close_pools,
+    executor_for,
+    run_trials,
+)
 from hep2lib.studies.store import TrialStore
 
 from .jobs import noted, refuse, square
@@ -101,6 +107,23 @@ def test_one_thread_inside_and_as_many_as_before_outside():
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_processes_are_kept_for_the_next_study_unless_something_went_wrong():
+    close_pools()
+    with executor_for(3) as first:
+        pass
+    with executor_for(3) as second, executor_for(3) as another:
+        assert second is first
+        assert another is not first
+    with pytest.raises(RuntimeError, match="whatever"), executor_for(3) as failed:
+        raise RuntimeError("whatever")
+    with executor_for(3) as fresh:
+        assert fresh is not failed
+    close_pools()
+    with executor_for(3) as later:
+        assert later is not fresh
+    close_pools()
 
 
 def test_there_is_a_core():

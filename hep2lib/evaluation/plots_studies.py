@@ -1,0 +1,185 @@
+"""Figures of the fine-tuning study: where the work lies, what a seed moves, what live layers do."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from hep2lib.evaluation.style import COLOURS, MARKERS, SEQUENTIAL, Drawing, style
+
+
+def freezing_figure(layers: pd.DataFrame, depths: Sequence[int]) -> Drawing:
+    """How parameters and multiplications add up over the 144 layers, with the freezing depths.
+
+    Args:
+        layers: one row a layer, in order: ``parameters``, ``multiply_adds`` (``hep2lib.cnn.layers``).
+        depths: numbers of frozen layers.
+    """
+    shares = {
+        "parameters": layers["parameters"].cumsum() / layers["parameters"].sum(),
+        "multiplications": layers["multiply_adds"].cumsum() / layers["multiply_adds"].sum(),
+    }
+    with style():
+        figure, axes = plt.subplots(figsize=(6.6, 3.6), layout="constrained")
+        for (name, share), colour, line in zip(shares.items(), COLOURS, ("-", "--"), strict=False):
+            axes.plot(range(1, len(share) + 1), share, line, color=colour, linewidth=2, label=name)
+        for depth in depths:
+            axes.axvline(depth, color="0.35", linewidth=1, linestyle=":")
+            axes.text(depth + 1, 0.06, f"{depth} frozen", rotation=90, va="bottom")
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
+        axes.set(xlabel="layer, as MATLAB counts", ylabel="share up to this layer")
+        axes.set(xlim=(0, 152), ylim=(0, 1.03))
+        axes.legend(loc="upper left")
+    told = "; ".join(
+        f"the first {depth} hold {shares['parameters'].iloc[depth - 1]:.0%} of the parameters and "
+        f"{shares['multiplications'].iloc[depth - 1]:.0%} of the multiplications"
+        for depth in depths
+        if depth
+    )
+    return Drawing(figure, f"Shares of parameters and multiplications added up over the 144 layers: {told}.")
+
+
+def grid_figure(means: pd.DataFrame) -> Drawing:
+    """Best validation AUC over epochs by batch size and learning rate, one map a depth, the best cell framed.
+
+    Args:
+        means: columns ``freeze``, ``batch_size``, ``learning_rate``, ``validation_auc``, without rotations.
+    """
+    cell = ["freeze", "batch_size", "learning_rate"]
+    best = means.groupby(cell, as_index=False)["validation_auc"].max()
+    depths = sorted(best["freeze"].unique())
+    low, high = best["validation_auc"].min(), best["validation_auc"].max()
+    columns = [max(1, best[best["freeze"] == depth]["batch_size"].nunique()) for depth in depths]
+    told = []
+    with style():
+        figure, row = plt.subplots(
+            1,
+            len(depths),
+            figsize=(7, 3),
+            layout="constrained",
+            squeeze=False,
+            width_ratios=[count**0.5 for count in columns],
+        )
+        for axes, depth in zip(row[0], depths, strict=True):
+            mine = best[best["freeze"] == depth]
+            grid = mine.pivot(index="learning_rate", columns="batch_size", values="validation_auc")
+            scale = {"cmap": SEQUENTIAL, "vmin": low - 0.01, "vmax": high + 0.01, "cbar": False}
+            sns.heatmap(grid, ax=axes, annot=True, fmt=".3f", annot_kws={"size": 9}, linewidths=2, **scale)
+            axes.grid(visible=False)
+            place = np.unravel_index(np.nanargmax(grid.to_numpy()), grid.shape)
+            corner = (place[1] + 0.04, place[0] + 0.04)
+            axes.add_patch(
+                plt.Rectangle(corner, 0.92, 0.92, fill=False, edgecolor="black", linewidth=3, clip_on=False)
+            )
+            axes.set(title=f"freeze {depth}", xlabel="batch size", ylabel="")
+            axes.tick_params(axis="y", rotation=0)
+            top = mine.loc[mine["validation_auc"].idxmax()]
+            told.append(
+                f"freeze {depth}: {len(mine)} cell{'s' * (len(mine) > 1)}, the highest "
+                f"{top['validation_auc']:.3f} at batch size {top['batch_size']:g}, learning rate "
+                f"{top['learning_rate']:g}"
+            )
+        row[0][0].set_ylabel("learning rate")
+    return Drawing(figure, f"Validation AUC by batch size and learning rate. {'; '.join(told)}.")
+
+
+def learning_figure(table: pd.DataFrame) -> Drawing:
+    """Validation AUC by epoch for one cell of each freezing depth, with the spread over folds.
+
+    Args:
+        table: columns ``freeze``, ``epoch``, ``fold``, ``validation_auc``: one cell a depth.
+    """
+    told = []
+    with style():
+        figure, axes = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
+        for number, (depth, part) in enumerate(table.groupby("freeze")):
+            by_epoch = part.groupby("epoch")["validation_auc"]
+            mean, low, high = by_epoch.mean(), by_epoch.min(), by_epoch.max()
+            colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+            axes.plot(mean.index, mean, marker=marker, color=colour, label=f"freeze {depth}")
+            if len(mean) == 1:
+                axes.vlines(mean.index, low, high, color=colour, alpha=0.5, linewidth=3)
+            axes.fill_between(mean.index, low, high, color=colour, alpha=0.15)
+            told.append(
+                f"freeze {depth} goes from {mean.iloc[0]:.2f} to {mean.iloc[-1]:.2f} in {len(mean)} "
+                f"epoch{'s' * (len(mean) > 1)}, at best {mean.max():.2f} at epoch {mean.idxmax()}"
+            )
+        axes.set(xlabel="epoch", ylabel="validation AUC")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.legend(loc="lower right")
+    return Drawing(figure, f"Validation AUC against epoch, mean of the folds: {'; '.join(told)}.")
+
+
+def seed_figure(results: pd.DataFrame, spread: pd.DataFrame) -> Drawing:
+    """Every cell's validation AUC with each seed: one row a cell, one point a seed.
+
+    Args:
+        results: columns ``freeze``, ``batch_size``, ``learning_rate``, ``seed``, ``validation_auc``.
+        spread: one row a cell in the order to be drawn, with ``spread`` (AUC, 0 to 1).
+    """
+    cell = ["freeze", "batch_size", "learning_rate"]
+    rows = spread.sort_values(["freeze", "mean"]).reset_index(drop=True)
+    with style():
+        figure, axes = plt.subplots(figsize=(6.6, 0.8 + 0.3 * len(rows)), layout="constrained")
+        depths = sorted(rows["freeze"].unique())
+        for place, row in rows.iterrows():
+            mine = results[(results[cell] == row[cell].to_numpy()).all(axis=1)]
+            number = depths.index(row["freeze"])
+            axes.plot([row["low"], row["high"]], [place, place], color="0.7", linewidth=2, zorder=1)
+            axes.scatter(
+                mine["validation_auc"],
+                np.full(len(mine), place),
+                color=[COLOURS[number]],
+                marker=MARKERS[number],
+                zorder=2,
+                label=f"freeze {row['freeze']:g}",
+            )
+        labels = [f"{r.batch_size:g}, {r.learning_rate:g}" for r in rows.itertuples()]
+        axes.set_yticks(range(len(rows)), labels)
+        axes.set(xlabel="validation AUC, best epoch, mean of the folds", ylabel="batch size, learning rate")
+        handles, names = axes.get_legend_handles_labels()
+        kept = dict(zip(names, handles, strict=True))
+        axes.legend(kept.values(), kept.keys(), loc="upper left")
+    widest = rows.loc[rows["spread"].idxmax()]
+    alt = (
+        f"A row for each of {len(rows)} cell{'s' * (len(rows) > 1)}, a point a seed. Seeds differ by "
+        f"{rows['spread'].min():.3f} to {rows['spread'].max():.3f} within a cell, most at freeze "
+        f"{widest['freeze']:g}, batch size {widest['batch_size']:g}, rate {widest['learning_rate']:g}."
+    )
+    return Drawing(figure, alt)
+
+
+def batchnorm_figure(table: pd.DataFrame) -> Drawing:
+    """Validation AUC by epoch with the frozen layers' batch normalisation frozen, and alive.
+
+    Args:
+        table: columns ``batchnorm``, ``batch_size``, ``fold``, ``epoch``, ``validation_auc``.
+    """
+    sizes = sorted(table["batch_size"].unique())
+    ends = []
+    with style():
+        width = min(7.0, 2.8 + 2.1 * len(sizes))
+        figure, row = plt.subplots(
+            1, len(sizes), figsize=(width, 3.4), layout="constrained", sharey=True, squeeze=False
+        )
+        for axes, size in zip(row[0], sizes, strict=True):
+            mine = table[table["batch_size"] == size]
+            for number, kind in enumerate(("frozen", "alive")):
+                by_epoch = mine[mine["batchnorm"] == kind].groupby("epoch")["validation_auc"]
+                mean, low, high = by_epoch.mean(), by_epoch.min(), by_epoch.max()
+                axes.plot(mean.index, mean, marker=MARKERS[number], color=COLOURS[number], label=kind)
+                axes.fill_between(mean.index, low, high, color=COLOURS[number], alpha=0.15)
+                ends.append(f"batch size {size}, {kind}: {mean.iloc[-1]:.2f}")
+            last = int(mine["epoch"].max())
+            axes.set(title=f"batch size {size}", xlabel="epoch", xlim=(0.7, last + 0.3))
+            axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
+        row[0][0].set_ylabel("validation AUC")
+        row[0][0].legend(title="normalisation", loc="lower right")
+    last = table["epoch"].max()
+    told = "; ".join(ends)
+    return Drawing(
+        figure, f"Validation AUC by epoch, mean and range of the folds. After epoch {last}: {told}."
+    )
