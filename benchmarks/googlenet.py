@@ -8,8 +8,8 @@ pages, as in a script that does not know this package. "ours" is ``hep2lib.cnn.g
 normalisation folded, channels last, convolution and rectifier in one step; with ``--precision bf16`` under
 autocast. Both compute the same function: their logits are compared first. One turn is two calls of each, of
 which the second counts: a busy machine slows both, and neither finds the processor as the other left it. The
-ratio is the median over turns. The floor is what the network's multiplications alone would take at the rate of
-the best of three convolutions that suit the machine.
+ratio is the median over turns. The floor is what the network's multiplications alone would take at the rate
+of the best of three convolutions that suit the machine.
 """
 
 import argparse
