@@ -214,6 +214,9 @@ def _study(options: argparse.Namespace) -> int:
                 f"  by fold {fold} alone: freeze {own.freeze}, batch size {own.batch_size}, learning rate "
                 f"{own.learning_rate:g}, epoch {own.epoch}: validation AUC {own.validation_auc:.3f}"
             )
+        records = [*run.fine_tuning.records, *(run.batchnorm.records if run.batchnorm else [])]
+        diverged = sum(record["diverged"] for record in records)
+        print(f"{len(records)} trainings, {diverged} of them diverged; they are kept in {run.folder}")
     else:
         layer = run.svm.best()
         print(f"best on validation: {layer.layer}, C {layer.value:.4g}: AUC {layer.validation_auc:.3f}")

@@ -153,33 +153,44 @@ def seed_figure(results: pd.DataFrame, spread: pd.DataFrame) -> Drawing:
 
 
 def batchnorm_figure(table: pd.DataFrame) -> Drawing:
-    """Validation AUC by epoch with the frozen layers' batch normalisation frozen, and alive.
+    """Validation AUC with the frozen layers' batch normalisation frozen, and alive: by epoch, or by fold.
 
     Args:
         table: columns ``batchnorm``, ``batch_size``, ``fold``, ``epoch``, ``validation_auc``.
     """
     sizes = sorted(table["batch_size"].unique())
-    ends = []
+    last = int(table["epoch"].max())
     with style():
         width = min(7.0, 2.8 + 2.1 * len(sizes))
         figure, row = plt.subplots(
             1, len(sizes), figsize=(width, 3.4), layout="constrained", sharey=True, squeeze=False
         )
         for axes, size in zip(row[0], sizes, strict=True):
-            mine = table[table["batch_size"] == size]
-            for number, kind in enumerate(("frozen", "alive")):
-                by_epoch = mine[mine["batchnorm"] == kind].groupby("epoch")["validation_auc"]
-                mean, low, high = by_epoch.mean(), by_epoch.min(), by_epoch.max()
-                axes.plot(mean.index, mean, marker=MARKERS[number], color=COLOURS[number], label=kind)
-                axes.fill_between(mean.index, low, high, color=COLOURS[number], alpha=0.15)
-                ends.append(f"batch size {size}, {kind}: {mean.iloc[-1]:.2f}")
-            last = int(mine["epoch"].max())
-            axes.set(title=f"batch size {size}", xlabel="epoch", xlim=(0.7, last + 0.3))
-            axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
+            (_by_epoch if last > 1 else _by_fold)(axes, table[table["batch_size"] == size])
+            axes.set_title(f"batch size {size}")
         row[0][0].set_ylabel("validation AUC")
-        row[0][0].legend(title="normalisation", loc="lower right")
-    last = table["epoch"].max()
-    told = "; ".join(ends)
-    return Drawing(
-        figure, f"Validation AUC by epoch, mean and range of the folds. After epoch {last}: {told}."
-    )
+        row[0][0].legend(loc="lower right" if last > 1 else "lower left")
+    ends = table[table["epoch"] == last].groupby(["batch_size", "batchnorm"])["validation_auc"].mean()
+    told = "; ".join(f"batch size {size}, {kind}: {value:.2f}" for (size, kind), value in ends.items())
+    return Drawing(figure, f"Validation AUC, mean of the folds, after epoch {last}: {told}.")
+
+
+def _by_epoch(axes: plt.Axes, table: pd.DataFrame) -> None:
+    """Mean and range of the folds after each epoch."""
+    for number, kind in enumerate(("frozen", "alive")):
+        by_epoch = table[table["batchnorm"] == kind].groupby("epoch")["validation_auc"]
+        mean, low, high = by_epoch.mean(), by_epoch.min(), by_epoch.max()
+        axes.plot(mean.index, mean, marker=MARKERS[number], color=COLOURS[number], label=kind)
+        axes.fill_between(mean.index, low, high, color=COLOURS[number], alpha=0.15)
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+
+
+def _by_fold(axes: plt.Axes, table: pd.DataFrame) -> None:
+    """A line from frozen to alive for each fold."""
+    for number, (fold, part) in enumerate(table.groupby("fold")):
+        values = part.set_index("batchnorm")["validation_auc"].reindex(["frozen", "alive"])
+        style_of_fold = {"marker": MARKERS[number % len(MARKERS)], "color": COLOURS[number % len(COLOURS)]}
+        axes.plot(range(2), values, label=f"fold {int(str(fold)) + 1}", **style_of_fold)
+    axes.set_xticks(range(2), ["frozen", "alive"])
+    axes.set(xlim=(-0.3, 1.3), xlabel="batch normalisation of frozen layers")

@@ -110,7 +110,12 @@ def test_figures_say_what_they_show(study):
     table = pd.concat([study.table(), study.table().assign(batchnorm="alive", validation_auc=0.25)])
     figure, alt = batchnorm_figure(table[table["freeze"] == 139])
     assert "batch size 4, alive: 0.25" in alt
-    assert len(figure.axes) == 1
+    assert len(figure.axes[0].lines) == 2  # a curve each
+    figure, alt = batchnorm_figure(
+        table[(table["freeze"] == 139) & (table["epoch"] == 1) & (table["seed"] == 0)]
+    )
+    assert "after epoch 1: batch size 4, alive: 0.25; batch size 4, frozen: 0." in alt
+    assert [line.get_ydata()[1] for line in figure.axes[0].lines] == [0.25, 0.25]  # a line a fold
 
 
 def test_the_grids_and_the_curves_show_the_means(study):
