@@ -39,7 +39,7 @@ def main() -> None:
         size = sum(file.stat().st_size for file in fresh.cache.iterdir()) / 2**30
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(
-        f"{outcome.fits} machines in {seconds:.1f} s, of which {outcome.seconds:.1f} s of one core for fitting; "
+        f"{outcome.fits} machines in {seconds:.1f} s, {outcome.seconds:.1f} s of one core for fitting; "
         f"largest relative duality gap {outcome.gap:.0e}; best {best.layer}, C = {best.value:.4g}; "
         f"peak memory {peak:.1f} GiB, matrices on disk {size:.2f} GiB"
     )

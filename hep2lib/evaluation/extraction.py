@@ -16,6 +16,17 @@ from hep2lib.evaluation.results import scored_auc
 from hep2lib.studies.svm import PAPER_GRID, gram_matrix, svm_path
 from hep2lib.studies.svm_outcome import LayerChoice, SVMOutcome
 
+FIRST = "as above"
+WAYS = {
+    "fine-tuned": "fine-tuned features",
+    "pooled": "pooled features",
+    "rotated": "rotated copies",
+    "refitted": "refitted",
+    "other-reading": "values read as {reading}",
+    "early-stopped": "stopped early",
+}
+"""The parameter ``svm_variants`` in a reader's words."""
+
 
 def layers_table(
     study: SVMOutcome, database: pd.DataFrame, layers: Sequence[str], paper: tuple[str, float]
@@ -60,28 +71,27 @@ def variants_table(
         database: the database's table.
 
     Returns:
-        ``Way``, ``Layer``, ``Value`` (with C or lambda), ``Validation AUC``, ``Test AUC``, ``Difference`` and
-        ``95 % interval`` of the difference to the first row's test AUC, paired by image, over specimens.
+        ``Way``, ``Chosen`` (layer and value), ``Validation AUC``, ``Test AUC``, and ``Difference`` to the
+        first row's test AUC with its 95 % interval, paired by image, over specimens ("" in the first row).
     """
     specimens = database["specimen"].to_numpy()
     first = study.scores(study.best())
     rows = []
-    for name, outcome in {"as above": study, **variants}.items():
+    for name, outcome in {FIRST: study, **variants}.items():
         choice = outcome.best()
         scores = outcome.scores(choice)
         both = scores.merge(first, on=["row", "fold", "label"], suffixes=("", "_first"))
         paired = compare_auc(
             both["label"], both["score"], both["score_first"], specimens[both["row"]], fold=both["fold"]
         )
+        words = f"{paired.difference:+.3f} ({paired.low:+.3f} to {paired.high:+.3f})"
         rows.append(
             {
-                "Way": name,
-                "Layer": choice.layer,
-                "Value": f"{outcome.reading} = {choice.value:.3g}",
+                "Way": WAYS.get(name, name).format(reading=outcome.reading),
+                "Chosen": f"{choice.layer}, {outcome.reading} = {choice.value:.3g}",
                 "Validation AUC": choice.validation_auc,
                 "Test AUC": scored_auc(scores, database).estimate,
-                "Difference": np.nan if outcome is study else paired.difference,
-                "95 % interval": "" if outcome is study else f"{paired.low:+.3f} to {paired.high:+.3f}",
+                "Difference": "" if name == FIRST else words,
             }
         )
     return pd.DataFrame(rows)

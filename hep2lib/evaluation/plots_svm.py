@@ -69,8 +69,12 @@ def layer_heat_map(means: pd.DataFrame, reading: str = "C") -> Drawing:
         column, row = grid.columns.get_loc(top["value"]), grid.index.get_loc(top["layer"])
         corner = (column - 0.5, row - 0.5)
         axes.add_patch(plt.Rectangle(corner, 1, 1, fill=False, edgecolor="red", linewidth=2))
-        shown = range(0, len(grid.columns), max(1, len(grid.columns) // 6))
-        axes.set_xticks(list(shown), [_power(grid.columns[n]) for n in shown])
+        exponents = np.log10(grid.columns.to_numpy(float))
+        whole = np.arange(np.ceil(exponents[0]), exponents[-1] + 1e-9, 2)
+        shown = whole if len(whole) > 1 else exponents
+        axes.set_xticks(
+            np.interp(shown, exponents, np.arange(len(exponents))), [_power(10.0**one) for one in shown]
+        )
         axes.set_yticks(
             np.arange(len(grid)), [_short(name) if many else name for name in grid.index], fontsize=9
         )

@@ -122,14 +122,20 @@ class SVMOutcome:
         )
 
     def best(self, layer: str | None = None) -> LayerChoice:
-        """The layer and value with the highest mean validation AUC; of equals, the earliest and smallest."""
+        """The layer and value with the highest mean validation AUC.
+
+        Of equals, the earliest layer, and the value that punishes large weights most: the smallest C, or the
+        largest lambda.
+        """
         means = self._means
         if layer is not None:
             means = means[means["layer"] == layer]
         if means.empty:
             raise OutcomeError(f"SVM: no trial on layer {layer!r}")
-        top = means.loc[means["validation_auc"].idxmax()]
-        return LayerChoice(str(top["layer"]), float(top["value"]), float(top["validation_auc"]))
+        top = means[means["validation_auc"] == means["validation_auc"].max()]
+        top = top[top["layer"] == top["layer"].iloc[0]]
+        value = top["value"].min() if self.reading == "C" else top["value"].max()
+        return LayerChoice(top["layer"].iloc[0], float(value), float(top["validation_auc"].iloc[0]))
 
     def along_the_network(self) -> pd.DataFrame:
         """Each layer with the value that its own validation images prefer: one row a layer and fold.

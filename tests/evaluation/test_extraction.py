@@ -36,12 +36,14 @@ def test_a_layer_is_shown_with_its_own_choice_and_the_papers_result():
 
 def test_other_ways_are_compared_with_the_first():
     study, other = svm_outcome(), as_lambda(svm_outcome(seed=3))
-    table = variants_table(study, {"other": other, "the same": study}, DATABASE)
-    assert table["Way"].tolist() == ["as above", "other", "the same"]
-    assert np.isnan(table["Difference"][0])
+    table = variants_table(study, {"other-reading": other, "the same": study}, DATABASE)
+    assert table["Way"].tolist() == ["as above", "values read as lambda", "the same"]
     difference = table["Test AUC"][1] - table["Test AUC"][0]
-    assert table["Difference"][1] == pytest.approx(difference, abs=1e-9)
-    assert table["Value"].str.startswith(("C = ", "lambda = ")).all()
+    assert table["Difference"][0] == ""
+    assert table["Difference"][1].startswith(f"{difference:+.3f} (")
+    assert table["Difference"][2].startswith("+0.000 (")
+    assert table["Chosen"][0] == f"{study.best().layer}, C = {study.best().value:.3g}"
+    assert "lambda = " in table["Chosen"][1]
 
 
 def test_lambda_stands_where_its_c_is():

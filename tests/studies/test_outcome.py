@@ -126,6 +126,9 @@ def test_of_equal_layers_the_earliest_and_of_equal_values_the_smallest(svm):
     best = svm.best()
     assert (best.layer, best.value, best.validation_auc) == ("pool2", 1.0, 1.0)
     assert svm.best("pool1").value == 0.1
+    for record in svm.records:
+        record["trial"]["reading"] = "lambda"
+    assert svm.best("pool1").value == 1.0
 
 
 def test_the_layers_stay_in_the_studys_order(svm):
