@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from hep2lib.cnn.googlenet import LAYERS, GoogLeNet
+from hep2lib.cnn.googlenet import GoogLeNet
 from hep2lib.data.database import database_checksum, read_database
 from hep2lib.data.folds import Fold, read_folds, specimen_folds, write_folds
 from hep2lib.data.images import load_images
@@ -21,6 +21,12 @@ from hep2lib.data.simulate import Parameters as SimulationParameters
 from hep2lib.data.simulate import write_database
 from hep2lib.data.simulator.simulation import VERSION
 from hep2lib.errors import InputError
+from hep2lib.runs.extraction import (
+    block_layers,
+    other_variants,
+    plain_variant,
+    tuned_configuration,
+)
 from hep2lib.runs.parameters import Parameters, make_parameters, read_parameters
 from hep2lib.runs.project import project_root
 from hep2lib.runs.publish import Publication
@@ -31,9 +37,8 @@ from hep2lib.studies.inputs import StudyInputs
 from hep2lib.studies.networks import tuned_networks
 from hep2lib.studies.outcome import Configuration, FineTuningOutcome
 from hep2lib.studies.store import TrialStore
-from hep2lib.studies.svm import Reading
 from hep2lib.studies.svm_outcome import SVMOutcome
-from hep2lib.studies.svm_study import BLOCKS, SVMVariant, svm_study
+from hep2lib.studies.svm_study import SVMVariant, svm_study
 
 PACKAGES = ("torch", "torchvision", "scikit-learn", "numpy", "pandas", "Pillow", "jupyter-book", "papermill")
 
@@ -162,41 +167,24 @@ class Run:
     @cached_property
     def svm(self) -> SVMOutcome:
         """The SVM study; only what the run lacks is computed."""
-        return self._svm(self.parameters.svm_layers, SVMVariant(reading=self.parameters.svm_reading))
+        return self._svm(self.parameters.svm_layers, plain_variant(self.parameters))
 
     @cached_property
     def svm_variants(self) -> dict[str, SVMOutcome]:
-        """The SVM study in the other ways that the paper leaves open (parameter ``svm_variants``), by name.
-
-        Fine-tuned and pooled features on every block's output, the others on the layer chosen in ``svm``.
-        """
+        """The SVM study in other ways (parameter ``svm_variants``), by name."""
         p = self.parameters
-        blocks = [layer for layer in p.svm_layers if layer in BLOCKS] or list(p.svm_layers)
-        chosen = [self.svm.best().layer]
-        other: Reading = "lambda" if p.svm_reading == "C" else "C"
-        same = SVMVariant(reading=p.svm_reading)
-        variants = {
-            "pooled": (blocks, replace(same, pooled=True)),
-            "rotated": (chosen, replace(same, rotations=p.svm_rotations)),
-            "refitted": (chosen, replace(same, refitted=True)),
-            "other-reading": (chosen, replace(same, reading=other)),
-            "early-stopped": (chosen, replace(same, solver="early-stopped")),
-        }
-        found: dict[str, SVMOutcome] = {
-            name: self._svm(*variants[name]) for name in p.svm_variants if name in variants
-        }
-        if "fine-tuned" in p.svm_variants and (tuned := self.tuned_configuration) is not None:
+        found = {name: self._svm(*what) for name, what in other_variants(p, self.svm.best()).items()}
+        tuned = self.tuned_configuration
+        if "fine-tuned" in p.svm_variants and tuned is not None:
             networks = self.tuned_networks(tuned)
-            found["fine-tuned"] = self._svm(blocks, same, networks=networks, frozen=tuned.freeze)
+            layers, plain = block_layers(p), plain_variant(p)
+            found["fine-tuned"] = self._svm(layers, plain, networks=networks, frozen=tuned.freeze)
         return found
 
     @property
     def tuned_configuration(self) -> Configuration | None:
-        """The best fine-tuning that changed more than the classifier, or None if there is none."""
-        depths = {record["trial"]["freeze"] for record in self.fine_tuning.records}
-        usable = [depth for depth in depths if depth < LAYERS.index("inception_5b-output")]
-        choices = [self.fine_tuning.best(depth) for depth in sorted(usable)]
-        return max(choices, key=lambda choice: choice.validation_auc, default=None)
+        """The fine-tuning whose networks give the features of ``svm_variants["fine-tuned"]``, if any."""
+        return tuned_configuration(self.fine_tuning)
 
     def _svm(self, layers: Sequence[str], variant: SVMVariant, **networks: Any) -> SVMOutcome:
         store = TrialStore(self.folder / "trials" / "svm")

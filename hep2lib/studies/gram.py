@@ -26,8 +26,8 @@ from hep2lib.data.images import rotate
 from hep2lib.errors import InputError
 from hep2lib.progress import progress
 
-MEMORY = 2**31
-"""Bytes of activations, in single precision, that are held at a time: 2 GiB."""
+MEMORY = 5 * 2**29
+"""Bytes of activations, in single precision, that are held at a time: 2.5 GiB."""
 
 _CHUNK = 2**22  # numbers in double precision at a time: 32 MB
 _TILE = 512  # rows of a symmetric matrix at a time: what lies right of them is not computed

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hep2lib.cnn.files import written_whole
-from hep2lib.cnn.googlenet import GoogLeNet, architecture
+from hep2lib.cnn.googlenet import FREEZE_DEPTHS, GoogLeNet, architecture
 from hep2lib.cnn.layers import Kind
 from hep2lib.data.folds import Fold
 from hep2lib.studies.early_stopped import early_stopped_path
@@ -54,7 +54,7 @@ SOLVER = "active set 1"
 """Part of a trial's name; raised when the solver changes what a trial computes."""
 
 DIGITS = 10  # of a margin on record
-WORTH_A_PROCESS = 20.0  # seconds of work below which starting processes takes longer
+WORTH_A_PROCESS = 12.0  # seconds of work below which starting processes takes longer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,12 +224,24 @@ class _Features:
     def prepare(self, layers: Sequence[str]) -> None:
         """Compute the matrices that the cache lacks, each kept as soon as it is there."""
         missing = [layer for layer in dict.fromkeys(layers) if not self.file(layer).is_file()]
-        kept = 0 if self.frozen is None else len(self.network.prefix(self.frozen).layers)
+        depth = self.frozen or self._stem()
+        kept = 0 if depth is None else len(self.network.prefix(depth).layers)
         early = [layer for layer in missing if self.steps[layer].index <= kept]
         late = [layer for layer in missing if layer not in early]
-        for part, frozen in ((early, None), (late, self.frozen)):
+        for part, frozen in ((early, None), (late, depth)):
             if part:
                 self._compute(part, frozen)
+
+    def _stem(self) -> int | None:
+        """The paper's first freeze depth, if its activations are worth keeping and there is room for them.
+
+        They are what the fine-tuning study keeps, and every group of later layers starts from them. Rotated
+        copies pass through the network once or twice only.
+        """
+        images, _, height, width = self.inputs.images.shape
+        size = 4 * images * 192 * height * width // 64  # 192 channels on an eighth of the sides
+        room = not self.inputs.cache_limit or size <= self.inputs.cache_limit
+        return min(FREEZE_DEPTHS) if len(self.views) == 1 and room else None
 
     def _compute(self, layers: Sequence[str], frozen: int | None) -> None:
         grams = gram_matrices(
