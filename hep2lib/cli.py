@@ -219,7 +219,10 @@ def _study(options: argparse.Namespace) -> int:
         print(f"{len(records)} trainings, {diverged} of them diverged; they are kept in {run.folder}")
     else:
         layer = run.svm.best()
-        print(f"best on validation: {layer.layer}, C {layer.value:.4g}: AUC {layer.validation_auc:.3f}")
+        reading = run.svm.reading
+        print(
+            f"best on validation: {layer.layer}, {reading} {layer.value:.4g}: AUC {layer.validation_auc:.3f}"
+        )
     return EXIT_DONE
 
 

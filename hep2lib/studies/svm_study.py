@@ -20,7 +20,7 @@ from hep2lib.cnn.layers import Kind
 from hep2lib.data.folds import Fold
 from hep2lib.studies.early_stopped import early_stopped_path
 from hep2lib.studies.execution import executor_for, run_trials, single_thread
-from hep2lib.studies.gram import gram_matrices
+from hep2lib.studies.gram import SVMError, gram_matrices
 from hep2lib.studies.inputs import StudyInputs
 from hep2lib.studies.store import Record, TrialStore
 from hep2lib.studies.svm import PAPER_GRID, Reading, svm_path
@@ -99,7 +99,7 @@ def svm_study(
     of_fold = [sources[id(network)] for network in chosen]
     jobs: dict[str, tuple[Callable[..., Record], tuple[Any, ...]]] = {}
     wanted: dict[str, tuple[_Features, str]] = {}
-    for layer, (number, fold) in product(layers, enumerate(inputs.folds)):
+    for layer, (number, fold) in product(dict.fromkeys(layers), enumerate(inputs.folds)):
         options = asdict(variant) | {"features": "pre-trained" if networks is None else "fine-tuned"}
         trial = SVMTrial(layer=layer, fold=number, values=tuple(values), **options)
         source = of_fold[number]
@@ -136,7 +136,7 @@ def fit_path(gram: Path, labels: NDArray, fold: Fold, trial: SVMTrial, context: 
         and image), ``gap`` (the largest relative duality gap; None of an early-stopped solver), ``seconds``.
     """
     start = time.perf_counter()
-    matrix = np.load(gram, mmap_mode="r")
+    matrix = _opened(gram)
     every = np.tile(labels, trial.rotations)
     learned = _with_views(fold, len(labels), trial.rotations)
     solve = svm_path if trial.solver == "exact" else early_stopped_path
@@ -158,6 +158,18 @@ def fit_path(gram: Path, labels: NDArray, fold: Fold, trial: SVMTrial, context: 
         "gap": gap if trial.solver == "exact" else None,
         "seconds": round(time.perf_counter() - start, 4),
     }
+
+
+def _opened(gram: Path) -> NDArray[np.float64]:
+    """A Gram matrix, memory-mapped."""
+    try:
+        return np.load(gram, mmap_mode="r")
+    except FileNotFoundError:
+        raise SVMError(
+            f"{gram}: not to be seen from here; give the study a folder that every worker sees"
+        ) from None
+    except (ValueError, OSError, EOFError) as error:
+        raise SVMError(f"{gram}: no readable matrix ({error}); delete it and start again") from None
 
 
 def _with_views(fold: Fold, count: int, rotations: int) -> Fold:

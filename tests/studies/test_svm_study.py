@@ -9,13 +9,14 @@ import torch
 from hep2lib.cnn.googlenet import LAYERS
 from hep2lib.data.folds import Fold
 from hep2lib.studies import svm_study as module
-from hep2lib.studies.gram import gram_matrices
+from hep2lib.studies.gram import SVMError, gram_matrices
 from hep2lib.studies.inputs import StudyInputs
 from hep2lib.studies.outcome import auc
 from hep2lib.studies.store import TrialStore
 from hep2lib.studies.svm import svm_path
 from hep2lib.studies.svm_outcome import auc_of_rows
 from hep2lib.studies.svm_study import BLOCKS, SINGLE_TENSOR, SVMVariant, svm_study
+from hep2lib.studies.trial import SVMTrial
 
 SOME = ("pool2-3x3_s2", "pool5-7x7_s1")
 VALUES = (0.01, 1.0)
@@ -87,6 +88,23 @@ def test_much_work_goes_to_processes_and_a_cluster_takes_it_all(inputs, store, m
     monkeypatch.setattr(StudyInputs, "executor", lambda self: asked.append(self.scheduler) or executor_for(1))
     svm_study(replace(inputs, scheduler="tcp://somewhere"), store, SOME[1:], (2.0,))
     assert asked[-1] == "tcp://somewhere"
+
+
+def test_a_matrix_that_is_gone_or_damaged_has_a_message(inputs, store):
+    svm_study(inputs, store, SOME[:1], VALUES)
+    (file,) = inputs.cache.glob("gram-*.npy")
+    trial = SVMTrial(layer=SOME[0], fold=0, values=VALUES)
+    file.write_bytes(file.read_bytes()[:200])
+    with pytest.raises(SVMError, match=r"no readable matrix .* delete it and start again"):
+        module.fit_path(file, inputs.labels, inputs.folds[0], trial, {})
+    file.unlink()
+    with pytest.raises(SVMError, match="not to be seen from here"):
+        module.fit_path(file, inputs.labels, inputs.folds[0], trial, {})
+
+
+def test_a_layer_named_twice_is_taken_once(inputs, store):
+    found = svm_study(inputs, store, (SOME[0], SOME[0]), VALUES)
+    assert len(found.records) == len(inputs.folds)
 
 
 def test_refitted_machines_learn_from_validation_images_too(inputs, store):
