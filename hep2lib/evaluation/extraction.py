@@ -72,7 +72,8 @@ def variants_table(
 
     Returns:
         ``Way``, ``Chosen`` (layer and value), ``Validation AUC``, ``Test AUC``, and ``Difference`` to the
-        first row's test AUC with its 95 % interval, paired by image, over specimens ("" in the first row).
+        first row's test AUC with its 95 % interval, paired by image, over specimens ("" in the first row,
+        words where both put every fold's images in the same order).
     """
     specimens = database["specimen"].to_numpy()
     first = study.scores(study.best())
@@ -85,6 +86,9 @@ def variants_table(
             both["label"], both["score"], both["score_first"], specimens[both["row"]], fold=both["fold"]
         )
         words = f"{paired.difference:+.3f} ({paired.low:+.3f} to {paired.high:+.3f})"
+        ranks = both.groupby("fold")[["score", "score_first"]].rank()
+        if (ranks["score"] == ranks["score_first"]).all():
+            words = "none: the same ranks"
         rows.append(
             {
                 "Way": WAYS.get(name, name).format(reading=outcome.reading),
