@@ -7,8 +7,12 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hep2lib.errors import InputError
+
+if TYPE_CHECKING:  # importing a run takes seconds, and `hep2 layers` needs none
+    from hep2lib.runs.run import Run
 
 _FOLDER_TROUBLE = {errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EPERM}
 
@@ -186,7 +190,7 @@ _COLUMNS = (
 )
 
 
-def _opened(options: argparse.Namespace):  # type: ignore[no-untyped-def]
+def _opened(options: argparse.Namespace) -> "Run":
     from hep2lib.runs.parameters import parse_settings
     from hep2lib.runs.run import open_run
 

@@ -1,6 +1,7 @@
 """Roles that quote a number or a text: from the run, from the paper, from the run's parameters."""
 
 import re
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -79,7 +80,7 @@ def look_up(tree: Any, key: str) -> Any:
     return tree
 
 
-class QuoteRole(SphinxRole):
+class QuoteRole(SphinxRole, ABC):
     """A role ``{kind}`name:format``` that shows one value, or warns and so fails the build."""
 
     kind: ClassVar[str]
@@ -98,9 +99,9 @@ class QuoteRole(SphinxRole):
         )
         return [nodes.inline(self.text, UNKNOWN)], []
 
+    @abstractmethod
     def quote(self, run: Run, key: str, form: str) -> Node:
         """The node that shows the value; KeyError where there is none, ValueError for a wrong format."""
-        raise NotImplementedError
 
 
 class ValueRole(QuoteRole):

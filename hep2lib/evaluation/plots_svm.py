@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
+from sklearn.svm import SVC
 
 from hep2lib.cnn.googlenet import LAYERS
 from hep2lib.evaluation.style import COLOURS, MARKERS, NEGATIVE, POSITIVE, SEQUENTIAL, Drawing, style
@@ -14,7 +15,7 @@ from hep2lib.evaluation.style import COLOURS, MARKERS, NEGATIVE, POSITIVE, SEQUE
 _FEW = 30  # layers up to this number are shown with their whole names
 
 
-def margins_figure(points: npt.NDArray, labels: npt.NDArray, machines: Mapping[float, object]) -> Drawing:
+def margins_figure(points: npt.NDArray, labels: npt.NDArray, machines: Mapping[float, SVC]) -> Drawing:
     """What C does: the same points, one panel a machine, with its line, its margins and what supports it.
 
     Args:
@@ -30,15 +31,15 @@ def margins_figure(points: npt.NDArray, labels: npt.NDArray, machines: Mapping[f
         low, high = points.min(0) - 0.5, points.max(0) + 0.5
         x, y = np.meshgrid(np.linspace(low[0], high[0], 120), np.linspace(low[1], high[1], 120))
         for axes, (C, machine) in zip(row[0], machines.items(), strict=True):
-            margin = machine.decision_function(np.c_[x.ravel(), y.ravel()]).reshape(x.shape)  # type: ignore[attr-defined]
+            margin = machine.decision_function(np.c_[x.ravel(), y.ravel()]).reshape(x.shape)
             axes.contour(x, y, margin, levels=[-1, 0, 1], colors="black", linestyles=["--", "-", "--"])
             for label, marker, colour in ((0, "o", NEGATIVE), (1, "^", POSITIVE)):
                 axes.plot(*points[labels == label].T, marker, color=colour, linestyle="none", ms=5)
-            support = points[machine.support_]  # type: ignore[attr-defined]
+            support = points[machine.support_]
             axes.plot(*support.T, "o", mfc="none", mec="black", mew=0.7, ms=9, linestyle="none")
             axes.set(title=f"C = {C:g}", xlabel="first feature")
             axes.grid(visible=False)
-            wide = 2 / np.linalg.norm(machine.coef_)  # type: ignore[attr-defined]
+            wide = 2 / np.linalg.norm(machine.coef_)
             words.append(f"C = {C:g}: {wide:.1f} wide, {len(support)} of {len(points)} points support it")
         row[0][0].set_ylabel("second feature")
     return Drawing(

@@ -152,7 +152,7 @@ class Parameters(_Strict):
         )
 
     @property
-    def database_options(self) -> dict[str, str]:
+    def database_options(self) -> dict[str, Any]:
         """What was said about the database's sheet, as ``read_database`` takes it."""
         names = ("sheet", "images", "image_column", "label_column", "specimen_column", "pattern_column")
         given = {name: getattr(self, name) for name in (*names, "specimen_pattern", "layout")}

@@ -121,8 +121,8 @@ class Publication:
         self._claim("value", name)
         entry: dict[str, Any] = {"value": _plain(name, value)}
         if interval is not None:
-            ends = [_plain(name, end) for end in interval]
-            if len(ends) != 2 or any(isinstance(end, str) for end in ends) or ends[0] > ends[1]:  # type: ignore[operator]
+            ends = [end for end in (_plain(name, end) for end in interval) if not isinstance(end, str)]
+            if not len(interval) == len(ends) == 2 or ends[0] > ends[1]:
                 raise PublishError(
                     f"value {name!r}: its interval is {interval!r}; give (lower, upper) as numbers"
                 )

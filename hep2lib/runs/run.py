@@ -70,7 +70,7 @@ class Run:
         """The database's table (``hep2lib.data.database.read_database``); a simulated one is written."""
         p = self.parameters
         if p.data:
-            return read_database(Path(p.data).expanduser(), **p.database_options)  # type: ignore[arg-type]
+            return read_database(Path(p.data).expanduser(), **p.database_options)
         # Another simulator writes another database: its own folder, so that an older run keeps its images.
         simulator = hashlib.sha256(f"{VERSION} {SimulationParameters()}".encode()).hexdigest()[:6]
         folder = project_root() / "data" / f"simulated-{p.specimens}-seed{p.seed}-{simulator}"

@@ -1,8 +1,7 @@
 """What happens when the batch normalisation of frozen layers is left alive, as a tutorial does by mistake."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from itertools import product
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -115,19 +114,7 @@ def batchnorm_study(
     if inputs.alive is None:
         raise InputError("these weights have no batch normalisation that could be kept alive")
     tried = range(folds or len(inputs.folds))
-    frozen = [
-        FineTuningTrial(
-            freeze=freeze,
-            batch_size=size,
-            learning_rate=rate,
-            epochs=grid.epochs,
-            fold=fold,
-            seed=seed,
-            **asdict(options or TrainingOptions()),
-        )
-        for freeze, size, rate in product(grid.freeze, grid.batch_sizes, grid.learning_rates)
-        for fold in tried
-    ]
+    frozen = replace(grid, seeds=1).trials(tried, seed, options)
     alive = [replace(trial, batchnorm="alive") for trial in frozen]
     context = inputs.context | {"alive": inputs.alive.state_digest()}
     records = run_fine_tuning(inputs, store, frozen, "batch normalisation frozen")

@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
 from hep2lib.data.folds import Fold
-from hep2lib.studies.svm import PAPER_GRID, PathScores, Reading
+from hep2lib.studies.svm import PAPER_GRID, PathScores, Reading, loss_weight
 
 PASSES = 10
 
@@ -46,7 +46,7 @@ def early_stopped_path(
     validation: list[list[float]] = []
     test: list[list[float]] = []
     for value in values:
-        C = value if reading == "C" else 1.0 / (len(fold.train) * value)
+        C = loss_weight(value, reading, len(fold.train))
         machine = LinearSVC(loss="hinge", dual=True, C=C, max_iter=PASSES, random_state=0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # which is the point

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import product
 from typing import Any
@@ -39,6 +39,31 @@ class Grid:
     learning_rates: tuple[float, ...]
     epochs: int
     seeds: int = 1
+
+    def trials(
+        self, folds: Sequence[int], seed: int, options: TrainingOptions | None = None
+    ) -> list[FineTuningTrial]:
+        """One trial a cell, seed and fold, without rotations.
+
+        Args:
+            folds: numbers of the folds, from 0.
+            seed: the first of the grid's seeds.
+            options: how networks are trained apart from the search; None takes the defaults.
+        """
+        return [
+            FineTuningTrial(
+                freeze=freeze,
+                batch_size=batch_size,
+                learning_rate=rate,
+                epochs=self.epochs,
+                fold=fold,
+                seed=seed + further,
+                **asdict(options or TrainingOptions()),
+            )
+            for freeze, batch_size, rate in product(self.freeze, self.batch_sizes, self.learning_rates)
+            for further in range(self.seeds)
+            for fold in folds
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,42 +106,18 @@ def fine_tuning_study(
     Returns:
         All records, with what was chosen on validation images.
     """
-    common = asdict(options or TrainingOptions())
     folds = range(len(inputs.folds))
-    trials = [
-        FineTuningTrial(
-            freeze=freeze,
-            batch_size=batch_size,
-            learning_rate=rate,
-            epochs=grid.epochs,
-            fold=fold,
-            seed=seed + further,
-            **common,
-        )
-        for grid in grids
-        for freeze, batch_size, rate in product(grid.freeze, grid.batch_sizes, grid.learning_rates)
-        for further in range(grid.seeds)
-        for fold in folds
-    ]
+    trials = [trial for grid in grids for trial in grid.trials(folds, seed, options)]
     trials.sort(key=lambda trial: trial.seed != seed)  # the search itself first; the order is kept otherwise
     records = run_fine_tuning(inputs, store, trials, "fine-tuning")
     outcome = FineTuningOutcome(records, inputs.labels, inputs.folds)
     if rotation is None:
         return outcome
     best = outcome.best()
+    chosen = Grid((best.freeze,), (best.batch_size,), (best.learning_rate,), rotation.epochs)
     rotated = [
-        FineTuningTrial(
-            freeze=best.freeze,
-            batch_size=best.batch_size,
-            learning_rate=best.learning_rate,
-            epochs=rotation.epochs,
-            fold=fold,
-            seed=seed,
-            rotations=rotation.views,
-            views_per_epoch=rotation.views_per_epoch,
-            **common,
-        )
-        for fold in folds
+        replace(trial, rotations=rotation.views, views_per_epoch=rotation.views_per_epoch)
+        for trial in chosen.trials(folds, seed, options)
     ]
     more = run_fine_tuning(inputs, store, rotated, f"fine-tuning, x{rotation.views} rotations")
     return FineTuningOutcome(records + more, inputs.labels, inputs.folds)

@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from hep2lib.cnn.files import write_tensors
@@ -141,8 +142,7 @@ def _opened(
     network.split(trial.freeze)
     wanted = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
     try:
-        with safe_open(file, framework="pt") as opened:
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
+        tensors = load_file(file)
         if set(tensors) != wanted:
             raise TunedNetworkError(f"{file}: not the layers behind {trial.freeze}; delete it, start again")
         network.load_state_dict(tensors, strict=False)

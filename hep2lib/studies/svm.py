@@ -104,11 +104,9 @@ def svm_path(
         SVMError: if there is one class only among the training images, or a value is not positive.
     """
     signs = _signs(labels[fold.train])
-    given = [_positive(reading, value) for value in values]
+    weights_of_losses = [loss_weight(value, reading, len(signs)) for value in values]
     kernel = centred(gram, fold.train)
-    machines = hinge_path(
-        kernel[fold.train], signs, given if reading == "C" else [1.0 / (len(signs) * v) for v in given]
-    )
+    machines = hinge_path(kernel[fold.train], signs, weights_of_losses)
     weights = torch.from_numpy(np.stack([machine.coefficients for machine in machines], 1))
     biases = np.array([machine.bias for machine in machines])
     validation, test = (
@@ -116,6 +114,21 @@ def svm_path(
         for rows in (fold.validation, fold.test)
     )
     return PathScores(validation, test, max(machine.gap for machine in machines))
+
+
+def loss_weight(value: float, reading: Reading, images: int) -> float:
+    """C of a value of the grid: the value itself, or 1 / (n lambda).
+
+    Args:
+        value: of the grid.
+        reading: what the value is, "C" or fitclinear's "lambda".
+        images: n, the number of training images.
+
+    Raises:
+        SVMError: if the value is not positive and finite.
+    """
+    given = _positive(reading, value)
+    return given if reading == "C" else 1.0 / (images * given)
 
 
 def _signs(labels: NDArray) -> NDArray[np.float64]:
