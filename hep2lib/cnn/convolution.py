@@ -7,8 +7,10 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-#: With AVX2, oneDNN computes a weight gradient at about half the rate of a matrix product. With AVX-512 it is
-#: the faster of the two, so there its own is used.
+from .winograd import convolve_3x3, gradients_3x3, tile_side
+
+#: With AVX2, oneDNN computes a weight gradient at about half the rate of a matrix product, and has no method with
+#: fewer multiplications. With AVX-512 its own are the faster ones for weight gradients, so they are used there.
 MATRIX_PRODUCTS = torch.backends.cpu.get_cpu_capability() == "AVX2"
 
 #: Values of unfolded input that are multiplied at a time: 4 MB, which stays within the cache.
@@ -16,6 +18,10 @@ _CHUNK = 2**20
 
 #: Below so many input channels a matrix product is too narrow to be the faster one.
 _NARROW = 32
+
+#: Winograd's way pays from so many channels, of input and of results, and from so many pixels, 14 x 14.
+_WINOGRAD_CHANNELS = 64
+_WINOGRAD_PIXELS = 196
 
 
 def convolve(convolution: nn.Conv2d, x: Tensor, *, rectify: bool) -> Tensor:
@@ -41,6 +47,17 @@ def convolve(convolution: nn.Conv2d, x: Tensor, *, rectify: bool) -> Tensor:
     return _Convolution.apply(x, convolution.weight, convolution.bias, stride, padding, rectify)
 
 
+def by_winograd(channels: int, in_channels: int, kernel: int, stride: int, height: int, width: int) -> bool:
+    """Whether ``convolve`` takes Winograd's way on this machine's CPU, to results of ``height`` x ``width``."""
+    return (
+        MATRIX_PRODUCTS
+        and (kernel, stride) == (3, 1)
+        and min(channels, in_channels) >= _WINOGRAD_CHANNELS
+        and height * width >= _WINOGRAD_PIXELS
+        and tile_side(height, width) is not None
+    )
+
+
 def _fused_possible(x: Tensor) -> bool:
     onednn = torch.backends.mkldnn.is_available() and bool(torch.backends.mkldnn.enabled)
     recorded = torch.jit.is_tracing() or torch.compiler.is_compiling()
@@ -54,10 +71,13 @@ class _Convolution(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int, rectify: bool
     ) -> Tensor:
         x = x.contiguous(memory_format=torch.channels_last)
-        then = "relu" if rectify else "none"
-        value = torch.ops.mkldnn._convolution_pointwise(
-            x, weight, bias, [padding] * 2, [stride] * 2, [1, 1], 1, then, [], ""
-        )
+        if _is_by_winograd(x, weight, stride, padding):
+            value = convolve_3x3(x, weight, bias, rectify=rectify)
+        else:
+            then = "relu" if rectify else "none"
+            value = torch.ops.mkldnn._convolution_pointwise(
+                x, weight, bias, [padding] * 2, [stride] * 2, [1, 1], 1, then, [], ""
+            )
         ctx.stride, ctx.padding, ctx.rectify = stride, padding, rectify
         ctx.save_for_backward(x, weight, value if rectify else None)
         return value
@@ -71,13 +91,22 @@ class _Convolution(torch.autograd.Function):
             gradient = torch.ops.aten.threshold_backward(gradient, value, 0)
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         of_x = of_weight = of_bias = None
-        if ctx.needs_input_grad[0]:
-            of_x = _backward(x, weight, gradient, ctx.stride, ctx.padding, (True, False, False))[0]
-        if ctx.needs_input_grad[1]:
-            of_weight = _weight_gradient(x, weight, gradient, ctx.stride, ctx.padding)
+        wants_x, wants_weight = ctx.needs_input_grad[:2]
+        if _is_by_winograd(x, weight, ctx.stride, ctx.padding):
+            of_x, of_weight = gradients_3x3(x, weight, gradient, of_x=wants_x, of_weight=wants_weight)
+        else:
+            if wants_x:
+                of_x = _backward(x, weight, gradient, ctx.stride, ctx.padding, (True, False, False))[0]
+            if wants_weight:
+                of_weight = _weight_gradient(x, weight, gradient, ctx.stride, ctx.padding)
         if ctx.needs_input_grad[2]:
             of_bias = gradient.sum((0, 2, 3))
         return of_x, of_weight, of_bias, None, None, None
+
+
+def _is_by_winograd(x: Tensor, weight: Tensor, stride: int, padding: int) -> bool:
+    channels, in_channels, kernel, _ = weight.shape
+    return padding == 1 and by_winograd(channels, in_channels, kernel, stride, *x.shape[2:])
 
 
 def _rows(x: Tensor) -> Tensor:
