@@ -13,7 +13,8 @@ kept activations. A study's time per epoch is the wall time divided by the numbe
 The activations of the frozen layers are computed once for a whole study and timed apart. The floor is the
 time that the trainable layers' multiplications take at the rate of the best of three convolutions that suit
 the machine, all cores busy: forward for all images, and backward for the training images (gradients of the
-weights, and of the inputs except the first layers', whose input is frozen).
+weights, and of the inputs except the first layers', whose input is frozen), each product done for itself.
+Winograd's filtering leaves some of them out, so the floor is a scale and not a limit.
 """
 
 import argparse

@@ -2,14 +2,15 @@
 
     python benchmarks/googlenet.py [--threads 2] [--batch 16] [--repeats 5] [--precision fp32|bf16]
 
-"theirs" is ``torchvision.models.googlenet`` in its default form: NCHW, live batch normalisation, float32, no
-auxiliary heads (as ImageNet weights leave it). It runs in a process of its own, with PyTorch's default memory
-pages, as in a script that does not know this package. "ours" is ``hep2lib.cnn.googlenet.GoogLeNet``:
-normalisation folded, channels last, convolution and rectifier in one step; with ``--precision bf16`` under
-autocast. Both compute the same function: their logits are compared first. One turn is two calls of each, of
-which the second counts: a busy machine slows both, and neither finds the processor as the other left it. The
-ratio is the median over turns. The floor is what the network's multiplications alone would take at the rate
-of the best of three convolutions that suit the machine.
+"theirs" is ``torchvision.models.googlenet`` in its default form: NCHW, live batch normalisation, float32,
+no auxiliary heads (as ImageNet weights leave it). It runs in a process of its own, with PyTorch's default
+memory pages, as in a script that does not know this package. "ours" is ``hep2lib.cnn.googlenet.GoogLeNet``:
+normalisation folded, channels last, convolution and rectifier in one step, wide 3 x 3 convolutions by
+Winograd's filtering; with ``--precision bf16`` under autocast. Both compute the same function: their logits
+are compared first. One turn is two calls of each, of which the second counts: a busy machine slows both,
+and neither finds the processor as the other left it. The ratio is the median over turns. The floor is what
+the network's multiplications, each done for itself, would take at the rate of the best of three
+convolutions that suit the machine; Winograd's filtering omits some.
 """
 
 import argparse
@@ -25,11 +26,11 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from hep2lib.cnn.convolution import convolve
 from hep2lib.cnn.googlenet import GoogLeNet, architecture
 from hep2lib.cnn.layers import layer_table
 from hep2lib.cnn.state_dicts import from_state_dict
 from hep2lib.cnn.weight_files import fill
+from hep2lib.studies.floor import best_rate
 
 
 def main() -> None:
@@ -52,7 +53,9 @@ def main() -> None:
     with torch.no_grad(), precision():
         difference = (theirs.eval()(images) - ours.eval()(ours_images)).abs().max().item()
     print(f"largest difference of logits: {difference:.1e}")
-    floor = 2 * layer_table(architecture("torchvision"))["multiply_adds"].sum() / best_rate(options.batch)
+    floor = (
+        2 * layer_table(architecture("torchvision"))["multiply_adds"].sum() / best_rate(batch=options.batch)
+    )
     with their_process(options.threads, images, labels) as call:
         forward = (lambda: call("forward"), lambda: predict(ours, ours_images, precision))
         report("forward", turns(*forward, options.repeats), options.batch, floor)
@@ -150,21 +153,6 @@ def turns(theirs: Callable[[], None], ours: Callable[[], None], repeats: int) ->
             times.append(time.perf_counter() - start)
         seconds.append((times[0], times[1]))
     return seconds[1:]
-
-
-def best_rate(batch: int) -> float:
-    """Floating point operations a second in a convolution that suits the machine."""
-    rates = []
-    for channels, size in ((128, 28), (160, 14), (192, 28)):
-        layer = nn.Conv2d(channels, 192, 3, padding=1).to(memory_format=torch.channels_last)
-        x = torch.randn(batch, channels, size, size).contiguous(memory_format=torch.channels_last)
-        operations = 2 * batch * channels * 192 * 9 * size**2
-        for _ in range(6):
-            start = time.perf_counter()
-            with torch.no_grad():
-                convolve(layer, x, rectify=True)
-            rates.append(operations / (time.perf_counter() - start))
-    return max(rates)
 
 
 def report(what: str, seconds: list[tuple[float, float]], batch: int, floor: float) -> None:

@@ -9,8 +9,9 @@ from torch.nn import functional
 
 from .winograd import convolve_3x3, gradients_3x3, tile_side
 
-#: With AVX2, oneDNN computes a weight gradient at about half the rate of a matrix product, and has no method with
-#: fewer multiplications. With AVX-512 its own are the faster ones for weight gradients, so they are used there.
+#: With AVX2, oneDNN computes a weight gradient at about half the rate of a matrix product, and matrix
+#: products in Winograd's basis overtake its 3 x 3 convolutions. With AVX-512 its own weight gradient is the
+#: faster one, and Winograd's way was not measured: oneDNN's methods are used there.
 MATRIX_PRODUCTS = torch.backends.cpu.get_cpu_capability() == "AVX2"
 
 #: Values of unfolded input that are multiplied at a time: 4 MB, which stays within the cache.
@@ -27,10 +28,11 @@ _WINOGRAD_PIXELS = 196
 def convolve(convolution: nn.Conv2d, x: Tensor, *, rectify: bool) -> Tensor:
     """Compute a convolution, and where asked its rectifier in the same step.
 
-    On the CPU in float32 one oneDNN primitive does both. That saves a pass over memory, and makes an image's
-    values independent, to the last bit, of the other images of its batch and of the number of threads:
-    PyTorch's own operator changes its method, and its rounding, with both. Elsewhere (GPU, autocast, export)
-    PyTorch's own operators are used.
+    On the CPU in float32 one oneDNN primitive does both, or, for wide layers of 3 x 3 on a processor with
+    AVX2, Winograd's filtering in a few matrix products (``hep2lib.cnn.winograd``). That saves a pass over
+    memory, and makes an image's values independent, to the last bit, of the other images of its batch and
+    of the number of threads: PyTorch's own operator changes its method, and its rounding, with both.
+    Elsewhere (GPU, autocast, export) PyTorch's own operators are used.
 
     Args:
         convolution: the layer; its stride and padding are the same in both directions.
@@ -48,7 +50,7 @@ def convolve(convolution: nn.Conv2d, x: Tensor, *, rectify: bool) -> Tensor:
 
 
 def by_winograd(channels: int, in_channels: int, kernel: int, stride: int, height: int, width: int) -> bool:
-    """Whether ``convolve`` takes Winograd's way on this machine's CPU, to results of ``height`` x ``width``."""
+    """Whether ``convolve`` takes Winograd's way here, for a padded convolution of ``height`` x ``width``."""
     return (
         MATRIX_PRODUCTS
         and (kernel, stride) == (3, 1)

@@ -1,13 +1,15 @@
-"""Convolutions with windows of 3 x 3 in a half to a quarter of the multiplications: Winograd's minimal filtering.
+"""Convolutions of 3 x 3 in a half to a quarter of the multiplications: Winograd's minimal filtering.
 
-Four neighbouring results of a filter of three values need twelve products when each is computed for itself, and
-six when input and filter are first taken over into another basis, multiplied there value by value, and the
-products taken back. In two dimensions that is 36 products instead of 144 for a tile of 4 x 4 results, and 16
-instead of 36 for one of 2 x 2. Summed over channels, the products are matrix products, one for each place of
-the tile, which a CPU computes faster than anything else; the changes of basis are matrix products too.
+Four neighbouring results of a filter of three values need twelve products when each is computed for itself,
+and six when input and filter are first taken over into another basis, multiplied there value by value, and
+the products taken back. In two dimensions that is 36 products instead of 144 for a tile of 4 x 4 results,
+and 16 instead of 36 for one of 2 x 2. Summed over channels, the products are matrix products, one for each
+place of the tile, which a CPU computes faster than anything else; the changes of basis are matrix products
+too.
 
-Sources: Winograd, Arithmetic Complexity of Computations, 1980; Lavin and Gray, Fast Algorithms for Convolutional
-Neural Networks, CVPR 2016, sections 4.1 and 4.2. The gradients are the adjoints of the same three steps.
+Sources: Winograd, Arithmetic Complexity of Computations, 1980; Lavin and Gray, Fast Algorithms for
+Convolutional Neural Networks, CVPR 2016, sections 4.1 and 4.2. The gradients are the adjoints of the same
+three steps.
 """
 
 from collections.abc import Iterator
@@ -19,9 +21,9 @@ import torch
 from numpy.polynomial.polynomial import polyfromroots
 from torch import Tensor
 
-#: Finite points at which the polynomials of a tile are evaluated, by the tile's side; the last point is infinity.
-#: With 0, 3/4 and 3/2 results in float32 are more than twice as exact as with the usual 0, 1 and 2: powers that
-#: stay near 1 cancel less.
+#: Finite points at which the polynomials of a tile are evaluated, by the tile's side; the last is infinity.
+#: With 0, 3/4 and 3/2 results in float32 are more than twice as exact as with the usual 0, 1 and 2: powers
+#: that stay near 1 cancel less.
 _POINTS = {2: (0.0, 1.0, -1.0), 4: (0.0, 0.75, -0.75, 1.5, -1.5)}
 
 #: Values of a group of images in the other basis, input and results: 6 MB, which stay within the cache.
@@ -47,8 +49,8 @@ class Bases:
 def bases(side: int, dtype: torch.dtype = torch.float32) -> Bases:
     """The changes of basis for one tile, by Toom and Cook's construction.
 
-    Rows of ``kernel`` evaluate a polynomial of three coefficients at each point, columns of ``result`` are the
-    powers of the points, and rows of ``image`` are the coefficients of Lagrange's polynomials, whose
+    Rows of ``kernel`` evaluate a polynomial of three coefficients at each point, columns of ``result`` are
+    the powers of the points, and rows of ``image`` are the coefficients of Lagrange's polynomials, whose
     denominators ``kernel`` carries.
 
     Args:
@@ -70,7 +72,7 @@ def bases(side: int, dtype: torch.dtype = torch.float32) -> Bases:
 
 
 def tile_side(height: int, width: int) -> int | None:
-    """Side of the tiles that cover a plane of results without a remainder: 4, else 2; None if neither does."""
+    """Side of the tiles that cover a plane of results without a remainder: 4, else 2, else None."""
     return next((side for side in (4, 2) if height % side == width % side == 0), None)
 
 
@@ -86,8 +88,8 @@ def convolve_3x3(x: Tensor, weight: Tensor, bias: Tensor | None, *, rectify: boo
         rectify: set negative results to zero.
 
     Returns:
-        N x C' x H x W, channels last. With float32 and values as in GoogLeNet the rounding error is below 1e-5
-        of the largest result.
+        N x C' x H x W, channels last. With float32 and values as in GoogLeNet the rounding error is below
+        1e-5 of the largest result.
     """
     result = x.new_empty(len(x), *x.shape[2:], len(weight))
     filters = _filters(weight, x)
@@ -169,7 +171,7 @@ class _Room:
     """
 
     def __init__(self, x: Tensor, channels: int, count: int) -> None:
-        """Allocate for ``count`` images like those of ``x`` (N x C x H x W) and results of C' ``channels``."""
+        """Allocate for ``count`` images like those of ``x`` and results of C' ``channels``."""
         _, in_channels, height, width = x.shape
         self.count, self._side = count, _side(x)
         self._bases = bases(self._side, x.dtype)
