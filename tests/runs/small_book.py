@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import nbformat
@@ -75,8 +76,8 @@ def depths() -> pd.DataFrame:
     )
 
 
-def output(shown: object) -> nbformat.NotebookNode:
-    data, metadata = shown._repr_mimebundle_()  # type: ignore[attr-defined]
+def output(shown: Any) -> nbformat.NotebookNode:
+    data, metadata = shown._repr_mimebundle_()
     return nbformat.v4.new_output("display_data", data=data, metadata=metadata)
 
 
