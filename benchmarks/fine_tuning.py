@@ -3,12 +3,14 @@
     python benchmarks/fine_tuning.py [--specimens 100] [--batch 16] [--depths 11 110 139]
 
 One epoch is: train on a fold's training images, then score its validation and test images. "tutorial" is
-PyTorch's transfer learning tutorial as people copy it: ``torchvision.models.googlenet`` with
-``requires_grad=False`` on the frozen part, Pillow and torchvision's transforms in a ``Dataset``, a
-``DataLoader``, SGD with momentum, float32; one training at a time with all threads of the machine (in
-``--workers`` processes for the loader, if asked for; the fastest choice on two cores is 0). "study" is what
-``hep2 study fine-tuning`` runs: one training a core, each on one thread, all of them at the same time, from
-kept activations. A study's time per epoch is the wall time divided by the number of trainings that ran in it.
+PyTorch's transfer learning tutorial as people copy it (``benchmarks/tutorial.py``): one training at a time
+with all threads of the machine (in ``--workers`` processes for the loader, if asked for; the fastest choice
+on two cores is 0), in a process that does not know this package. "study" is what ``hep2 study fine-tuning``
+runs: one training a core, each on one thread, all of them at the same time, from kept activations. A study's
+time per epoch is the wall time divided by the number of trainings that ran in it.
+
+One turn is an epoch of the tutorial and then some of the study: a busy machine slows both. The first epoch
+of each is left out; times and ratios are medians over turns.
 
 The activations of the frozen layers are computed once for a whole study and timed apart. The floor is the
 time that the trainable layers' multiplications take at the rate of the best of three convolutions that suit
@@ -20,20 +22,18 @@ Winograd's filtering leaves some of them out, so the floor is a scale and not a 
 import argparse
 import multiprocessing
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
-import torchvision
-from PIL import Image
-from torch import nn
-from torch.utils.data import DataLoader, Dataset
-from torchvision import transforms
 
 from hep2lib.cnn.googlenet import GoogLeNet
 from hep2lib.cnn.weights import load_weights
@@ -47,65 +47,32 @@ from hep2lib.studies.inputs import StudyInputs, WorkerInputs
 from hep2lib.studies.training import train
 from hep2lib.studies.trial import FineTuningTrial
 
-#: The names in torchvision's module of what lies before each of the paper's cuts.
-STAGES = ["conv1", "conv2", "conv3", "inception3a", "inception3b", "inception4a", "inception4b"]
-STAGES += ["inception4c", "inception4d", "inception4e", "inception5a", "inception5b"]
+#: How many of the tutorial's stages lie before each of the paper's cuts.
 FROZEN = {0: 0, 11: 3, 110: 10, 139: 12}
 
 
-class Files(Dataset):
-    """Images decoded, resized and normalised each time they are asked for."""
+@contextmanager
+def tutorial(
+    database: pd.DataFrame, fold: Fold, depth: int, options: argparse.Namespace, folder: Path
+) -> Iterator[Callable[[], float]]:
+    """Start the tutorial's script; yields what makes it train an epoch and returns the seconds."""
+    table = database[["path", "label"]].copy()
+    for part in ("train", "validation", "test"):
+        table.loc[table.index[getattr(fold, part)], "part"] = part
+    table.to_csv(folder / "images.csv", index=False)
+    command = [sys.executable, Path(__file__).with_name("tutorial.py"), folder / "images.csv"]
+    numbers = {"frozen": FROZEN[depth], "batch": options.batch, "workers": options.workers}
+    command += [text for name, number in numbers.items() for text in (f"--{name}", str(number))]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as process:
 
-    def __init__(self, database: pd.DataFrame, rows: np.ndarray) -> None:
-        self.files = [Path(path) for path in database["path"].iloc[rows]]
-        self.labels = database["label"].to_numpy()[rows]
-        self.transform = transforms.Compose(
-            [
-                transforms.Resize((224, 224)),
-                transforms.ToTensor(),
-                transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
-            ]
-        )
+        def epoch() -> float:
+            print(file=process.stdin, flush=True)
+            return float(process.stdout.readline())
 
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __getitem__(self, number: int) -> tuple[torch.Tensor, int]:
-        return self.transform(Image.open(self.files[number]).convert("RGB")), int(self.labels[number])
-
-
-def tutorial_epochs(
-    database: pd.DataFrame, fold: Fold, options: argparse.Namespace, depth: int
-) -> list[float]:
-    """Seconds of each epoch of the tutorial's loop."""
-    model = torchvision.models.googlenet(weights=None, aux_logits=False, init_weights=False, num_classes=2)
-    for name in STAGES[: FROZEN[depth]]:
-        getattr(model, name).requires_grad_(False)
-    optimiser = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1e-3, momentum=0.9)
-    criterion = nn.CrossEntropyLoss()
-    loaders = {
-        part: DataLoader(
-            Files(database, getattr(fold, part)),
-            options.batch,
-            shuffle=part == "train",
-            num_workers=options.workers,
-        )
-        for part in ("train", "validation", "test")
-    }
-    seconds = []
-    for _ in range(options.repeats + 1):
-        start = time.perf_counter()
-        for part, loader in loaders.items():
-            model.train(part == "train")
-            for images, labels in loader:
-                with torch.set_grad_enabled(part == "train"):
-                    loss = criterion(model(images), labels)
-                if part == "train":
-                    optimiser.zero_grad()
-                    loss.backward()
-                    optimiser.step()
-        seconds.append(time.perf_counter() - start)
-    return seconds[1:]
+        epoch()
+        yield epoch
+        process.stdin.close()
 
 
 def study_epochs(
@@ -170,8 +137,8 @@ def compare(
     pool: ProcessPoolExecutor,
     options: argparse.Namespace,
 ) -> None:
-    """Time both loops at one depth and print a line."""
-    repeats = options.repeats * (1 if depth < 110 else 5 if depth < 139 else 50)
+    """Time both loops at one depth, in turns, and print a line."""
+    repeats = 1 if depth < 110 else 5 if depth < 139 else 50
     trial = FineTuningTrial(
         freeze=depth,
         batch_size=options.batch,
@@ -184,13 +151,19 @@ def compare(
     start = time.perf_counter()
     prepare_activations(inputs, [trial])
     once = time.perf_counter() - start
-    ours = statistics.median(study_epochs(inputs, trial, cores, pool))
-    theirs = statistics.median(tutorial_epochs(database, fold, options, depth))
+    turns = []
+    with tutorial(database, fold, depth, options, inputs.cache) as tutorial_epoch:
+        for _ in range(options.turns):
+            seconds = tutorial_epoch()
+            turns.append((seconds, statistics.median(study_epochs(inputs, trial, cores, pool))))
+    theirs, ours = (statistics.median(values) for values in zip(*turns, strict=True))
+    ratios = sorted(other / own for other, own in turns)
     floor = training_operations(replace(trial, epochs=1), fold) / rate
     print(
-        f"freeze {depth:3d}: tutorial {theirs:7.2f} s an epoch, study {ours:8.4f} s: {theirs / ours:7.1f} "
-        f"times as fast; floor {floor:.4f} s, {floor / ours:.0%} of it reached (float32 allows "
-        f"{theirs / floor:.1f} times); activations once {once:.1f} s",
+        f"freeze {depth:3d}: tutorial {theirs:7.2f} s an epoch, study {ours:8.4f} s: "
+        f"{statistics.median(ratios):7.1f} times as fast (turns: {ratios[0]:.1f} to {ratios[-1]:.1f}); "
+        f"floor {floor:.4f} s, {floor / ours:.0%} of it reached (float32 allows {theirs / floor:.1f} times); "
+        f"activations once {once:.1f} s",
         flush=True,
     )
 
@@ -200,7 +173,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--specimens", type=int, default=100, help="100 make 208 images")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--depths", type=int, nargs="+", default=[11, 110, 139], choices=sorted(FROZEN))
-    parser.add_argument("--repeats", type=int, default=2, help="epochs that are timed; the median counts")
+    parser.add_argument("--turns", type=int, default=3, help="how often each is timed; the median counts")
     parser.add_argument("--workers", type=int, default=0, help="processes of the tutorial's loader")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     return parser.parse_args()

@@ -1,13 +1,15 @@
 """A convolution with its bias and its rectifier as one step, and its gradient, as fast as a CPU allows."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from .winograd import convolve_3x3, gradients_3x3, tile_side
+from .loops import COMPILED
+from .winograd import InBasis, convolve_3x3, gradients_3x3
 
 #: With AVX2, oneDNN computes a weight gradient at about half the rate of a matrix product, and matrix
 #: products in Winograd's basis overtake its 3 x 3 convolutions. With AVX-512 its own weight gradient is the
@@ -20,19 +22,19 @@ _CHUNK = 2**20
 #: Below so many input channels a matrix product is too narrow to be the faster one.
 _NARROW = 32
 
-#: Winograd's way pays from so many channels, of input and of results, and from so many pixels, 14 x 14.
-_WINOGRAD_CHANNELS = 64
-_WINOGRAD_PIXELS = 196
+#: Winograd's way pays from so many channels, of input and of results, and from so many pixels, 7 x 7.
+_WINOGRAD_CHANNELS = 16
+_WINOGRAD_PIXELS = 49
 
 
 def convolve(convolution: nn.Conv2d, x: Tensor, *, rectify: bool) -> Tensor:
     """Compute a convolution, and where asked its rectifier in the same step.
 
-    On the CPU in float32 one oneDNN primitive does both, or, for wide layers of 3 x 3 on a processor with
-    AVX2, Winograd's filtering in a few matrix products (``hep2lib.cnn.winograd``). That saves a pass over
-    memory, and makes an image's values independent, to the last bit, of the other images of its batch and
-    of the number of threads: PyTorch's own operator changes its method, and its rounding, with both.
-    Elsewhere (GPU, autocast, export) PyTorch's own operators are used.
+    On the CPU in float32 one oneDNN primitive does both, or, for 3 x 3 on a processor with AVX2, Winograd's
+    filtering in a few matrix products (``hep2lib.cnn.winograd``). That saves a pass over memory, and makes
+    an image's values independent, to the last bit, of the other images of its batch and of the number of
+    threads: PyTorch's own operator changes its method, and its rounding, with both. Elsewhere (GPU, autocast,
+    export) PyTorch's own operators are used.
 
     Args:
         convolution: the layer; its stride and padding are the same in both directions.
@@ -46,17 +48,39 @@ def convolve(convolution: nn.Conv2d, x: Tensor, *, rectify: bool) -> Tensor:
         value = convolution(x)
         return functional.relu_(value) if rectify else value
     stride, padding = convolution.stride[0], int(convolution.padding[0])
-    return _Convolution.apply(x, convolution.weight, convolution.bias, stride, padding, rectify)
+    weight, bias = convolution.weight, convolution.bias
+    channels, in_channels, kernel, _ = weight.shape
+    if padding == 1 and by_winograd(channels, in_channels, kernel, stride, *x.shape[2:]):
+        return _ByWinograd.apply(x, weight, bias, rectify)
+    return _Convolution.apply(x, weight, bias, stride, padding, rectify)
+
+
+def convolve_together(convolutions: Sequence[nn.Conv2d], x: Tensor) -> list[Tensor]:
+    """Compute rectified convolutions of the same input, all of 1 x 1, as one where that saves time.
+
+    Args:
+        convolutions: the layers, without padding, stride 1.
+        x: N x C x H x W, float.
+
+    Returns:
+        A value for each layer, N x C' x H x W.
+    """
+    if not _fused_possible(x):
+        return [convolve(convolution, x, rectify=True) for convolution in convolutions]
+    weight = torch.cat([convolution.weight for convolution in convolutions])
+    bias = torch.cat([cast(Tensor, convolution.bias) for convolution in convolutions])
+    sizes = [len(convolution.weight) for convolution in convolutions]
+    return list(_Convolutions.apply(x, weight, bias, sizes))
 
 
 def by_winograd(channels: int, in_channels: int, kernel: int, stride: int, height: int, width: int) -> bool:
     """Whether ``convolve`` takes Winograd's way here, for a padded convolution of ``height`` x ``width``."""
     return (
         MATRIX_PRODUCTS
+        and COMPILED
         and (kernel, stride) == (3, 1)
         and min(channels, in_channels) >= _WINOGRAD_CHANNELS
         and height * width >= _WINOGRAD_PIXELS
-        and tile_side(height, width) is not None
     )
 
 
@@ -73,14 +97,11 @@ class _Convolution(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int, rectify: bool
     ) -> Tensor:
         x = x.contiguous(memory_format=torch.channels_last)
-        if _is_by_winograd(x, weight, stride, padding):
-            value = convolve_3x3(x, weight, bias, rectify=rectify)
-        else:
-            then = "relu" if rectify else "none"
-            value = torch.ops.mkldnn._convolution_pointwise(
-                x, weight, bias, [padding] * 2, [stride] * 2, [1, 1], 1, then, [], ""
-            )
-        ctx.stride, ctx.padding, ctx.rectify = stride, padding, rectify
+        then = "relu" if rectify else "none"
+        value = torch.ops.mkldnn._convolution_pointwise(
+            x, weight, bias, [padding] * 2, [stride] * 2, [1, 1], 1, then, [], ""
+        )
+        ctx.stride, ctx.padding = stride, padding
         ctx.save_for_backward(x, weight, value if rectify else None)
         return value
 
@@ -89,26 +110,61 @@ class _Convolution(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, value = ctx.saved_tensors
         gradient = gradients[0]
-        if ctx.rectify:
+        if value is not None:
             gradient = torch.ops.aten.threshold_backward(gradient, value, 0)
         gradient = gradient.contiguous(memory_format=torch.channels_last)
-        of_x = of_weight = of_bias = None
-        wants_x, wants_weight = ctx.needs_input_grad[:2]
-        if _is_by_winograd(x, weight, ctx.stride, ctx.padding):
-            of_x, of_weight = gradients_3x3(x, weight, gradient, of_x=wants_x, of_weight=wants_weight)
-        else:
-            if wants_x:
-                of_x = _backward(x, weight, gradient, ctx.stride, ctx.padding, (True, False, False))[0]
-            if wants_weight:
-                of_weight = _weight_gradient(x, weight, gradient, ctx.stride, ctx.padding)
-        if ctx.needs_input_grad[2]:
-            of_bias = gradient.sum((0, 2, 3))
-        return of_x, of_weight, of_bias, None, None, None
+        wanted = ctx.needs_input_grad[:3]
+        return (*_gradients(x, weight, gradient, ctx.stride, ctx.padding, wanted), None, None, None)
 
 
-def _is_by_winograd(x: Tensor, weight: Tensor, stride: int, padding: int) -> bool:
-    channels, in_channels, kernel, _ = weight.shape
-    return padding == 1 and by_winograd(channels, in_channels, kernel, stride, *x.shape[2:])
+class _ByWinograd(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, rectify: bool) -> Tensor:
+        value, known = convolve_3x3(x, weight, bias, rectify=rectify, keep=ctx.needs_input_grad[1])
+        ctx.save_for_backward(value if rectify else None, known.filters, *known.images)
+        return value
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        value, filters, *images = ctx.saved_tensors
+        of = gradients_3x3(InBasis(images, filters), gradients[0], value, wanted=ctx.needs_input_grad[:3])
+        return of.x, of.weight, of.bias, None
+
+
+class _Convolutions(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, sizes: list[int]) -> tuple[Tensor, ...]:
+        x = x.contiguous(memory_format=torch.channels_last)
+        value = torch.ops.mkldnn._convolution_pointwise(
+            x, weight, bias, [0, 0], [1, 1], [1, 1], 1, "relu", [], ""
+        )
+        ctx.sizes = sizes
+        ctx.save_for_backward(x, weight, value)
+        return value.split(sizes, 1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, value = ctx.saved_tensors
+        gradient = torch.empty_like(value)
+        for part, of, values in zip(
+            gradient.split(ctx.sizes, 1), gradients, value.split(ctx.sizes, 1), strict=True
+        ):
+            torch.ops.aten.threshold_backward.grad_input(of, values, 0, grad_input=part)
+        return (*_gradients(x, weight, gradient, 1, 0, ctx.needs_input_grad[:3]), None)
+
+
+def _gradients(
+    x: Tensor, weight: Tensor, gradient: Tensor, stride: int, padding: int, wanted: tuple[bool, bool, bool]
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """Gradients of input, weights and bias, as far as they are wanted, from that of the results."""
+    of_x = of_weight = None
+    if wanted[0]:
+        of_x = _backward(x, weight, gradient, stride, padding, (True, False, False))[0]
+    if wanted[1]:
+        of_weight = _weight_gradient(x, weight, gradient, stride, padding)
+    return of_x, of_weight, gradient.sum((0, 2, 3)) if wanted[2] else None
 
 
 def _rows(x: Tensor) -> Tensor:

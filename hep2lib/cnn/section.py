@@ -9,14 +9,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import InputError
-from .convolution import convolve
+from .convolution import convolve, convolve_together
 from .layers import Kind, Layer
 from .normalisation import local_response_normalisation
 from .pooling import max_pooling
 
 #: Images that the CPU computes at a time where nothing is trained: the values between the layers then stay
 #: near the processor, and below the 32 MB above which memory is fetched from the system anew each time.
-_AT_ONCE = 8
+_AT_ONCE = 32
 
 
 class Section(nn.Module):
@@ -60,6 +60,7 @@ class Section(nn.Module):
         self._entry = entry
         self._steps = {layer.name: layer for layer in self.layers}
         self._rectifiers = {layer.inputs[0]: layer.name for layer in self.layers if layer.kind == Kind.RELU}
+        self._siblings = _siblings(self.layers)
         self._last_use = {name: layer.name for layer in self.layers for name in layer.inputs}
         # The output of the whole network is the classifier's: the loss takes logits, not probabilities.
         classifiers = [layer.name for layer in self.layers if layer.kind == Kind.FULLY_CONNECTED]
@@ -125,11 +126,16 @@ class Section(nn.Module):
         """The values of the wanted layers, computed from the layers they need; no other value is kept."""
         values = {} if self._entry is None else {self._entry: x}
         for layer in self.layers:
-            if layer.name not in needed or layer.name in values:
+            if layer.name not in needed or layer.name in values or self._rectifiers.get(layer.name) in values:
                 continue
             inputs = [values[name] for name in layer.inputs] or [x]
             rectifier = self._rectifiers.get(layer.name)
-            if rectifier in needed and layer.name not in wanted:
+            siblings = self._siblings.get(layer.name, ())
+            if siblings and self._rectified_at_once(siblings, wanted, needed):
+                convolutions = [cast(nn.Conv2d, self.learnable[name]) for name in siblings]
+                together = convolve_together(convolutions, inputs[0])
+                values.update(zip((self._rectifiers[name] for name in siblings), together, strict=True))
+            elif rectifier in needed and layer.name not in wanted:
                 # One step for both: nobody asked to see the value in between.
                 values[rectifier] = self.compute(layer, inputs, rectify=True)
             else:
@@ -138,6 +144,13 @@ class Section(nn.Module):
                 if self._last_use[name] == layer.name and name not in wanted:
                     values.pop(name, None)
         return {name: values[name] for name in wanted}
+
+    def _rectified_at_once(self, names: Sequence[str], wanted: Sequence[str], needed: set[str]) -> bool:
+        """Whether of all these convolutions nothing but what their rectifiers let through is asked for."""
+        return all(
+            self._rectifiers.get(name) in needed and name not in wanted and name not in self.normalisations
+            for name in names
+        )
 
     def _needed(self, wanted: Sequence[str]) -> set[str]:
         """Names of the layers that the wanted ones rest on."""
@@ -204,3 +217,12 @@ class Section(nn.Module):
             digest.update(f"{name} {array.dtype} {array.shape}".encode())
             digest.update(array.tobytes())
         return digest.hexdigest()
+
+
+def _siblings(layers: Sequence[Layer]) -> dict[str, tuple[str, ...]]:
+    """Convolutions of 1 x 1 that share their input with others, each with the names of all of them."""
+    families: dict[str, list[str]] = {}
+    for layer in layers:
+        if layer.kind == Kind.CONVOLUTION and (layer.kernel, layer.stride) == (1, 1):
+            families.setdefault(layer.inputs[0], []).append(layer.name)
+    return {name: tuple(family) for family in families.values() if len(family) > 1 for name in family}

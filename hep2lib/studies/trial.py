@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-TRIAL_VERSION = 4
+TRIAL_VERSION = 5
 """Raised when a change of the code changes what a trial computes, so that old records are not reused."""
 
 

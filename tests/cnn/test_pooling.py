@@ -26,3 +26,40 @@ def test_where_a_gradient_is_wanted_there_is_one():
     x = torch.tensor([[1.0, 5.0, 2.0], [0.0, 3.0, 4.0]]).view(1, 1, 2, 3).requires_grad_()
     max_pooling(x, 3, 1, 1).sum().backward()
     assert x.grad.flatten().tolist() == [0, 6, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("window", [(3, 1, 1), (3, 2, 0), (3, 2, 1), (2, 2, 0), (2, 2, 1), (1, 1, 0)])
+@pytest.mark.parametrize("size", [(7, 7), (14, 9), (3, 5)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_values_and_gradients_are_pytorchs_exactly_where_values_repeat(window, size, dtype):
+    generator = torch.Generator().manual_seed(0)
+    whole = torch.randint(0, 3, (3, 9, *size), generator=generator).to(dtype)
+    whole = whole.contiguous(memory_format=torch.channels_last).requires_grad_()
+    x = whole[:, 2:7]
+    ours = max_pooling(x, *window)
+    expected = functional.max_pool2d(x, *window, ceil_mode=True)
+    assert torch.equal(ours, expected)
+    upstream = torch.randint(-5, 5, ours.shape, generator=generator).to(dtype)
+    one, other = (torch.autograd.grad(value, whole, upstream)[0] for value in (ours, expected))
+    assert torch.equal(one, other)
+
+
+def test_what_is_not_a_number_stays_so():
+    x = torch.zeros(1, 4, 6, 6).contiguous(memory_format=torch.channels_last)
+    x[0, 1, 2, 3] = torch.nan
+    assert max_pooling(x, 3, 1, 1)[0, 1, 1:4, 2:5].isnan().all()
+
+
+def test_two_threads_compute_what_one_does(monkeypatch):
+    monkeypatch.setattr("hep2lib.cnn.loops._MUCH", 0)
+    x = torch.randn(5, 8, 9, 9, generator=torch.Generator().manual_seed(0))
+    x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
+    threads, results = torch.get_num_threads(), []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            value = max_pooling(x, 3, 2, 0)
+            results.append((value, torch.autograd.grad(value.square().sum(), x)[0]))
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
