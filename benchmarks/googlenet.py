@@ -4,8 +4,9 @@
 
 "theirs" is ``torchvision.models.googlenet`` in its default form: NCHW, live batch normalisation, float32,
 no auxiliary heads (as ImageNet weights leave it). It runs in a process of its own, with the C library's
-default handling of memory, as in a script that does not know this package. "ours" is ``hep2lib.cnn.googlenet.GoogLeNet``:
-normalisation folded, channels last, convolution and rectifier in one step, 3 x 3 convolutions by
+default handling of memory, as in a script that does not know this package. "ours" is
+``hep2lib.cnn.googlenet.GoogLeNet``: normalisation folded, channels last, convolution and rectifier in one
+step, convolutions of one input joined, 3 x 3 convolutions by
 Winograd's filtering; with ``--precision bf16`` under autocast. Both compute the same function: their logits
 are compared first. One turn is two calls of each, of which the second counts: a busy machine slows both,
 and neither finds the processor as the other left it. The ratio is the median over turns. The floor is what
