@@ -14,8 +14,8 @@ from .layers import Kind, Layer
 from .normalisation import local_response_normalisation
 from .pooling import max_pooling
 
-#: Images that the CPU computes at a time where nothing is trained: the values between the layers then stay
-#: near the processor, and below the 32 MB above which memory is fetched from the system anew each time.
+#: Images that the CPU computes at a time where nothing is trained: enough that the last blocks' filters,
+#: which are larger than an image's values there, are read for many images at once.
 _AT_ONCE = 32
 
 
