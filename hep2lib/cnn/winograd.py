@@ -4,26 +4,29 @@ Four neighbouring results of a filter of three values need twelve products when 
 and six when input and filter are first taken over into another basis, multiplied there value by value, and
 the products taken back. In two dimensions that is 36 products instead of 144 for a tile of 4 x 4 results.
 Summed over channels, the products are matrix products, one for each place of the tile, which a CPU computes
-faster than anything else; the changes of basis are a few additions (``hep2lib.cnn.winograd_loops``).
+faster than anything else; the changes of basis are a few additions (``hep2lib.cnn.winograd_loops``). Tiles of
+5 x 5 results, with 49 products, are taken where they cover a plane with fewer products in all: GoogLeNet's
+14 x 14, of which nine of them waste less than sixteen of the smaller ones.
 
-The bases are those of Toom and Cook: a polynomial is evaluated at 0, two points and their negatives, and
-infinity, and found again from what it is there.
+The bases are those of Toom and Cook: a polynomial is evaluated at a few points, their negatives and infinity,
+and found again from what it is there.
 
 Sources: Winograd, Arithmetic Complexity of Computations, 1980; Lavin and Gray, Fast Algorithms for
 Convolutional Neural Networks, CVPR 2016, sections 4.1 and 4.2. The gradients are the adjoints of the same
 three steps.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from . import winograd_loops
+from . import winograd_filters, winograd_loops
 from .loops import over_images, pixels
+from .winograd_bases import POINTS, change_of_filters
 
 #: Values of a group of images in the other basis, input and results, at least: 2 MB, which stay in the cache.
 _GROUP = 2**19
@@ -34,8 +37,9 @@ class InBasis:
     """What a convolution was computed from, in the other basis; its gradients need it again.
 
     Attributes:
-        images: the input under every tile, 36 x tiles x C for each group of images; empty if it was not kept.
-        filters: 36 x C' x C.
+        images: the input under every tile, places x tiles x C for each group of images; empty if it was not
+            kept. There are 36 places for tiles of 4 x 4 results, and 49 for those of 5 x 5.
+        filters: places x C' x C.
     """
 
     images: Sequence[Tensor]
@@ -78,20 +82,19 @@ def convolve_3x3(
     height, width = x.shape[2:]
     result = x.new_empty(len(x), height, width, len(weight))
     added = (x.new_zeros(len(weight)) if bias is None else bias.detach()).numpy()
-    filters = _filters(weight)
+    tile = tile_for(height, width)
+    filters, points = _filters(weight, tile), POINTS[tile]
     kept: list[Tensor] = []
     images = products = None
     for rows, tiles in _groups(len(x), height, width, filters):
         count = rows.stop - rows.start
         images = _room(filters, tiles, x.shape[1], None if keep else images)
         products = _room(filters, tiles, len(weight), products)
-        under_tiles = images.numpy()
-        over_images(winograd_loops.images_into_basis, count, *pixels(x[rows]), height, width, under_tiles)
+        plane, under_tiles = (*pixels(x[rows]), height, width), images.numpy()
+        over_images(winograd_loops.images_into_basis, count, points, *plane, under_tiles)
         torch.bmm(images, filters.transpose(1, 2), out=products)
-        target = result[rows].numpy()
-        over_images(
-            winograd_loops.results_from_basis, count, products.numpy(), added, rectify, height, width, target
-        )
+        finish = (products.numpy(), added, rectify, height, width, result[rows].numpy())
+        over_images(winograd_loops.results_from_basis, count, points, *finish)
         if keep:
             kept.append(images)
     return result.permute(0, 3, 1, 2), InBasis(kept, filters)
@@ -114,6 +117,8 @@ def gradients_3x3(
     """
     wants_x, wants_weight, wants_bias = wanted
     filters = known.filters
+    tile = _tile_of(filters)
+    points = POINTS[tile]
     _, channels, in_channels = filters.shape
     height, width = gradient.shape[2:]
     of_filters = torch.empty_like(filters) if wants_weight else None
@@ -125,10 +130,9 @@ def gradients_3x3(
         products = _room(filters, tiles, channels, products)
         upstream = pixels(gradient[rows])
         results = (np.ones(1, sums.numpy().dtype), 0) if rectified is None else pixels(rectified[rows])
-        target, totals = products.numpy(), sums[rows].numpy()
-        over_images(
-            winograd_loops.gradient_into_basis, count, *upstream, *results, height, width, target, totals
-        )
+        computed = (products.numpy(), sums[rows].numpy())
+        plane = (*upstream, *results, height, width)
+        over_images(winograd_loops.gradient_into_basis, count, points, *plane, *computed)
         if of_filters is not None:
             transposed = products.transpose(1, 2)
             if number == 0:
@@ -138,7 +142,8 @@ def gradients_3x3(
         if of_x is not None:
             images = _room(filters, tiles, in_channels, images)
             torch.bmm(products, filters, out=images)
-            over_images(winograd_loops.gradient_of_images, count, images.numpy(), of_x[rows].numpy())
+            computed = (images.numpy(), of_x[rows].numpy())
+            over_images(winograd_loops.gradient_of_images, count, points, *computed)
     return Gradients(
         None if of_x is None else of_x.permute(0, 3, 1, 2),
         None if of_filters is None else _gradient_of_filters(of_filters),
@@ -146,51 +151,49 @@ def gradients_3x3(
     )
 
 
-@cache
-def _change_of_filters(dtype: torch.dtype) -> np.ndarray:
-    """From three values of a filter to six in the other basis, 6 x 3.
-
-    A filter of three values is a polynomial of the second degree; evaluated at a point it is divided by what
-    Lagrange's polynomial of that point is there, so that images need no division.
-    """
-    points = [0.0, *(sign * point for point in winograd_loops.POINTS for sign in (1, -1))]
-    change = np.zeros((6, 3))
-    for row, point in enumerate(points):
-        change[row] = point ** np.arange(3) / np.prod([point - other for other in points if other != point])
-    change[5, 2] = 1  # infinity picks the highest coefficient
-    return torch.tensor(change, dtype=dtype).numpy()
+def tile_for(height: int, width: int) -> int:
+    """Results along a side of the tiles that cover a plane with the fewest products: 4, or 5 where better."""
+    return min((4, 5), key=lambda tile: -(-height // tile) * -(-width // tile) * (tile + 2) ** 2)
 
 
-def _filters(weight: Tensor) -> Tensor:
-    """Bring C' x C x 3 x 3 into the other basis: 36 x C' x C."""
+def _tile_of(filters: Tensor) -> int:
+    """Results along a side of the tiles that filters, places x C' x C, were made for."""
+    return math.isqrt(len(filters)) - 2
+
+
+def _filters(weight: Tensor, tile: int) -> Tensor:
+    """Bring C' x C x 3 x 3 into the other basis: places x C' x C."""
     channels, in_channels = weight.shape[:2]
-    values = weight.detach().permute(0, 2, 3, 1).contiguous().numpy()
-    result = weight.new_empty(36, channels, in_channels)
-    change = _change_of_filters(weight.dtype)
-    over_images(winograd_loops.filters_into_basis, channels, values, change, result.numpy())
+    values = weight.detach().permute(0, 2, 3, 1).reshape(channels, 9, in_channels).numpy()
+    result = weight.new_empty((tile + 2) ** 2, channels, in_channels)
+    change = change_of_filters(tile).astype(values.dtype)
+    over_images(winograd_filters.filters_into_basis, channels, values, change, result.flatten(1).numpy())
     return result
 
 
 def _gradient_of_filters(of_filters: Tensor) -> Tensor:
-    """Bring 36 x C' x C back: the gradient of C' x C x 3 x 3."""
+    """Bring places x C' x C back: the gradient of C' x C x 3 x 3, channels last."""
     _, channels, in_channels = of_filters.shape
-    result = of_filters.new_empty(channels, 3, 3, in_channels)
-    change = _change_of_filters(of_filters.dtype)
-    over_images(winograd_loops.gradient_of_filters, channels, of_filters.numpy(), change, result.numpy())
-    return result.permute(0, 3, 1, 2)
+    tile = _tile_of(of_filters)
+    result = of_filters.new_empty(channels, 9, in_channels)
+    values = of_filters.flatten(1).numpy()
+    change = change_of_filters(tile).astype(values.dtype)
+    over_images(winograd_filters.gradient_of_filters, channels, POINTS[tile], values, change, result.numpy())
+    return result.view(channels, 3, 3, in_channels).permute(0, 3, 1, 2)
 
 
 def _groups(count: int, height: int, width: int, filters: Tensor) -> Iterator[tuple[slice, int]]:
     """Which images are computed together, and how many tiles they have; the same in both directions."""
-    _, channels, in_channels = filters.shape
-    tiles = -(-height // 4) * -(-width // 4)
+    places, channels, in_channels = filters.shape
+    tile = _tile_of(filters)
+    tiles = -(-height // tile) * -(-width // tile)
     room = max(_GROUP, 2 * filters.numel())  # a group should be worth the filters that are read for it
-    size = max(1, room // (36 * tiles * (in_channels + channels)))
-    for start in range(0, count, size):
-        rows = slice(start, min(start + size, count))
+    parts = -(-count // max(1, room // (places * tiles * (in_channels + channels))))
+    for part in range(parts):
+        rows = slice(count * part // parts, count * (part + 1) // parts)
         yield rows, tiles * (rows.stop - rows.start)
 
 
 def _room(like: Tensor, tiles: int, channels: int, last: Tensor | None) -> Tensor:
-    """Memory for 36 x tiles x channels values: the last group's, if it has the right size."""
-    return last if last is not None and last.shape[1] == tiles else like.new_empty(36, tiles, channels)
+    """Memory for places x tiles x channels values: the last group's, if it has the right size."""
+    return last if last is not None and last.shape[1] == tiles else like.new_empty(len(like), tiles, channels)

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-TRIAL_VERSION = 5
+TRIAL_VERSION = 6
 """Raised when a change of the code changes what a trial computes, so that old records are not reused."""
 
 

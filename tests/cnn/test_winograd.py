@@ -1,12 +1,21 @@
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
-from hep2lib.cnn import convolution, winograd
+from hep2lib.cnn import convolution, winograd, winograd_bases
 from hep2lib.cnn.winograd import convolve_3x3, gradients_3x3
 
 #: In and out channels, height, width: tiles that fit and tiles that reach beyond, squares and not.
-CASES = [(5, 7, 8, 12), (3, 4, 6, 4), (2, 3, 4, 4), (1, 1, 1, 2), (8, 16, 14, 14), (4, 3, 7, 9)]
+CASES = [
+    (5, 7, 8, 12),
+    (3, 4, 6, 4),
+    (2, 3, 4, 4),
+    (1, 1, 1, 2),
+    (8, 16, 14, 14),
+    (4, 3, 7, 9),
+    (3, 2, 5, 15),
+]
 
 
 def draw(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
@@ -97,12 +106,26 @@ def test_an_image_has_the_same_bits_alone_and_among_others_on_one_thread_and_on_
 
 def test_filters_in_the_other_basis_are_those_of_lavin_and_gray_at_other_points(monkeypatch):
     """F(4 x 4, 3 x 3) at the points 0, 1, -1, 2, -2 is printed in their paper, up to each row's sign."""
-    monkeypatch.setattr("hep2lib.cnn.winograd_loops.POINTS", (1.0, 2.0))
-    winograd._change_of_filters.cache_clear()
-    change = winograd._change_of_filters(torch.float64)
-    winograd._change_of_filters.cache_clear()
+    monkeypatch.setitem(winograd_bases.POINTS, 4, (1.0, 2.0))
     printed = [[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]
-    assert change == pytest.approx(torch.tensor(printed).numpy() / 24)
+    assert winograd_bases.change_of_filters(4) == pytest.approx(np.array(printed) / 24)
+
+
+@pytest.mark.parametrize(("sides", "tile"), [((56, 56), 4), ((28, 28), 4), ((14, 14), 5), ((7, 7), 4)])
+def test_tiles_are_those_with_the_fewest_products(sides, tile):
+    assert winograd.tile_for(*sides) == tile
+
+
+@pytest.mark.parametrize("tile", [4, 5])
+def test_a_line_in_and_out_of_a_basis_is_a_convolution_to_the_last_bit(tile):
+    """With one value in the image and one tap in the filter; the bases' constants, float32, are exact."""
+    names = (f"into_basis_{tile}", f"from_basis_{tile}")
+    into, back = (getattr(function, "py_func", function) for function in map(vars(winograd_bases).get, names))
+    for place, tap in np.ndindex(tile + 2, 3):
+        image = [np.float32(place == number) for number in range(tile + 2)]
+        products = np.array(into(*image)) * winograd_bases.change_of_filters(tile)[:, tap]
+        results = [float(place == number + tap) for number in range(tile)]
+        assert back(*products) == pytest.approx(results, abs=1e-15)
 
 
 def test_only_layers_of_3x3_with_some_channels_and_pixels_take_winograds_way(monkeypatch):
