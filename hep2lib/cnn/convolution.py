@@ -1,14 +1,14 @@
 """A convolution with its bias and its rectifier as one step, and its gradient, as fast as a CPU allows."""
 
-from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from .loops import COMPILED
+from .loops import COMPILED, over_images, pixels
+from .rectifier_loops import gradient_of_rectified
 from .winograd import InBasis, convolve_3x3, gradients_3x3
 
 #: With AVX2, oneDNN computes a weight gradient at about half the rate of a matrix product, and matrix
@@ -44,7 +44,7 @@ def convolve(convolution: nn.Conv2d, x: Tensor, *, rectify: bool) -> Tensor:
     Returns:
         N x C' x H' x W', in channels-last order.
     """
-    if not _fused_possible(x):
+    if not fused_possible(x):
         value = convolution(x)
         return functional.relu_(value) if rectify else value
     stride, padding = convolution.stride[0], int(convolution.padding[0])
@@ -53,24 +53,6 @@ def convolve(convolution: nn.Conv2d, x: Tensor, *, rectify: bool) -> Tensor:
     if padding == 1 and by_winograd(channels, in_channels, kernel, stride, *x.shape[2:]):
         return _ByWinograd.apply(x, weight, bias, rectify)
     return _Convolution.apply(x, weight, bias, stride, padding, rectify)
-
-
-def convolve_together(convolutions: Sequence[nn.Conv2d], x: Tensor) -> list[Tensor]:
-    """Compute rectified convolutions of the same input, all of 1 x 1, as one where that saves time.
-
-    Args:
-        convolutions: the layers, without padding, stride 1.
-        x: N x C x H x W, float.
-
-    Returns:
-        A value for each layer, N x C' x H x W.
-    """
-    if not _fused_possible(x):
-        return [convolve(convolution, x, rectify=True) for convolution in convolutions]
-    weight = torch.cat([convolution.weight for convolution in convolutions])
-    bias = torch.cat([cast(Tensor, convolution.bias) for convolution in convolutions])
-    sizes = [len(convolution.weight) for convolution in convolutions]
-    return list(_Convolutions.apply(x, weight, bias, sizes))
 
 
 def by_winograd(channels: int, in_channels: int, kernel: int, stride: int, height: int, width: int) -> bool:
@@ -84,7 +66,8 @@ def by_winograd(channels: int, in_channels: int, kernel: int, stride: int, heigh
     )
 
 
-def _fused_possible(x: Tensor) -> bool:
+def fused_possible(x: Tensor) -> bool:
+    """Whether a convolution of ``x`` and its rectifier can be one step: on the CPU, in float32, by oneDNN."""
     onednn = torch.backends.mkldnn.is_available() and bool(torch.backends.mkldnn.enabled)
     recorded = torch.jit.is_tracing() or torch.compiler.is_compiling()
     plain = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
@@ -107,14 +90,16 @@ class _Convolution(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *of_results: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, value = ctx.saved_tensors
-        gradient = gradients[0]
-        if value is not None:
-            gradient = torch.ops.aten.threshold_backward(gradient, value, 0)
-        gradient = gradient.contiguous(memory_format=torch.channels_last)
-        wanted = ctx.needs_input_grad[:3]
-        return (*_gradients(x, weight, gradient, ctx.stride, ctx.padding, wanted), None, None, None)
+        if value is None:
+            gradient = of_results[0].contiguous(memory_format=torch.channels_last)
+            sums = gradient.sum((0, 2, 3)) if ctx.needs_input_grad[2] else None
+        else:
+            gradient = torch.empty_like(value)
+            sums = rectified_gradient(of_results[0], value, gradient)
+        of = gradients(x, weight, gradient, ctx.stride, ctx.padding, ctx.needs_input_grad[:2])
+        return *of, sums, None, None, None
 
 
 class _ByWinograd(torch.autograd.Function):
@@ -126,45 +111,41 @@ class _ByWinograd(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *of_results: Tensor) -> tuple[Tensor | None, ...]:
         value, filters, *images = ctx.saved_tensors
-        of = gradients_3x3(InBasis(images, filters), gradients[0], value, wanted=ctx.needs_input_grad[:3])
+        of = gradients_3x3(InBasis(images, filters), of_results[0], value, wanted=ctx.needs_input_grad[:3])
         return of.x, of.weight, of.bias, None
 
 
-class _Convolutions(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, sizes: list[int]) -> tuple[Tensor, ...]:
-        x = x.contiguous(memory_format=torch.channels_last)
-        value = torch.ops.mkldnn._convolution_pointwise(
-            x, weight, bias, [0, 0], [1, 1], [1, 1], 1, "relu", [], ""
-        )
-        ctx.sizes = sizes
-        ctx.save_for_backward(x, weight, value)
-        return value.split(sizes, 1)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, value = ctx.saved_tensors
-        gradient = torch.empty_like(value)
-        for part, of, values in zip(
-            gradient.split(ctx.sizes, 1), gradients, value.split(ctx.sizes, 1), strict=True
-        ):
-            torch.ops.aten.threshold_backward.grad_input(of, values, 0, grad_input=part)
-        return (*_gradients(x, weight, gradient, 1, 0, ctx.needs_input_grad[:3]), None)
+def point_by_point(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """A rectified convolution of 1 x 1, channels last, where it is possible in one step."""
+    return torch.ops.mkldnn._convolution_pointwise(x, weight, bias, [0, 0], [1, 1], [1, 1], 1, "relu", [], "")
 
 
-def _gradients(
-    x: Tensor, weight: Tensor, gradient: Tensor, stride: int, padding: int, wanted: tuple[bool, bool, bool]
-) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """Gradients of input, weights and bias, as far as they are wanted, from that of the results."""
-    of_x = of_weight = None
-    if wanted[0]:
-        of_x = _backward(x, weight, gradient, stride, padding, (True, False, False))[0]
-    if wanted[1]:
-        of_weight = _weight_gradient(x, weight, gradient, stride, padding)
-    return of_x, of_weight, gradient.sum((0, 2, 3)) if wanted[2] else None
+def rectified_gradient(gradient: Tensor, value: Tensor, out: Tensor) -> Tensor:
+    """Write into ``out`` what a rectifier passes on of a gradient; returns its sum over images and pixels.
+
+    Args:
+        gradient: of the results, N x C x H x W.
+        value: the results, N x C x H x W.
+        out: N x C x H x W, channels last; it may be some channels of a larger tensor.
+    """
+    if not COMPILED:
+        torch.ops.aten.threshold_backward.grad_input(gradient, value, 0, grad_input=out)
+        return out.sum((0, 2, 3))
+    count, channels, height, width = value.shape
+    sums = value.new_empty(count, channels)
+    arrays = (*pixels(gradient), *pixels(value), *pixels(out), sums.numpy())
+    over_images(gradient_of_rectified, count, height * width, *arrays)
+    return sums.sum(0)
+
+
+def gradients(
+    x: Tensor, weight: Tensor, gradient: Tensor, stride: int, padding: int, wanted: tuple[bool, bool]
+) -> tuple[Tensor | None, Tensor | None]:
+    """Gradients of input and weights, as far as they are wanted, from that of the results, channels last."""
+    of_x = _backward(x, weight, gradient, stride, padding, (True, False, False))[0] if wanted[0] else None
+    return of_x, _weight_gradient(x, weight, gradient, stride, padding) if wanted[1] else None
 
 
 def _rows(x: Tensor) -> Tensor:

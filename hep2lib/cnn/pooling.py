@@ -26,11 +26,43 @@ def max_pooling(x: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
     Returns:
         N x C x H' x W', in the memory order of ``x``.
     """
-    recorded = torch.jit.is_tracing() or torch.compiler.is_compiling()
-    known = x.dtype in (torch.float32, torch.float64) and x.stride(1) == 1 and kernel <= 3
-    if x.device.type != "cpu" or recorded or not (known and COMPILED):
+    if not by_loops(x, kernel):
         return functional.max_pool2d(x, kernel, stride, padding, ceil_mode=True)
     return _Largest.apply(x, (kernel, stride, padding))
+
+
+def by_loops(x: Tensor, kernel: int) -> bool:
+    """Whether ``max_pooling`` takes its own way here; N x C x H x W, windows of side ``kernel``."""
+    recorded = torch.jit.is_tracing() or torch.compiler.is_compiling()
+    known = x.dtype in (torch.float32, torch.float64) and x.stride(1) == 1 and kernel <= 3
+    return x.device.type == "cpu" and not recorded and known and COMPILED
+
+
+def largest(x: Tensor, window: tuple[int, int, int]) -> Tensor:
+    """The largest value of each window (side, stride, padding): N x C x H' x W', channels last."""
+    sides = [pooled_side(side, *window) for side in x.shape[2:]]
+    value = x.new_empty(len(x), *sides, x.shape[1])
+    over_images(pooling_loops.largest, len(x), *pixels(x), *x.shape[2:], window, value.numpy())
+    return value.permute(0, 3, 1, 2)
+
+
+def gradient_of_largest(
+    x: Tensor, value: Tensor, gradient: Tensor, window: tuple[int, int, int], to: Tensor | None = None
+) -> Tensor:
+    """Gradient of ``largest``: N x C x H x W, channels last.
+
+    Args:
+        x: what was pooled, N x C x H x W.
+        value: what ``largest`` returned.
+        gradient: of that.
+        window: side, stride, padding.
+        to: the input's gradient so far, contiguous with channels last, to which this one is added in place.
+    """
+    out = torch.empty_like(x, memory_format=torch.channels_last) if to is None else to
+    results, target = (tensor.permute(0, 2, 3, 1).numpy() for tensor in (value, out))
+    arrays = (*x.shape[2:], window, results, *pixels(gradient), to is not None, target)
+    over_images(pooling_loops.gradient_of_largest, len(x), *pixels(x), *arrays)
+    return out
 
 
 def pooled_side(side: int, kernel: int, stride: int, padding: int) -> int:
@@ -42,19 +74,13 @@ def pooled_side(side: int, kernel: int, stride: int, padding: int) -> int:
 class _Largest(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, window: tuple[int, int, int]) -> Tensor:
-        sides = [pooled_side(side, *window) for side in x.shape[2:]]
-        value = x.new_empty(len(x), *sides, x.shape[1])
-        arguments = (*pixels(x), *x.shape[2:], window, value.numpy())
-        over_images(pooling_loops.largest, len(x), *arguments)
+        value = largest(x, window)
         ctx.window = window
         ctx.save_for_backward(x, value)
-        return value.permute(0, 3, 1, 2)
+        return value
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         x, value = ctx.saved_tensors
-        result = x.new_empty(len(x), *x.shape[2:], x.shape[1])
-        known = (*pixels(x), *x.shape[2:], ctx.window, value.numpy())
-        over_images(pooling_loops.gradient_of_largest, len(x), *known, *pixels(gradients[0]), result.numpy())
-        return result.permute(0, 3, 1, 2), None
+        return gradient_of_largest(x, value, gradients[0], ctx.window), None

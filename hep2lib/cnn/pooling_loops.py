@@ -78,6 +78,7 @@ def gradient_of_largest(
     results: np.ndarray,
     gradient: np.ndarray,
     gradient_step: int,
+    add: bool,
     out: np.ndarray,
 ) -> None:
     """Gradient of ``largest``: to the first place of a window, row by row, that holds the largest value.
@@ -93,6 +94,7 @@ def gradient_of_largest(
         results: N x H' x W' x C, what ``largest`` computed.
         gradient: of the results, flat pixels.
         gradient_step: from pixel to pixel of ``gradient``.
+        add: add the gradient to what is in ``out``.
         out: N x height x width x C, what is computed.
     """
     side, stride, padding = window
@@ -100,7 +102,8 @@ def gradient_of_largest(
     rest = np.empty(channels, out.dtype)
     nothing = out.dtype.type(0)
     for image in range(first, last):
-        out[image] = 0
+        if not add:
+            out[image] = 0  # image by image, so that it is still in the cache when it is needed
         for row in range(rows):
             for column in range(columns):
                 start = ((image * rows + row) * columns + column) * gradient_step

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import InputError
-from .convolution import convolve, convolve_together
+from .branches import first_layers
+from .convolution import convolve
 from .layers import Kind, Layer
 from .normalisation import local_response_normalisation
 from .pooling import max_pooling
@@ -61,6 +62,7 @@ class Section(nn.Module):
         self._steps = {layer.name: layer for layer in self.layers}
         self._rectifiers = {layer.inputs[0]: layer.name for layer in self.layers if layer.kind == Kind.RELU}
         self._siblings = _siblings(self.layers)
+        self._poolings = {layer.inputs[0]: layer for layer in self.layers if layer.kind == Kind.MAX_POOLING}
         self._last_use = {name: layer.name for layer in self.layers for name in layer.inputs}
         # The output of the whole network is the classifier's: the loss takes logits, not probabilities.
         classifiers = [layer.name for layer in self.layers if layer.kind == Kind.FULLY_CONNECTED]
@@ -116,7 +118,7 @@ class Section(nn.Module):
         if x.ndim == 4:
             x = x.contiguous(memory_format=torch.channels_last)
         alike = x.device.type == "cpu" and not (self.training or torch.is_grad_enabled())
-        parts = x.split(_AT_ONCE) if alike and len(x) > _AT_ONCE else (x,)
+        parts = x.tensor_split(-(-len(x) // _AT_ONCE)) if alike and len(x) > _AT_ONCE else (x,)
         values = [self._pass(part, wanted, needed) for part in parts]
         if len(parts) == 1:
             return values[0]
@@ -126,24 +128,36 @@ class Section(nn.Module):
         """The values of the wanted layers, computed from the layers they need; no other value is kept."""
         values = {} if self._entry is None else {self._entry: x}
         for layer in self.layers:
-            if layer.name not in needed or layer.name in values or self._rectifiers.get(layer.name) in values:
+            if layer.name not in needed:
                 continue
-            inputs = [values[name] for name in layer.inputs] or [x]
-            rectifier = self._rectifiers.get(layer.name)
-            siblings = self._siblings.get(layer.name, ())
-            if siblings and self._rectified_at_once(siblings, wanted, needed):
-                convolutions = [cast(nn.Conv2d, self.learnable[name]) for name in siblings]
-                together = convolve_together(convolutions, inputs[0])
-                values.update(zip((self._rectifiers[name] for name in siblings), together, strict=True))
-            elif rectifier in needed and layer.name not in wanted:
-                # One step for both: nobody asked to see the value in between.
-                values[rectifier] = self.compute(layer, inputs, rectify=True)
-            else:
-                values[layer.name] = self.compute(layer, inputs)
+            if layer.name not in values and self._rectifiers.get(layer.name) not in values:
+                inputs = [values[name] for name in layer.inputs] or [x]
+                values.update(self._next(layer, inputs, wanted, needed))
             for name in layer.inputs:
                 if self._last_use[name] == layer.name and name not in wanted:
                     values.pop(name, None)
         return {name: values[name] for name in wanted}
+
+    def _next(
+        self, layer: Layer, inputs: list[Tensor], wanted: tuple[str, ...], needed: set[str]
+    ) -> dict[str, Tensor]:
+        """A layer's value, or in its place those of layers behind or beside it that one step gives too."""
+        rectifier = self._rectifiers.get(layer.name)
+        siblings = self._siblings.get(layer.name, ())
+        if siblings and self._rectified_at_once(siblings, wanted, needed):
+            convolutions = [cast(nn.Conv2d, self.learnable[name]) for name in siblings]
+            names = [self._rectifiers[name] for name in siblings]
+            pooling = self._poolings.get(layer.inputs[0])
+            if pooling is None or pooling.name not in needed:
+                return dict(zip(names, first_layers(convolutions, inputs[0]), strict=True))
+            window = (pooling.kernel, pooling.stride, pooling.padding)
+            return dict(
+                zip([*names, pooling.name], first_layers(convolutions, inputs[0], window), strict=True)
+            )
+        if rectifier in needed and layer.name not in wanted:
+            # One step for both: nobody asked to see the value in between.
+            return {rectifier: self.compute(layer, inputs, rectify=True)}
+        return {layer.name: self.compute(layer, inputs)}
 
     def _rectified_at_once(self, names: Sequence[str], wanted: Sequence[str], needed: set[str]) -> bool:
         """Whether of all these convolutions nothing but what their rectifiers let through is asked for."""

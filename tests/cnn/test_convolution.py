@@ -4,7 +4,8 @@ from torch import nn
 from torch.nn import functional
 
 from hep2lib.cnn import convolution
-from hep2lib.cnn.convolution import convolve, convolve_together
+from hep2lib.cnn.branches import first_layers
+from hep2lib.cnn.convolution import convolve
 
 #: In and out channels, side of the window, stride, size of the input: every branch of the gradient.
 CASES = [(3, 8, 7, 2, 32), (48, 16, 1, 1, 9), (40, 24, 3, 1, 10), (16, 24, 5, 1, 7), (33, 8, 5, 1, 12)]
@@ -94,7 +95,7 @@ def test_convolutions_of_one_input_agree_together_and_apart():
     x = layer((48, 16, 1, 1, 9))[1].contiguous(memory_format=torch.channels_last).requires_grad_()
     parameters = [x, *(parameter for module in layers for parameter in module.parameters())]
     apart = [convolve(module, x, rectify=True) for module in layers]
-    together = convolve_together(layers, x)
+    together = first_layers(layers, x)
     upstream = [torch.randn(value.shape, generator=torch.Generator().manual_seed(1)) for value in apart]
     expected = torch.autograd.grad(apart, parameters, upstream)
     for one, other in zip(together, apart, strict=True):
@@ -102,7 +103,7 @@ def test_convolutions_of_one_input_agree_together_and_apart():
     for one, other in zip(torch.autograd.grad(together, parameters, upstream), expected, strict=True):
         assert torch.allclose(one, other, rtol=1e-4, atol=1e-4)
     with torch.no_grad():
-        alone = [convolve_together(layers, image[None]) for image in x]
+        alone = [first_layers(layers, image[None]) for image in x]
     for number, value in enumerate(together):
         assert torch.equal(torch.cat([values[number] for values in alone]), value)
 
@@ -111,6 +112,6 @@ def test_one_layer_frozen_among_convolutions_of_one_input_gets_no_gradient():
     layers = [layer((48, channels, 1, 1, 9))[0] for channels in (16, 24)]
     layers[0].requires_grad_(False)
     x = layer((48, 16, 1, 1, 9))[1]
-    sum(value.sum() for value in convolve_together(layers, x)).backward()
+    sum(value.sum() for value in first_layers(layers, x)).backward()
     assert layers[0].weight.grad is None
     assert layers[1].weight.grad is not None
