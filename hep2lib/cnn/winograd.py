@@ -166,7 +166,7 @@ def _filters(weight: Tensor, tile: int) -> Tensor:
     channels, in_channels = weight.shape[:2]
     values = weight.detach().permute(0, 2, 3, 1).reshape(channels, 9, in_channels).numpy()
     result = weight.new_empty((tile + 2) ** 2, channels, in_channels)
-    change = change_of_filters(tile).astype(values.dtype)
+    change = change_of_filters(tile, values.dtype)
     over_images(winograd_filters.filters_into_basis, channels, values, change, result.flatten(1).numpy())
     return result
 
@@ -177,7 +177,7 @@ def _gradient_of_filters(of_filters: Tensor) -> Tensor:
     tile = _tile_of(of_filters)
     result = of_filters.new_empty(channels, 9, in_channels)
     values = of_filters.flatten(1).numpy()
-    change = change_of_filters(tile).astype(values.dtype)
+    change = change_of_filters(tile, values.dtype)
     over_images(winograd_filters.gradient_of_filters, channels, POINTS[tile], values, change, result.numpy())
     return result.view(channels, 3, 3, in_channels).permute(0, 3, 1, 2)
 

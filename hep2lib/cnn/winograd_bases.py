@@ -5,6 +5,7 @@ in the other basis, and six products back to four results; a tile of 5 has seven
 here do that for one line of one channel; ``_4`` and ``_5`` in their names is the tile.
 """
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -35,8 +36,9 @@ _P_PRODUCT, _Q_PRODUCT, _R_PRODUCT = _P * _PRODUCT_P, _Q * _PRODUCT_Q, _R * _PRO
 _FOURTH, _SECOND, _ZEROTH = _P2 + _SUM_P, _PRODUCT_P + _PRODUCT_Q + _PRODUCT_R, _P2 * _PRODUCT_P
 
 
-def change_of_filters(tile: int) -> np.ndarray:
-    """From three values of a filter to those in the other basis, 6 x 3 or 7 x 3, float64.
+@cache
+def change_of_filters(tile: int, dtype: np.dtype | type = np.float64) -> np.ndarray:
+    """From three values of a filter to those in the other basis, 6 x 3 or 7 x 3.
 
     A filter of three values is a polynomial of the second degree; evaluated at a point it is divided by what
     Lagrange's polynomial of that point is there, so that images need no division.
@@ -46,7 +48,7 @@ def change_of_filters(tile: int) -> np.ndarray:
     for row, point in enumerate(points):
         change[row] = point ** np.arange(3) / np.prod([point - other for other in points if other != point])
     change[-1, 2] = 1  # infinity picks the highest coefficient
-    return change
+    return change.astype(dtype)
 
 
 @inlined
