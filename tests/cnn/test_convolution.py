@@ -4,7 +4,6 @@ from torch import nn
 from torch.nn import functional
 
 from hep2lib.cnn import convolution
-from hep2lib.cnn.branches import first_layers
 from hep2lib.cnn.convolution import convolve
 
 #: In and out channels, side of the window, stride, size of the input: every branch of the gradient.
@@ -90,28 +89,15 @@ def test_other_types_take_pytorchs_operators():
     assert torch.allclose(half.float(), single, atol=0.1)
 
 
-def test_convolutions_of_one_input_agree_together_and_apart():
-    layers = [layer((48, channels, 1, 1, 9))[0] for channels in (16, 24, 8)]
-    x = layer((48, 16, 1, 1, 9))[1].contiguous(memory_format=torch.channels_last).requires_grad_()
-    parameters = [x, *(parameter for module in layers for parameter in module.parameters())]
-    apart = [convolve(module, x, rectify=True) for module in layers]
-    together = first_layers(layers, x)
-    upstream = [torch.randn(value.shape, generator=torch.Generator().manual_seed(1)) for value in apart]
-    expected = torch.autograd.grad(apart, parameters, upstream)
-    for one, other in zip(together, apart, strict=True):
-        assert torch.allclose(one, other, atol=1e-5)
-    for one, other in zip(torch.autograd.grad(together, parameters, upstream), expected, strict=True):
-        assert torch.allclose(one, other, rtol=1e-4, atol=1e-4)
-    with torch.no_grad():
-        alone = [first_layers(layers, image[None]) for image in x]
-    for number, value in enumerate(together):
-        assert torch.equal(torch.cat([values[number] for values in alone]), value)
-
-
-def test_one_layer_frozen_among_convolutions_of_one_input_gets_no_gradient():
-    layers = [layer((48, channels, 1, 1, 9))[0] for channels in (16, 24)]
-    layers[0].requires_grad_(False)
-    x = layer((48, 16, 1, 1, 9))[1]
-    sum(value.sum() for value in first_layers(layers, x)).backward()
-    assert layers[0].weight.grad is None
-    assert layers[1].weight.grad is not None
+@pytest.mark.parametrize("compiled", [True, False])
+def test_the_gradient_of_a_rectifier_is_pytorchs_and_its_sum_is_the_biases(compiled, monkeypatch):
+    monkeypatch.setattr(convolution, "COMPILED", compiled and convolution.COMPILED)
+    generator = torch.Generator().manual_seed(0)
+    whole = torch.randn(3, 11, 5, 4, generator=generator).contiguous(memory_format=torch.channels_last)
+    value = torch.randn(3, 6, 5, 4, generator=generator).relu()
+    room = torch.full_like(whole, torch.nan)
+    sums = convolution.rectified_gradient(whole[:, 2:8], value, room[:, 1:7])
+    expected = torch.ops.aten.threshold_backward(whole[:, 2:8], value, 0)
+    assert torch.equal(room[:, 1:7], expected)
+    assert room[:, [0, 7, 8, 9, 10]].isnan().all()
+    torch.testing.assert_close(sums, expected.sum((0, 2, 3)))
