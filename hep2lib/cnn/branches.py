@@ -62,7 +62,7 @@ class _FirstLayers(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *of_results: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, value, pooled = ctx.saved_tensors
-        gradient, sums = torch.empty_like(value), []
+        gradient, sums = torch.empty_like(value, memory_format=torch.channels_last), []
         places, values = gradient.split(ctx.sizes, 1), value.split(ctx.sizes, 1)
         for of_result, part, place in zip(of_results, values, places, strict=False):
             sums.append(rectified_gradient(of_result, part, place))

@@ -94,12 +94,12 @@ class _Convolution(torch.autograd.Function):
         x, weight, value = ctx.saved_tensors
         if value is None:
             gradient = of_results[0].contiguous(memory_format=torch.channels_last)
-            sums = gradient.sum((0, 2, 3)) if ctx.needs_input_grad[2] else None
+            sums = gradient.sum((0, 2, 3))
         else:
-            gradient = torch.empty_like(value)
+            gradient = torch.empty_like(value, memory_format=torch.channels_last)
             sums = rectified_gradient(of_results[0], value, gradient)
         of = gradients(x, weight, gradient, ctx.stride, ctx.padding, ctx.needs_input_grad[:2])
-        return *of, sums, None, None, None
+        return *of, sums if ctx.needs_input_grad[2] else None, None, None, None
 
 
 class _ByWinograd(torch.autograd.Function):

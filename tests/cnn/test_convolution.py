@@ -9,6 +9,7 @@ from hep2lib.cnn.convolution import convolve
 #: In and out channels, side of the window, stride, size of the input: every branch of the gradient.
 CASES = [(3, 8, 7, 2, 32), (48, 16, 1, 1, 9), (40, 24, 3, 1, 10), (16, 24, 5, 1, 7), (33, 8, 5, 1, 12)]
 CASES += [(64, 72, 3, 1, 16), (80, 64, 3, 1, 14)]  # by Winograd's filtering
+CASES += [(48, 16, 1, 1, 1)]  # one pixel
 
 
 def layer(case) -> tuple[nn.Conv2d, torch.Tensor]:
@@ -87,6 +88,12 @@ def test_other_types_take_pytorchs_operators():
     assert (double.dtype, half.dtype, single.dtype) == (torch.float64, torch.bfloat16, torch.float32)
     assert torch.allclose(double.float(), single, atol=1e-5 * float(double.max()))
     assert torch.allclose(half.float(), single, atol=0.1)
+
+
+def test_without_a_bias_there_is_none_to_have_a_gradient():
+    module = nn.Conv2d(48, 16, 1, bias=False)
+    convolve(module, layer(CASES[1])[1], rectify=True).sum().backward()
+    assert module.weight.grad is not None
 
 
 @pytest.mark.parametrize("compiled", [True, False])
