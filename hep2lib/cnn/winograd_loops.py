@@ -29,6 +29,50 @@ def _grid(points: tuple, height: int, width: int) -> tuple[bool, int, int, int]:
     return four, span, (height + span - 1) // span, (width + span - 1) // span
 
 
+@inlined
+def _into_basis(four: bool, source: tuple, target: tuple) -> None:
+    """Bring a line of seven pixels, all channels, into the basis; the smaller tile leaves the seventh out."""
+    c0, c1, c2, c3, c4, c5, c6 = source
+    o0, o1, o2, o3, o4, o5, o6 = target
+    for c in range(len(o0)):
+        if four:
+            o0[c], o1[c], o2[c], o3[c], o4[c], o5[c] = into_basis_4(c0[c], c1[c], c2[c], c3[c], c4[c], c5[c])
+        else:
+            o0[c], o1[c], o2[c], o3[c], o4[c], o5[c], o6[c] = into_basis_5(
+                c0[c], c1[c], c2[c], c3[c], c4[c], c5[c], c6[c]
+            )
+
+
+@inlined
+def _into_basis_adjoint(four: bool, source: tuple, target: tuple) -> None:
+    """The adjoint of ``_into_basis``."""
+    v0, v1, v2, v3, v4, v5, v6 = source
+    d0, d1, d2, d3, d4, d5, d6 = target
+    for c in range(len(d0)):
+        if four:
+            d0[c], d1[c], d2[c], d3[c], d4[c], d5[c] = into_basis_adjoint_4(
+                v0[c], v1[c], v2[c], v3[c], v4[c], v5[c]
+            )
+        else:
+            d0[c], d1[c], d2[c], d3[c], d4[c], d5[c], d6[c] = into_basis_adjoint_5(
+                v0[c], v1[c], v2[c], v3[c], v4[c], v5[c], v6[c]
+            )
+
+
+@inlined
+def _from_basis_adjoint(four: bool, source: tuple, target: tuple) -> None:
+    """The adjoint of bringing seven products back to five results, of which the smaller tile has one less."""
+    y0, y1, y2, y3, y4 = source
+    m0, m1, m2, m3, m4, m5, m6 = target
+    for c in range(len(m0)):
+        if four:
+            m0[c], m1[c], m2[c], m3[c], m4[c], m5[c] = from_basis_adjoint_4(y0[c], y1[c], y2[c], y3[c])
+        else:
+            m0[c], m1[c], m2[c], m3[c], m4[c], m5[c], m6[c] = from_basis_adjoint_5(
+                y0[c], y1[c], y2[c], y3[c], y4[c]
+            )
+
+
 @compiled
 def images_into_basis(
     first: int, last: int, points: tuple, x: np.ndarray, step: int, height: int, width: int, out: np.ndarray
@@ -72,15 +116,7 @@ def images_into_basis(
             c6 = x[start : start + channels] if inside and left + 6 < width else nothing
             o0, o1, o2, o3 = half[row, 0], half[row, 1], half[row, 2], half[row, 3]
             o4, o5, o6 = half[row, 4], half[row, 5], half[row, end]
-            for c in range(channels):
-                if four:
-                    o0[c], o1[c], o2[c], o3[c], o4[c], o5[c] = into_basis_4(
-                        c0[c], c1[c], c2[c], c3[c], c4[c], c5[c]
-                    )
-                else:
-                    o0[c], o1[c], o2[c], o3[c], o4[c], o5[c], o6[c] = into_basis_5(
-                        c0[c], c1[c], c2[c], c3[c], c4[c], c5[c], c6[c]
-                    )
+            _into_basis(four, (c0, c1, c2, c3, c4, c5, c6), (o0, o1, o2, o3, o4, o5, o6))
         for k in range(side):
             c0, c1, c2, c3 = half[0, k], half[1, k], half[2, k], half[3, k]
             c4, c5, c6 = half[4, k], half[5, k], half[end, k]
@@ -91,15 +127,7 @@ def images_into_basis(
                 out[k + 3 * side, tile],
             )
             o4, o5, o6 = out[k + 4 * side, tile], out[k + 5 * side, tile], out[k + end * side, tile]
-            for c in range(channels):
-                if four:
-                    o0[c], o1[c], o2[c], o3[c], o4[c], o5[c] = into_basis_4(
-                        c0[c], c1[c], c2[c], c3[c], c4[c], c5[c]
-                    )
-                else:
-                    o0[c], o1[c], o2[c], o3[c], o4[c], o5[c], o6[c] = into_basis_5(
-                        c0[c], c1[c], c2[c], c3[c], c4[c], c5[c], c6[c]
-                    )
+            _into_basis(four, (c0, c1, c2, c3, c4, c5, c6), (o0, o1, o2, o3, o4, o5, o6))
 
 
 @compiled
@@ -240,15 +268,7 @@ def gradient_into_basis(
             y4 = window[row, span - 1]
             m0, m1, m2, m3 = half[row, 0], half[row, 1], half[row, 2], half[row, 3]
             m4, m5, m6 = half[row, 4], half[row, 5], half[row, end]
-            for c in range(channels):
-                if four:
-                    m0[c], m1[c], m2[c], m3[c], m4[c], m5[c] = from_basis_adjoint_4(
-                        y0[c], y1[c], y2[c], y3[c]
-                    )
-                else:
-                    m0[c], m1[c], m2[c], m3[c], m4[c], m5[c], m6[c] = from_basis_adjoint_5(
-                        y0[c], y1[c], y2[c], y3[c], y4[c]
-                    )
+            _from_basis_adjoint(four, (y0, y1, y2, y3, y4), (m0, m1, m2, m3, m4, m5, m6))
         for k in range(side):
             y0, y1, y2, y3, y4 = half[0, k], half[1, k], half[2, k], half[3, k], half[span - 1, k]
             m0, m1, m2, m3 = (
@@ -258,15 +278,7 @@ def gradient_into_basis(
                 out[k + 3 * side, tile],
             )
             m4, m5, m6 = out[k + 4 * side, tile], out[k + 5 * side, tile], out[k + end * side, tile]
-            for c in range(channels):
-                if four:
-                    m0[c], m1[c], m2[c], m3[c], m4[c], m5[c] = from_basis_adjoint_4(
-                        y0[c], y1[c], y2[c], y3[c]
-                    )
-                else:
-                    m0[c], m1[c], m2[c], m3[c], m4[c], m5[c], m6[c] = from_basis_adjoint_5(
-                        y0[c], y1[c], y2[c], y3[c], y4[c]
-                    )
+            _from_basis_adjoint(four, (y0, y1, y2, y3, y4), (m0, m1, m2, m3, m4, m5, m6))
 
 
 @compiled
@@ -300,15 +312,7 @@ def gradient_of_images(first: int, last: int, points: tuple, in_basis: np.ndarra
             v6 = in_basis[k + end * side, tile]
             d0, d1, d2, d3 = half[0, k], half[1, k], half[2, k], half[3, k]
             d4, d5, d6 = half[4, k], half[5, k], half[end, k]
-            for c in range(channels):
-                if four:
-                    d0[c], d1[c], d2[c], d3[c], d4[c], d5[c] = into_basis_adjoint_4(
-                        v0[c], v1[c], v2[c], v3[c], v4[c], v5[c]
-                    )
-                else:
-                    d0[c], d1[c], d2[c], d3[c], d4[c], d5[c], d6[c] = into_basis_adjoint_5(
-                        v0[c], v1[c], v2[c], v3[c], v4[c], v5[c], v6[c]
-                    )
+            _into_basis_adjoint(four, (v0, v1, v2, v3, v4, v5, v6), (d0, d1, d2, d3, d4, d5, d6))
         for row in range(side):
             if not 0 <= top + row < height:
                 continue
@@ -316,15 +320,7 @@ def gradient_of_images(first: int, last: int, points: tuple, in_basis: np.ndarra
             v4, v5, v6 = half[row, 4], half[row, 5], half[row, end]
             d0, d1, d2, d3 = row_sum[0], row_sum[1], row_sum[2], row_sum[3]
             d4, d5, d6 = row_sum[4], row_sum[5], row_sum[end]
-            for c in range(channels):
-                if four:
-                    d0[c], d1[c], d2[c], d3[c], d4[c], d5[c] = into_basis_adjoint_4(
-                        v0[c], v1[c], v2[c], v3[c], v4[c], v5[c]
-                    )
-                else:
-                    d0[c], d1[c], d2[c], d3[c], d4[c], d5[c], d6[c] = into_basis_adjoint_5(
-                        v0[c], v1[c], v2[c], v3[c], v4[c], v5[c], v6[c]
-                    )
+            _into_basis_adjoint(four, (v0, v1, v2, v3, v4, v5, v6), (d0, d1, d2, d3, d4, d5, d6))
             for column in range(side):
                 if 0 <= left + column < width:
                     target, part = out[image, top + row, left + column], row_sum[column]
