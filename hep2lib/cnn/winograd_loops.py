@@ -29,6 +29,37 @@ def _grid(points: tuple, height: int, width: int) -> tuple[bool, int, int, int]:
     return four, span, (height + span - 1) // span, (width + span - 1) // span
 
 
+# Seven values in a line of a tile, for all channels. The smaller tile has six of them, and four results in
+# place of five: there the last stands twice and is left out by what follows.
+
+
+@inlined
+def _row(values: np.ndarray, row: int) -> tuple:
+    v0, v1, v2, v3 = values[row, 0], values[row, 1], values[row, 2], values[row, 3]
+    return v0, v1, v2, v3, values[row, 4], values[row, 5], values[row, values.shape[1] - 1]
+
+
+@inlined
+def _column(values: np.ndarray, column: int) -> tuple:
+    v0, v1, v2, v3 = values[0, column], values[1, column], values[2, column], values[3, column]
+    return v0, v1, v2, v3, values[4, column], values[5, column], values[len(values) - 1, column]
+
+
+@inlined
+def _results_in_column(values: np.ndarray, column: int) -> tuple:
+    v0, v1, v2, v3 = values[0, column], values[1, column], values[2, column], values[3, column]
+    return v0, v1, v2, v3, values[len(values) - 1, column]
+
+
+@inlined
+def _places(in_basis: np.ndarray, side: int, column: int, tile: int) -> tuple:
+    """A column of a tile of ``side`` x ``side`` places, of places x tiles x channels."""
+    v0, v1 = in_basis[column, tile], in_basis[column + side, tile]
+    v2, v3 = in_basis[column + 2 * side, tile], in_basis[column + 3 * side, tile]
+    v4, v5 = in_basis[column + 4 * side, tile], in_basis[column + 5 * side, tile]
+    return v0, v1, v2, v3, v4, v5, in_basis[column + (side - 1) * side, tile]
+
+
 @inlined
 def _into_basis(four: bool, source: tuple, target: tuple) -> None:
     """Bring a line of seven pixels, all channels, into the basis; the smaller tile leaves the seventh out."""
@@ -92,7 +123,6 @@ def images_into_basis(
     channels = out.shape[2]
     four, span, down, across = _grid(points, height, width)
     side = span + 2
-    end = side - 1
     nothing = np.zeros(channels, x.dtype)
     half = np.empty((side, side, channels), x.dtype)
     for tile in range(first * down * across, last * down * across):
@@ -114,20 +144,9 @@ def images_into_basis(
             c5 = x[start : start + channels] if inside and left + 5 < width else nothing
             start += step
             c6 = x[start : start + channels] if inside and left + 6 < width else nothing
-            o0, o1, o2, o3 = half[row, 0], half[row, 1], half[row, 2], half[row, 3]
-            o4, o5, o6 = half[row, 4], half[row, 5], half[row, end]
-            _into_basis(four, (c0, c1, c2, c3, c4, c5, c6), (o0, o1, o2, o3, o4, o5, o6))
+            _into_basis(four, (c0, c1, c2, c3, c4, c5, c6), _row(half, row))
         for k in range(side):
-            c0, c1, c2, c3 = half[0, k], half[1, k], half[2, k], half[3, k]
-            c4, c5, c6 = half[4, k], half[5, k], half[end, k]
-            o0, o1, o2, o3 = (
-                out[k, tile],
-                out[k + side, tile],
-                out[k + 2 * side, tile],
-                out[k + 3 * side, tile],
-            )
-            o4, o5, o6 = out[k + 4 * side, tile], out[k + 5 * side, tile], out[k + end * side, tile]
-            _into_basis(four, (c0, c1, c2, c3, c4, c5, c6), (o0, o1, o2, o3, o4, o5, o6))
+            _into_basis(four, _column(half, k), _places(out, side, k, tile))
 
 
 @compiled
@@ -158,7 +177,6 @@ def results_from_basis(
     channels = products.shape[2]
     four, span, down, across = _grid(points, height, width)
     side = span + 2
-    end = side - 1
     half = np.empty((span, side, channels), products.dtype)
     lost = np.empty(channels, products.dtype)  # results beyond the plane
     least = products.dtype.type(0 if rectify else -np.inf)
@@ -166,14 +184,8 @@ def results_from_basis(
         image, place = divmod(tile, down * across)
         top, left = place // across * span, place % across * span
         for k in range(side):
-            m0, m1, m2 = products[k, tile], products[k + side, tile], products[k + 2 * side, tile]
-            m3, m4, m5 = (
-                products[k + 3 * side, tile],
-                products[k + 4 * side, tile],
-                products[k + 5 * side, tile],
-            )
-            m6 = products[k + end * side, tile]
-            y0, y1, y2, y3, y4 = half[0, k], half[1, k], half[2, k], half[3, k], half[span - 1, k]
+            m0, m1, m2, m3, m4, m5, m6 = _places(products, side, k, tile)
+            y0, y1, y2, y3, y4 = _results_in_column(half, k)
             for c in range(channels):
                 if four:
                     y0[c], y1[c], y2[c], y3[c] = from_basis_4(m0[c], m1[c], m2[c], m3[c], m4[c], m5[c])
@@ -182,8 +194,7 @@ def results_from_basis(
                         m0[c], m1[c], m2[c], m3[c], m4[c], m5[c], m6[c]
                     )
         for row in range(min(span, height - top)):
-            m0, m1, m2, m3 = half[row, 0], half[row, 1], half[row, 2], half[row, 3]
-            m4, m5, m6 = half[row, 4], half[row, 5], half[row, end]
+            m0, m1, m2, m3, m4, m5, m6 = _row(half, row)
             y0 = out[image, top + row, left]
             y1 = out[image, top + row, left + 1] if left + 1 < width else lost
             y2 = out[image, top + row, left + 2] if left + 2 < width else lost
@@ -237,7 +248,6 @@ def gradient_into_basis(
     channels = out.shape[2]
     four, span, down, across = _grid(points, height, width)
     side = span + 2
-    end = side - 1
     window = np.empty((span, span, channels), out.dtype)
     nothing = out.dtype.type(0)
     half = np.empty((span, side, channels), out.dtype)
@@ -266,19 +276,9 @@ def gradient_into_basis(
                         total[c] += values[c]
             y0, y1, y2, y3 = window[row, 0], window[row, 1], window[row, 2], window[row, 3]
             y4 = window[row, span - 1]
-            m0, m1, m2, m3 = half[row, 0], half[row, 1], half[row, 2], half[row, 3]
-            m4, m5, m6 = half[row, 4], half[row, 5], half[row, end]
-            _from_basis_adjoint(four, (y0, y1, y2, y3, y4), (m0, m1, m2, m3, m4, m5, m6))
+            _from_basis_adjoint(four, (y0, y1, y2, y3, y4), _row(half, row))
         for k in range(side):
-            y0, y1, y2, y3, y4 = half[0, k], half[1, k], half[2, k], half[3, k], half[span - 1, k]
-            m0, m1, m2, m3 = (
-                out[k, tile],
-                out[k + side, tile],
-                out[k + 2 * side, tile],
-                out[k + 3 * side, tile],
-            )
-            m4, m5, m6 = out[k + 4 * side, tile], out[k + 5 * side, tile], out[k + end * side, tile]
-            _from_basis_adjoint(four, (y0, y1, y2, y3, y4), (m0, m1, m2, m3, m4, m5, m6))
+            _from_basis_adjoint(four, _results_in_column(half, k), _places(out, side, k, tile))
 
 
 @compiled
@@ -295,34 +295,20 @@ def gradient_of_images(first: int, last: int, points: tuple, in_basis: np.ndarra
     _, height, width, channels = out.shape
     four, span, down, across = _grid(points, height, width)
     side = span + 2
-    end = side - 1
     half = np.empty((side, side, channels), out.dtype)
-    row_sum = np.empty((side, channels), out.dtype)
+    line = np.empty((1, side, channels), out.dtype)
     out[first:last] = 0
     for tile in range(first * down * across, last * down * across):
         image, place = divmod(tile, down * across)
         top, left = place // across * span - 1, place % across * span - 1
         for k in range(side):
-            v0, v1, v2 = in_basis[k, tile], in_basis[k + side, tile], in_basis[k + 2 * side, tile]
-            v3, v4, v5 = (
-                in_basis[k + 3 * side, tile],
-                in_basis[k + 4 * side, tile],
-                in_basis[k + 5 * side, tile],
-            )
-            v6 = in_basis[k + end * side, tile]
-            d0, d1, d2, d3 = half[0, k], half[1, k], half[2, k], half[3, k]
-            d4, d5, d6 = half[4, k], half[5, k], half[end, k]
-            _into_basis_adjoint(four, (v0, v1, v2, v3, v4, v5, v6), (d0, d1, d2, d3, d4, d5, d6))
+            _into_basis_adjoint(four, _places(in_basis, side, k, tile), _column(half, k))
         for row in range(side):
             if not 0 <= top + row < height:
                 continue
-            v0, v1, v2, v3 = half[row, 0], half[row, 1], half[row, 2], half[row, 3]
-            v4, v5, v6 = half[row, 4], half[row, 5], half[row, end]
-            d0, d1, d2, d3 = row_sum[0], row_sum[1], row_sum[2], row_sum[3]
-            d4, d5, d6 = row_sum[4], row_sum[5], row_sum[end]
-            _into_basis_adjoint(four, (v0, v1, v2, v3, v4, v5, v6), (d0, d1, d2, d3, d4, d5, d6))
+            _into_basis_adjoint(four, _row(half, row), _row(line, 0))
             for column in range(side):
                 if 0 <= left + column < width:
-                    target, part = out[image, top + row, left + column], row_sum[column]
+                    target, part = out[image, top + row, left + column], line[0, column]
                     for c in range(channels):
                         target[c] += part[c]
