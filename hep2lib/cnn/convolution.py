@@ -11,10 +11,10 @@ from .loops import COMPILED, over_images, pixels
 from .rectifier_loops import gradient_of_rectified
 from .winograd import InBasis, convolve_3x3, gradients_3x3
 
-#: With AVX2, oneDNN computes a weight gradient at about half the rate of a matrix product, and matrix
-#: products in Winograd's basis overtake its 3 x 3 convolutions. With AVX-512 its own weight gradient is the
-#: faster one, and Winograd's way was not measured: oneDNN's methods are used there.
-MATRIX_PRODUCTS = torch.backends.cpu.get_cpu_capability() == "AVX2"
+#: Matrix products in Winograd's basis overtake oneDNN's 3 x 3 convolutions, 1.2 to 2.5 times where planes are
+#: larger than 7 x 7. A matrix product is also twice as fast as oneDNN's weight gradient with AVX2, and as fast
+#: with AVX-512. Both were measured on these two; other processors get oneDNN's methods.
+MATRIX_PRODUCTS = torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
 
 #: Values of unfolded input that are multiplied at a time: 4 MB, which stays within the cache.
 _CHUNK = 2**20
@@ -30,8 +30,8 @@ _WINOGRAD_PIXELS = 49
 def convolve(convolution: nn.Conv2d, x: Tensor, *, rectify: bool) -> Tensor:
     """Compute a convolution, and where asked its rectifier in the same step.
 
-    On the CPU in float32 one oneDNN primitive does both, or, for 3 x 3 on a processor with AVX2, Winograd's
-    filtering in a few matrix products (``hep2lib.cnn.winograd``). That saves a pass over memory, and makes
+    On the CPU in float32 one oneDNN primitive does both, or, for 3 x 3 on a processor with AVX2 or AVX-512,
+    Winograd's filtering in a few matrix products (``hep2lib.cnn.winograd``). That saves a pass over memory, and makes
     an image's values independent, to the last bit, of the other images of its batch and of the number of
     threads: PyTorch's own operator changes its method, and its rounding, with both. Elsewhere (GPU, autocast,
     export) PyTorch's own operators are used.

@@ -22,7 +22,7 @@ from .section import Section
 _STORED = {torch.float32: np.float32, torch.float16: np.float16, torch.bfloat16: np.int16}
 
 #: Part of every key; raised when what a file holds changes its meaning.
-_VERSION = 4
+_VERSION = 5
 
 
 def cached_activations(

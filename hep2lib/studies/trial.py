@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-TRIAL_VERSION = 6
+TRIAL_VERSION = 7
 """Raised when a change of the code changes what a trial computes, so that old records are not reused."""
 
 
