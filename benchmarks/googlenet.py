@@ -55,7 +55,9 @@ def main() -> None:
         difference = (theirs.eval()(images) - ours.eval()(ours_images)).abs().max().item()
     print(f"largest difference of logits: {difference:.1e}")
     floor = (
-        2 * layer_table(architecture("torchvision"))["multiply_adds"].sum() / best_rate(batch=options.batch)
+        2
+        * layer_table(architecture("torchvision"))["multiply_adds"].sum()
+        / best_rate(precision=options.precision, batch=options.batch)
     )
     with their_process(options.threads, images, labels) as call:
         forward = (lambda: call("forward"), lambda: predict(ours, ours_images, precision))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from . import pooling
-from .convolution import convolve, fused_possible, gradients, point_by_point, rectified_gradient
+from .convolution import convolve, fused_input, gradients, point_by_point, rectified_gradient
 
 
 def first_layers(
@@ -27,9 +27,11 @@ def first_layers(
     Returns:
         A value for each convolution, N x C' x H x W, and last the pooling's, N x C x H' x W'.
     """
-    if not fused_possible(x):
+    ready = fused_input(x)
+    if ready is None:
         values = [convolve(convolution, x, rectify=True) for convolution in convolutions]
         return values if window is None else [*values, pooling.max_pooling(x, *window)]
+    x = ready
     weight = torch.cat([convolution.weight for convolution in convolutions])
     bias = torch.cat([cast(Tensor, convolution.bias) for convolution in convolutions])
     sizes = [len(convolution.weight) for convolution in convolutions]
@@ -48,7 +50,7 @@ class _FirstLayers(torch.autograd.Function):
         sizes: list[int],
         window: tuple[int, int, int] | None,
     ) -> tuple[Tensor, ...]:
-        x = x.contiguous(memory_format=torch.channels_last)
+        x, weight = x.contiguous(memory_format=torch.channels_last), weight.to(x.dtype)
         value = point_by_point(x, weight, bias)
         pooled = None if window is None else pooling.largest(x, window)
         ctx.sizes, ctx.window = sizes, window

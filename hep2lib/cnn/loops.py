@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .halves import array
+
 #: Values above which a second thread saves more than it costs: they take a third of a millisecond.
 _MUCH = 2**20
 
@@ -70,11 +72,14 @@ def _threads(count: int) -> ThreadPoolExecutor:
 
 
 def pixels(x: Tensor) -> tuple[np.ndarray, int]:
-    """View N x C x H x W as flat pixels, with their step; copied only where channels are not innermost."""
+    """View N x C x H x W as flat pixels, with their step; copied only where channels are not innermost.
+
+    Pixels of bfloat16 are int16 (``hep2lib.cnn.halves``).
+    """
     x = x.detach()
     _, channels, height, width = x.shape
     image, channel, row, step = x.stride()
     if (channel, row, image) != (1, width * step, height * row):
         x, step = x.contiguous(memory_format=torch.channels_last), channels
     count = x.numel() // channels
-    return x.as_strided(((count - 1) * step + channels,), (1,)).numpy(), step
+    return array(x.as_strided(((count - 1) * step + channels,), (1,))), step

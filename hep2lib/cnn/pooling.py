@@ -8,7 +8,10 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from . import pooling_loops
+from .halves import array
 from .loops import COMPILED, over_images, pixels
+
+_TYPES = (torch.float32, torch.float64, torch.bfloat16)
 
 
 def max_pooling(x: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
@@ -34,7 +37,7 @@ def max_pooling(x: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
 def by_loops(x: Tensor, kernel: int) -> bool:
     """Whether ``max_pooling`` takes its own way here; N x C x H x W, windows of side ``kernel``."""
     recorded = torch.jit.is_tracing() or torch.compiler.is_compiling()
-    known = x.dtype in (torch.float32, torch.float64) and x.stride(1) == 1 and kernel <= 3
+    known = x.dtype in _TYPES and x.stride(1) == 1 and kernel <= 3
     return x.device.type == "cpu" and not recorded and known and COMPILED
 
 
@@ -42,7 +45,7 @@ def largest(x: Tensor, window: tuple[int, int, int]) -> Tensor:
     """The largest value of each window (side, stride, padding): N x C x H' x W', channels last."""
     sides = [pooled_side(side, *window) for side in x.shape[2:]]
     value = x.new_empty(len(x), *sides, x.shape[1])
-    over_images(pooling_loops.largest, len(x), *pixels(x), *x.shape[2:], window, value.numpy())
+    over_images(pooling_loops.largest, len(x), *pixels(x), *x.shape[2:], window, array(value))
     return value.permute(0, 3, 1, 2)
 
 
@@ -59,7 +62,7 @@ def gradient_of_largest(
         to: the input's gradient so far, contiguous with channels last, to which this one is added in place.
     """
     out = torch.empty_like(x, memory_format=torch.channels_last) if to is None else to
-    results, target = (tensor.permute(0, 2, 3, 1).numpy() for tensor in (value, out))
+    results, target = (array(tensor.permute(0, 2, 3, 1)) for tensor in (value, out))
     arrays = (*x.shape[2:], window, results, *pixels(gradient), to is not None, target)
     over_images(pooling_loops.gradient_of_largest, len(x), *pixels(x), *arrays)
     return out

@@ -1,7 +1,8 @@
-"""Max pooling and its gradient as compiled loops, for windows of up to 3 x 3."""
+"""Max pooling and its gradient as compiled loops, for windows of up to 3 x 3 and any floating-point type."""
 
 import numpy as np
 
+from .halves import number, stored
 from .loops import compiled, inlined
 
 
@@ -15,8 +16,8 @@ def _reach(number: int, side: int, stride: int, padding: int, size: int) -> tupl
 @inlined
 def _largest_of_three(v0: float, v1: float, v2: float) -> float:
     # What is not a number is neither larger nor smaller than anything, and stays.
-    value = v0 if v0 >= v1 or v0 != v0 else v1
-    return value if value >= v2 or value != value else v2
+    value = v0 if number(v0) >= number(v1) or number(v0) != number(v0) else v1
+    return value if number(value) >= number(v2) or number(value) != number(value) else v2
 
 
 @compiled
@@ -99,8 +100,9 @@ def gradient_of_largest(
     """
     side, stride, padding = window
     _, rows, columns, channels = results.shape
-    rest = np.empty(channels, out.dtype)
-    nothing = out.dtype.type(0)
+    like = out.dtype.type(0)
+    nothing = number(like)
+    rest = np.full(channels, nothing)
     for image in range(first, last):
         if not add:
             out[image] = 0  # image by image, so that it is still in the cache when it is needed
@@ -109,13 +111,13 @@ def gradient_of_largest(
                 start = ((image * rows + row) * columns + column) * gradient_step
                 upstream, result = gradient[start : start + channels], results[image, row, column]
                 for c in range(channels):
-                    rest[c] = upstream[c]
+                    rest[c] = number(upstream[c])
                 top, left = row * stride - padding, column * stride - padding
                 for y in range(max(top, 0), min(top + side, height)):
                     for z in range(max(left, 0), min(left + side, width)):
                         start = ((image * height + y) * width + z) * step
                         value, target = x[start : start + channels], out[image, y, z]
                         for c in range(channels):
-                            part = rest[c] if value[c] == result[c] else nothing
-                            target[c] += part
+                            part = rest[c] if number(value[c]) == number(result[c]) else nothing
+                            target[c] = stored(number(target[c]) + part, like)
                             rest[c] -= part

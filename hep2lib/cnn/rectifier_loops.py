@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .halves import number
 from .loops import compiled
 
 
@@ -30,7 +31,7 @@ def gradient_of_rectified(
         results_step: from pixel to pixel of ``results``.
         out: flat pixels, what is computed.
         out_step: from pixel to pixel of ``out``.
-        sums: N x C, over each image's pixels, is computed too.
+        sums: N x C, over each image's pixels, is computed too; float32 where values are bfloat16.
     """
     channels = sums.shape[1]
     nothing = out.dtype.type(0)
@@ -42,6 +43,6 @@ def gradient_of_rectified(
             result = results[pixel * results_step : pixel * results_step + channels]
             target = out[pixel * out_step : pixel * out_step + channels]
             for c in range(channels):
-                value = upstream[c] if result[c] > 0 else nothing
+                value = upstream[c] if number(result[c]) > 0 else nothing
                 target[c] = value
-                total[c] += value
+                total[c] += number(value)

@@ -1,10 +1,11 @@
 """What the hardware allows: the operations of a training by their definition, and how fast they could go.
 
 Where 3 x 3 convolutions are computed by Winograd's filtering (``hep2lib.cnn.winograd``), a training needs
-fewer operations than this counts: the floor is then a scale and not a limit.
+fewer operations than this counts: in float32 the floor is then a scale and not a limit.
 """
 
 import time
+from typing import Literal
 
 import torch
 from torch import nn
@@ -69,18 +70,22 @@ def training_operations(
 
 
 @torch.no_grad()
-def best_rate(device: str = "cpu", *, batch: int = 16, repeats: int = 6) -> float:
-    """Floating-point operations a second, float32, of the best of three convolutions of GoogLeNet's sizes.
+def best_rate(
+    device: str = "cpu", *, precision: Literal["fp32", "bf16"] = "fp32", batch: int = 16, repeats: int = 6
+) -> float:
+    """Floating-point operations a second of the best of three convolutions of GoogLeNet's sizes.
 
     Args:
         device: where to measure; on the CPU with as many threads as torch has now.
+        precision: of inputs, weights and results; a trial's own (``TrainingOptions.precision``).
         batch: images at a time.
         repeats: turns of each; the fastest counts.
     """
     rates = []
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
     for channels, side in _PROBES:
-        layer = nn.Conv2d(channels, 192, 3, padding=1).to(device).to(memory_format=torch.channels_last)
-        x = torch.ones(batch, channels, side, side, device=device)
+        layer = nn.Conv2d(channels, 192, 3, padding=1).to(device, dtype).to(memory_format=torch.channels_last)
+        x = torch.ones(batch, channels, side, side, device=device, dtype=dtype)
         x = x.contiguous(memory_format=torch.channels_last)
         for _ in range(repeats):
             _wait(device)

@@ -6,6 +6,8 @@ from hep2lib.cnn import branches, convolution, pooling
 from hep2lib.cnn.branches import first_layers
 from hep2lib.cnn.convolution import convolve
 
+needs_bf16 = pytest.mark.skipif(not convolution._onednn_has_bf16(), reason="oneDNN has no bf16 here")
+
 
 def layer(channels: int, in_channels: int = 48) -> nn.Conv2d:
     module = nn.Conv2d(in_channels, channels, 1).to(memory_format=torch.channels_last)
@@ -27,8 +29,8 @@ def way(request, monkeypatch):
         monkeypatch.setattr(convolution, "COMPILED", False)
         monkeypatch.setattr(pooling, "COMPILED", False)
     if request.param == "by PyTorch's operators":
-        monkeypatch.setattr(branches, "fused_possible", lambda x: False)
-        monkeypatch.setattr(convolution, "fused_possible", lambda x: False)
+        monkeypatch.setattr(branches, "fused_input", lambda x: None)
+        monkeypatch.setattr(convolution, "fused_input", lambda x: None)
     return request.param
 
 
@@ -50,9 +52,27 @@ def test_layers_of_one_input_agree_together_and_apart(window, order):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
-def test_an_image_has_the_same_bits_alone_and_among_others():
+@pytest.mark.parametrize("window", [None, (3, 1, 1)])
+@pytest.mark.usefixtures("way")
+def test_in_bf16_they_are_near_single_precision(window):
+    layers, x = [layer(channels) for channels in (16, 24, 8)], images().requires_grad_()
+    parameters = [x, *(parameter for module in layers for parameter in module.parameters())]
+    single = first_layers(layers, x, window)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = first_layers(layers, x, window)
+    upstream = [torch.rand(value.shape, generator=torch.Generator().manual_seed(1)) for value in single]
+    expected = torch.autograd.grad(single, parameters, upstream)
+    found = torch.autograd.grad([value.float() for value in half], parameters, upstream)
+    for one, other in zip([*half, *found], [*single, *expected], strict=True):
+        # Rounding also moves a few values across a rectifier's zero, which the weights' gradients show most.
+        assert (one.float() - other).abs().mean() < 0.04 * other.abs().mean()
+    assert {gradient.dtype for gradient in found} == {torch.float32}
+
+
+@pytest.mark.parametrize("half", [False, pytest.param(True, marks=needs_bf16)])
+def test_an_image_has_the_same_bits_alone_and_among_others(half):
     layers, x = [layer(channels) for channels in (16, 24, 8)], images()
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=half):
         together = first_layers(layers, x, (3, 1, 1))
         alone = [first_layers(layers, image[None], (3, 1, 1)) for image in x]
     for number, value in enumerate(together):

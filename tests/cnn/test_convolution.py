@@ -11,6 +11,8 @@ CASES = [(3, 8, 7, 2, 32), (48, 16, 1, 1, 9), (40, 24, 3, 1, 10), (16, 24, 5, 1,
 CASES += [(64, 72, 3, 1, 16), (80, 64, 3, 1, 14)]  # by Winograd's filtering
 CASES += [(48, 16, 1, 1, 1)]  # one pixel
 
+needs_bf16 = pytest.mark.skipif(not convolution._onednn_has_bf16(), reason="oneDNN has no bf16 here")
+
 
 def layer(case) -> tuple[nn.Conv2d, torch.Tensor]:
     in_channels, out_channels, kernel, stride, size = case
@@ -48,6 +50,37 @@ def test_values_and_gradients_are_those_of_double_precision(case, rectify, produ
         assert torch.allclose(value.double(), exact, rtol=1e-4, atol=1e-4 * exact.abs().max().item())
 
 
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("rectify", [True, False])
+@pytest.mark.parametrize("onednn", [True, False])
+def test_in_bf16_values_and_gradients_are_near_those_of_double_precision(case, rectify, onednn, monkeypatch):
+    if not onednn:
+        monkeypatch.setattr(convolution, "_onednn_has_bf16", lambda: False)
+    module, x = layer(case)
+    x.requires_grad_()
+    weight, bias = (parameter.detach().double().requires_grad_() for parameter in module.parameters())
+    other = x.detach().double().requires_grad_()
+    expected = functional.conv2d(other, weight, bias, module.stride, module.padding)
+    with torch.autocast("cpu", torch.bfloat16):
+        ours = convolve(module, x, rectify=rectify)
+    assert ours.dtype == torch.bfloat16
+    # Values near zero pass a rectifier after rounding or do not: the gradient is that of what was computed.
+    passed = (ours > 0).double() if rectify else torch.ones_like(expected)
+    upstream = torch.randn(ours.shape, generator=torch.Generator().manual_seed(1)).bfloat16()
+    ours.backward(upstream)
+    expected.backward(upstream.double() * passed)
+    expected = expected.relu() if rectify else expected
+    pairs = [
+        (ours, expected),
+        (x.grad, other.grad),
+        (module.weight.grad, weight.grad),
+        (module.bias.grad, bias.grad),
+    ]
+    for value, exact in pairs:
+        assert (value.double() - exact).abs().max() < 0.02 * exact.abs().max()
+    assert {tensor.grad.dtype for tensor in (x, *module.parameters())} == {torch.float32}
+
+
 def test_only_the_gradients_that_are_asked_for_are_computed(monkeypatch):
     module, x = layer(CASES[1])
     module.weight.requires_grad_(False)
@@ -63,9 +96,10 @@ def test_only_the_gradients_that_are_asked_for_are_computed(monkeypatch):
 
 
 @pytest.mark.parametrize("case", [*CASES, (512, 24, 1, 1, 14)])
-def test_an_image_is_computed_alike_in_every_batch(case):
+@pytest.mark.parametrize("half", [False, pytest.param(True, marks=needs_bf16)])
+def test_an_image_is_computed_alike_in_every_batch(case, half):
     module, x = layer(case)
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=half):
         together = convolve(module, x, rectify=True)
         for count in (1, 2):
             assert torch.equal(convolve(module, x[:count], rectify=True), together[:count])
@@ -97,14 +131,16 @@ def test_without_a_bias_there_is_none_to_have_a_gradient():
 
 
 @pytest.mark.parametrize("compiled", [True, False])
-def test_the_gradient_of_a_rectifier_is_pytorchs_and_its_sum_is_the_biases(compiled, monkeypatch):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_the_gradient_of_a_rectifier_is_pytorchs_and_its_sum_is_the_biases(compiled, dtype, monkeypatch):
     monkeypatch.setattr(convolution, "COMPILED", compiled and convolution.COMPILED)
     generator = torch.Generator().manual_seed(0)
-    whole = torch.randn(3, 11, 5, 4, generator=generator).contiguous(memory_format=torch.channels_last)
-    value = torch.randn(3, 6, 5, 4, generator=generator).relu()
+    whole = torch.randn(3, 11, 5, 4, generator=generator).to(dtype, memory_format=torch.channels_last)
+    value = torch.randn(3, 6, 5, 4, generator=generator).to(dtype).relu()
     room = torch.full_like(whole, torch.nan)
     sums = convolution.rectified_gradient(whole[:, 2:8], value, room[:, 1:7])
     expected = torch.ops.aten.threshold_backward(whole[:, 2:8], value, 0)
     assert torch.equal(room[:, 1:7], expected)
     assert room[:, [0, 7, 8, 9, 10]].isnan().all()
-    torch.testing.assert_close(sums, expected.sum((0, 2, 3)))
+    exact = torch.float32 if dtype == torch.bfloat16 else dtype
+    torch.testing.assert_close(sums, expected.sum((0, 2, 3), dtype=exact))

@@ -30,7 +30,7 @@ def test_where_a_gradient_is_wanted_there_is_one():
 
 @pytest.mark.parametrize("window", [(3, 1, 1), (3, 2, 0), (3, 2, 1), (2, 2, 0), (2, 2, 1), (1, 1, 0)])
 @pytest.mark.parametrize("size", [(7, 7), (14, 9), (3, 5)])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_values_and_gradients_are_pytorchs_exactly_where_values_repeat(window, size, dtype):
     generator = torch.Generator().manual_seed(0)
     whole = torch.randint(0, 3, (3, 9, *size), generator=generator).to(dtype)
@@ -44,10 +44,25 @@ def test_values_and_gradients_are_pytorchs_exactly_where_values_repeat(window, s
     assert torch.equal(one, other)
 
 
-def test_what_is_not_a_number_stays_so():
-    x = torch.zeros(1, 4, 6, 6).contiguous(memory_format=torch.channels_last)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_is_not_a_number_stays_so(dtype):
+    x = torch.zeros(1, 4, 6, 6, dtype=dtype).contiguous(memory_format=torch.channels_last)
     x[0, 1, 2, 3] = torch.nan
     assert max_pooling(x, 3, 1, 1)[0, 1, 1:4, 2:5].isnan().all()
+
+
+def test_a_gradient_in_bf16_is_rounded_once_for_every_window():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 9, 7, 7, generator=generator).bfloat16().contiguous(memory_format=torch.channels_last)
+    x.requires_grad_()
+    ours = max_pooling(x, 3, 1, 1)
+    upstream = torch.randn(ours.shape, generator=generator).bfloat16()
+    other = x.detach().float().requires_grad_()
+    expected = torch.autograd.grad(functional.max_pool2d(other, 3, 1, 1), other, upstream.float())[0]
+    found = torch.autograd.grad(ours, x, upstream)[0].float()
+    # Up to nine windows meet in a pixel; each sum is rounded to 8 binary digits.
+    torch.testing.assert_close(found, expected, rtol=0, atol=9 * 2**-8 * float(expected.abs().max()))
+    assert (found - expected).abs().mean() < 2**-8 * expected.abs().mean()
 
 
 def test_two_threads_compute_what_one_does(monkeypatch):

@@ -33,5 +33,14 @@ def test_a_trainings_operations_count_what_it_does():
     assert training_operations(trial, fold) == 2 * (8 * (forward + backward) + 7 * forward)
 
 
-def test_a_rate_is_measured():
-    assert best_rate(batch=1, repeats=1) > 1e8
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_rate_is_measured_in_the_precision_asked_for(precision, monkeypatch):
+    convolve, seen = torch.nn.functional.conv2d, set()
+
+    def watched(x, *arguments, **options):
+        seen.add(x.dtype)
+        return convolve(x, *arguments, **options)
+
+    monkeypatch.setattr("hep2lib.studies.floor.functional.conv2d", watched)
+    assert best_rate(precision=precision, batch=1, repeats=1) > 1e7
+    assert seen == {torch.float32 if precision == "fp32" else torch.bfloat16}
