@@ -12,12 +12,15 @@ time per epoch is the wall time divided by the number of trainings that ran in i
 One turn is an epoch of the tutorial and then some of the study: a busy machine slows both. The first epoch
 of each is left out; times and ratios are medians over turns.
 
+The study is timed in float32, and in bfloat16 too where the processor convolves faster so (or as
+``--precision`` says); the tutorial is in float32 always.
+
 The activations of the frozen layers are computed once for a whole study and timed apart. The floor is the
 time that the trainable layers' multiplications take at the rate of the best of three convolutions that suit
-the machine, in the study's precision, all cores busy: forward for all images, and backward for the training
+the machine, in the same precision, all cores busy: forward for all images, and backward for the training
 images (gradients of the weights, and of the inputs except the first layers', whose input is frozen), each
-product done for itself. In fp32 Winograd's filtering leaves some of them out: there the floor is a scale and
-not a limit. The tutorial is in float32 whatever the study's precision is.
+product done for itself. In float32 Winograd's filtering leaves some of them out: there the floor is a scale
+and not a limit.
 """
 
 import argparse
@@ -27,7 +30,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -97,6 +100,22 @@ def epoch_seconds(inputs: WorkerInputs, trial: FineTuningTrial) -> list[float]:
     return seconds
 
 
+def rates_of_all_cores(
+    pool: ProcessPoolExecutor, cores: int, chosen: Sequence[str] | None
+) -> dict[str, float]:
+    """Operations a second of all cores together, by precision, the fastest first.
+
+    Where none are chosen: in float32, and in bfloat16 if that is the faster.
+    """
+    rates = {}
+    for precision in chosen or ("fp32", "bf16"):
+        jobs = [pool.submit(rate_of_a_core, precision) for _ in range(cores)]
+        rates[precision] = sum(job.result() for job in jobs)
+    if not chosen and rates["bf16"] < rates["fp32"]:
+        del rates["bf16"]
+    return dict(sorted(rates.items(), key=lambda item: -item[1]))
+
+
 def rate_of_a_core(precision: str) -> float:
     """Operations a second of one core, measured in every worker at the same time."""
     with single_thread():
@@ -117,15 +136,15 @@ def main() -> None:
         print(
             f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, {cores} cores; an epoch: "
             f"train on {len(fold.train)} images in batches of {options.batch}, score "
-            f"{len(fold.validation) + len(fold.test)}; study in {options.precision}"
+            f"{len(fold.validation) + len(fold.test)}"
         )
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(cores, mp_context=context) as pool:
-            rates = [pool.submit(rate_of_a_core, options.precision) for _ in range(cores)]
-            rate = sum(job.result() for job in rates)
-            print(f"rate of all cores in {options.precision}: {rate / 1e9:.0f} GFLOP/s")
+            rates = rates_of_all_cores(pool, cores, options.precision)
+            for precision, rate in rates.items():
+                print(f"rate of all cores in {precision}: {rate / 1e9:.0f} GFLOP/s")
             for depth in options.depths:
-                compare(database, fold, inputs, depth, cores, rate, pool, options)
+                compare(database, fold, inputs, depth, cores, rates, pool, options)
 
 
 def compare(
@@ -134,39 +153,37 @@ def compare(
     inputs: WorkerInputs,
     depth: int,
     cores: int,
-    rate: float,
+    rates: dict[str, float],
     pool: ProcessPoolExecutor,
     options: argparse.Namespace,
 ) -> None:
-    """Time both loops at one depth, in turns, and print a line."""
+    """Time both loops at one depth, in turns, and print a line for each precision."""
     repeats = 1 if depth < 110 else 5 if depth < 139 else 50
     trial = FineTuningTrial(
-        freeze=depth,
-        batch_size=options.batch,
-        learning_rate=1e-3,
-        epochs=repeats + 1,
-        fold=0,
-        seed=0,
-        precision=options.precision,
+        freeze=depth, batch_size=options.batch, learning_rate=1e-3, epochs=repeats + 1, fold=0, seed=0
     )
+    trials = {precision: replace(trial, precision=precision) for precision in rates}
     start = time.perf_counter()
     prepare_activations(inputs, [trial])
     once = time.perf_counter() - start
-    turns = []
+    theirs: list[float] = []
+    ours: dict[str, list[float]] = {precision: [] for precision in trials}
     with tutorial(database, fold, depth, options, inputs.cache) as tutorial_epoch:
         for _ in range(options.turns):
-            seconds = tutorial_epoch()
-            turns.append((seconds, statistics.median(study_epochs(inputs, trial, cores, pool))))
-    theirs, ours = (statistics.median(values) for values in zip(*turns, strict=True))
-    ratios = sorted(other / own for other, own in turns)
-    floor = training_operations(replace(trial, epochs=1), fold) / rate
-    print(
-        f"freeze {depth:3d}: tutorial {theirs:7.2f} s an epoch, study {ours:8.4f} s: "
-        f"{statistics.median(ratios):7.1f} times as fast (turns: {ratios[0]:.1f} to {ratios[-1]:.1f}); "
-        f"floor {floor:.4f} s, {floor / ours:.0%} of it reached; "
-        f"activations once {once:.1f} s",
-        flush=True,
-    )
+            theirs.append(tutorial_epoch())
+            for precision, own in trials.items():
+                ours[precision].append(statistics.median(study_epochs(inputs, own, cores, pool)))
+    median = statistics.median(theirs)
+    print(f"freeze {depth:3d}: tutorial {median:.2f} s an epoch; the study's activations once {once:.1f} s")
+    operations = training_operations(replace(trial, epochs=1), fold)
+    for precision, seconds in ours.items():
+        ratios = sorted(other / own for other, own in zip(theirs, seconds, strict=True))
+        floor, median = operations / rates[precision], statistics.median(seconds)
+        print(
+            f"    study in {precision} {median:.4f} s: {statistics.median(ratios):.1f} times as fast (turns: "
+            f"{ratios[0]:.1f} to {ratios[-1]:.1f}); floor {floor:.2g} s, {floor / median:.1%} of it reached",
+            flush=True,
+        )
 
 
 def _options() -> argparse.Namespace:
@@ -176,7 +193,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--depths", type=int, nargs="+", default=[11, 110, 139], choices=sorted(FROZEN))
     parser.add_argument("--turns", type=int, default=3, help="how often each is timed; the median counts")
     parser.add_argument("--workers", type=int, default=0, help="processes of the tutorial's loader")
-    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--precision", nargs="+", choices=("fp32", "bf16"), help="of the study")
     return parser.parse_args()
 
 

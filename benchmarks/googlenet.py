@@ -6,12 +6,12 @@
 no auxiliary heads (as ImageNet weights leave it). It runs in a process of its own, with the C library's
 default handling of memory, as in a script that does not know this package. "ours" is
 ``hep2lib.cnn.googlenet.GoogLeNet``: normalisation folded, channels last, convolution and rectifier in one
-step, convolutions of one input joined, 3 x 3 convolutions by
-Winograd's filtering; with ``--precision bf16`` under autocast. Both compute the same function: their logits
-are compared first. One turn is two calls of each, of which the second counts: a busy machine slows both,
-and neither finds the processor as the other left it. The ratio is the median over turns. The floor is what
-the network's multiplications, each done for itself, would take at the rate of the best of three
-convolutions that suit the machine; Winograd's filtering omits some.
+step, convolutions of one input joined, 3 x 3 convolutions by Winograd's filtering; with ``--precision bf16``
+under autocast, and without that filtering. Both compute the same function: their logits are compared first.
+One turn is two calls of each, of which the second counts: a busy machine slows both, and neither finds the
+processor as the other left it. The ratio is the median over turns. The floor is what the network's
+multiplications, each done for itself, would take at the rate of the best of three convolutions that suit the
+machine, in our precision; Winograd's filtering omits some.
 """
 
 import argparse
@@ -163,7 +163,7 @@ def report(what: str, seconds: list[tuple[float, float]], batch: int, floor: flo
     spread = ", ".join(f"{a / b:.2f}" for a, b in seconds)
     print(
         f"{what:14s} theirs {theirs:6.1f} ms/image, ours {ours:6.1f}: {ratio:.2f} times as fast ({spread}); "
-        f"float32 floor {1e3 * floor:.1f} ms"
+        f"floor {1e3 * floor:.1f} ms"
     )
 
 
