@@ -76,6 +76,8 @@ def test_a_class_in_one_specimen_cannot_be_divided(said, tmp_path):
         ("grids=[{freeze: [145], batch_sizes: [8], learning_rates: [0.1], epochs: 1}]", "freeze.0 = 145"),
         ("grids=[{freeze: [11], batch_sizes: [0], learning_rates: [0.1], epochs: 1}]", "batch_sizes.0 = 0"),
         ("svm_layers=[inception_3a-outptu]", "did you mean inception_3a-output?"),
+        ("training.precison=bf16", "'training.precison' is unknown; did you mean 'training.precision'?"),
+        ("precision=bf16", "'precision' is unknown; did you mean 'training.precision'?"),
         ("seed", "write it as name=value"),
         ("seed=[", "not readable as YAML"),
     ],
@@ -93,6 +95,14 @@ def test_a_run_folder_that_belongs_to_other_parameters(said, database):
     assert "other parameters: seed is 0 there, 4 was asked for" in said(
         database, "--set", "seed=4", weights="nowhere.pth"
     )
+
+
+def test_a_run_folder_whose_trainings_are_others(said, database):
+    said(database, "--set", "training.precision=bf16", weights="nowhere.pth")
+    same = said(database, "--set", "training.precision=bf16", weights="nowhere.pth")
+    assert "'nowhere.pth': no such file" in same
+    other = said(database, "--set", "training.precision=fp32", weights="nowhere.pth")
+    assert "training.precision is 'bf16' there, 'fp32' was asked for" in other
 
 
 def test_a_weights_file_that_is_missing(said, database):

@@ -177,6 +177,10 @@ class Parameters(_Strict):
         write_text(file, content)
 
 
+#: Parameters with named parts, which can be set one by one.
+_WITH_PARTS: dict[str, type[BaseModel]] = {"training": TrainingParameters, "batchnorm": GridParameters}
+
+
 def profile_names() -> list[str]:
     """Names of the profiles that come with the clone."""
     return sorted(file.stem for file in (project_root() / "notebooks" / "profiles").glob("*.yaml"))
@@ -213,21 +217,57 @@ def make_parameters(profile: str = "quick", settings: Mapping[str, Any] | None =
 
     Args:
         profile: a profile's name, or the path of a YAML file.
-        settings: values by parameter name.
+        settings: values by parameter name; ``training.precision`` names a part of ``training``.
 
     Raises:
         ParameterError: naming the parameter, what is wrong with it, and the nearest name if it is unknown.
     """
-    values = profile_values(profile) | {"profile": profile} | dict(settings or {})
+    values = profile_values(profile) | {"profile": profile}
+    for name, value in (settings or {}).items():
+        whole, dot, part = name.partition(".")
+        values[whole] = {**_parts(values.get(whole), name), part: value} if dot else value
     for name in values:
         if name not in Parameters.model_fields:
-            near = difflib.get_close_matches(name, Parameters.model_fields, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(Parameters.model_fields)}"
-            raise ParameterError(f"parameter {name!r} is unknown; {hint}")
+            raise ParameterError(f"parameter {name!r} is unknown; {_hint(name)}")
     try:
         return Parameters(**values)
     except ValidationError as error:
-        raise ParameterError("\n".join(_sentence(problem) for problem in error.errors())) from None
+        raise ParameterError("\n".join(_sentences(error))) from None
+
+
+def _parts(value: Any, name: str) -> dict[str, Any]:
+    """What is set of the parameter that ``name`` is a part of."""
+    whole = name.partition(".")[0]
+    if whole in Parameters.model_fields and whole not in _WITH_PARTS:
+        raise ParameterError(
+            f"parameter {name!r}: only {' and '.join(_WITH_PARTS)} have named parts; set {whole} as a whole"
+        )
+    return value if isinstance(value, dict) else {}
+
+
+def _hint(name: str) -> str:
+    """What may have been meant by a name that no parameter and no part of one has."""
+    first, _, part = name.rpartition(".")
+    groups: dict[str, type[BaseModel]] = {"grids": GridParameters, **_WITH_PARTS}
+    group = groups.get(first.partition(".")[0])
+    known = list(group.model_fields if group else Parameters.model_fields)
+    parts = [f"{whole}.{one}" for whole, fields in _WITH_PARTS.items() for one in fields.model_fields]
+    near = difflib.get_close_matches(part, known if group else [*known, *parts], n=1, cutoff=0.5)
+    if not near:
+        return f"known: {', '.join(known)}"
+    meant = f"{first}.{near[0]}" if group else near[0]
+    return f"did you mean {meant!r}?"
+
+
+def _sentences(error: ValidationError) -> list[str]:
+    """One message for each problem, but none for a whole whose parts have problems of their own."""
+    problems = error.errors()
+    places = [problem["loc"] for problem in problems]
+
+    def has_parts(whole: tuple[int | str, ...]) -> bool:
+        return any(place != whole and place[: len(whole)] == whole for place in places)
+
+    return [_sentence(problem) for problem in problems if not has_parts(problem["loc"])]
 
 
 def _sentence(problem: Any) -> str:
@@ -235,6 +275,11 @@ def _sentence(problem: Any) -> str:
     given = problem["input"]
     reason = problem["msg"].removeprefix("Value error, ")
     shown = f" = {given!r}" if isinstance(given, str | int | float | bool) else ""
+    if problem["type"] == "extra_forbidden":
+        return f"parameter {place!r} is unknown; {_hint(place)}"
+    if problem["type"] == "model_type" and place in _WITH_PARTS:
+        parts = ", ".join(_WITH_PARTS[place].model_fields)
+        return f"parameter {place}{shown}: it has parts, {parts}; set one of them as {place}.NAME=VALUE"
     return f"parameter {place}{shown}: {reason[0].lower() + reason[1:]}"
 
 
@@ -253,6 +298,8 @@ def read_parameters(file: Path) -> Parameters:
 
 def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
     """Read ``name=value`` texts; a value is written as in YAML (``3``, ``[4, 8]``, ``random``).
+
+    A name may be that of a part, ``training.momentum``.
 
     Raises:
         ParameterError: if a text is not of that form.

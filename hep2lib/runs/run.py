@@ -253,8 +253,8 @@ def open_run(folder: str | Path = "", profile: str = "quick", /, **settings: Any
     Args:
         folder: the run's folder; "" takes ``runs/NAME`` in the clone, named after the parameters.
         profile: a profile's name, or the path of a YAML file.
-        settings: parameters that differ from the profile's. For a folder that holds a run already they only
-            have to agree with that run's.
+        settings: parameters that differ from the profile's, as ``make_parameters`` takes them. For a folder
+            that holds a run already they only have to agree with that run's.
 
     Raises:
         ParameterError: for an unknown parameter or an impossible value.
@@ -265,8 +265,9 @@ def open_run(folder: str | Path = "", profile: str = "quick", /, **settings: Any
     file = where / "parameters.yaml"
     if file.is_file():
         known = read_parameters(file)
-        kept, asked = known.model_dump(), parameters.model_dump()
-        differing = [n for n in ("profile", *settings) if kept[n] != asked[n]]
+        names = ("profile", *settings)
+        kept, asked = ({n: _value(p.model_dump(), n) for n in names} for p in (known, parameters))
+        differing = [n for n in names if kept[n] != asked[n]]
         if differing:
             changes = "; ".join(f"{n} is {kept[n]!r} there, {asked[n]!r} was asked for" for n in differing)
             raise RunFolderError(f"{where}: this run has other parameters: {changes}. Choose another folder")
@@ -284,3 +285,9 @@ def open_run(folder: str | Path = "", profile: str = "quick", /, **settings: Any
             f"{where}: cannot be written ({error.strerror}); choose another folder"
         ) from None
     return Run(where, parameters)
+
+
+def _value(values: dict[str, Any], name: str) -> Any:
+    """A parameter's value, or that of a part (``training.momentum``); None where the whole is not set."""
+    whole, _, part = name.partition(".")
+    return (values[whole] or {}).get(part) if part else values[whole]

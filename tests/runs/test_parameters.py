@@ -1,10 +1,12 @@
 import pytest
+import yaml
 
 from hep2lib.runs.parameters import (
     ParameterError,
     make_parameters,
     parse_settings,
     profile_names,
+    profile_values,
     read_parameters,
 )
 from hep2lib.studies.trial import TrainingOptions
@@ -37,7 +39,24 @@ def test_the_paper_profile_is_the_papers_search():
         ({"grids": [GRID | {"batch_sizes": [0]}]}, "grids.0.batch_sizes.0 = 0: .*greater than or equal to 1"),
         ({"grids": []}, "parameter grids: "),
         ({"grids": [GRID | {"seeds": 0}]}, "grids.0.seeds = 0: .*greater than or equal to 1"),
-        ({"training": {"head_lr": 10}}, "training.head_lr = 10: "),
+        (
+            {"training": {"head_lr": 10}},
+            "'training.head_lr' is unknown; did you mean 'training.head_rate_factor'",
+        ),
+        (
+            {"training": 3},
+            "parameter training = 3: it has parts, momentum, l2, .*; set one of them as training.NAME",
+        ),
+        ({"training.precison": "bf16"}, "'training.precison' is unknown; did you mean 'training.precision'"),
+        ({"trainin.precision": "bf16"}, "'trainin' is unknown; did you mean 'training'"),
+        ({"precision": "bf16"}, "'precision' is unknown; did you mean 'training.precision'"),
+        ({"training.precision": "bf17"}, "training.precision = 'bf17': .*'fp32' or 'bf16'"),
+        (
+            {"grids.freeze": [11]},
+            "'grids.freeze': only training and batchnorm have named parts; set grids as a",
+        ),
+        ({"grids": [GRID | {"freez": [11]}]}, "'grids.0.freez' is unknown; did you mean 'grids.0.freeze'"),
+        ({"training.a.b": 1}, "'training.a.b' is unknown"),
         ({"training": {"shuffle": "never"}}, "training.shuffle = 'never': .*'once' or 'every-epoch'"),
         ({"seed": -1}, "parameter seed = -1: "),
         ({"device": "tpu"}, "parameter device = 'tpu': "),
@@ -53,6 +72,21 @@ def test_the_study_is_given_the_options_whose_defaults_are_its_own():
     assert make_parameters("paper").training_options == TrainingOptions()
     chosen = make_parameters("paper", {"training": {"head_rate_factor": 10, "class_weights": "balanced"}})
     assert chosen.training_options == TrainingOptions(head_rate_factor=10.0, class_weights="balanced")
+
+
+def test_a_part_is_set_and_the_others_stay_as_the_profile_has_them(tmp_path):
+    file = tmp_path / "mine.yaml"
+    values = profile_values("smoke") | {"training": {"momentum": 0.5}}
+    file.write_text(yaml.safe_dump(values), encoding="utf-8")
+    chosen = make_parameters(str(file), {"training.precision": "bf16", "training.l2": 0}).training
+    assert (chosen.momentum, chosen.precision, chosen.l2) == (0.5, "bf16", 0)
+    assert make_parameters("smoke", {"training.precision": "bf16"}).run_name != "smoke"
+
+
+def test_what_is_wrong_in_a_list_is_said_once_for_each_item():
+    with pytest.raises(ParameterError) as refused:
+        make_parameters("smoke", {"grids": [{"freeze": [11], "batch_sizes": [4], "learning_rates": [0.1]}]})
+    assert str(refused.value) == "parameter grids.0.epochs: field required"
 
 
 def test_an_unknown_profile_names_those_there_are():
