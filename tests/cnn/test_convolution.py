@@ -24,6 +24,20 @@ def layer(case) -> tuple[nn.Conv2d, torch.Tensor]:
     return module, torch.randn(3, in_channels, size, size, generator=generator)
 
 
+def in_double_precision(module: nn.Conv2d, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """The convolution by PyTorch's own operator, and the input, weight and bias that it was computed from."""
+    leaves = [tensor.detach().double().requires_grad_() for tensor in (x, *module.parameters())]
+    return functional.conv2d(*leaves, module.stride, module.padding), leaves
+
+
+def compared(
+    module: nn.Conv2d, x: torch.Tensor, ours: torch.Tensor, exact: list[torch.Tensor], expected: torch.Tensor
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Value and gradients, each beside what it has to be."""
+    found = [ours, *(tensor.grad for tensor in (x, *module.parameters()))]
+    return list(zip(found, [expected, *(tensor.grad for tensor in exact)], strict=True))
+
+
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("rectify", [True, False])
 @pytest.mark.parametrize("products", [True, False])
@@ -32,22 +46,14 @@ def test_values_and_gradients_are_those_of_double_precision(case, rectify, produ
     monkeypatch.setattr(convolution, "_CHUNK", 2 * case[0] * case[2] ** 2 * case[4] ** 2)
     module, x = layer(case)
     x.requires_grad_()
-    weight, bias = (parameter.detach().double().requires_grad_() for parameter in module.parameters())
-    other = x.detach().double().requires_grad_()
-    expected = functional.conv2d(other, weight, bias, module.stride, module.padding)
+    expected, exact = in_double_precision(module, x)
     expected = expected.relu() if rectify else expected
     ours = convolve(module, x, rectify=rectify)
     upstream = torch.randn(ours.shape, generator=torch.Generator().manual_seed(1))
     ours.backward(upstream)
     expected.backward(upstream.double())
-    pairs = [
-        (ours, expected),
-        (x.grad, other.grad),
-        (module.weight.grad, weight.grad),
-        (module.bias.grad, bias.grad),
-    ]
-    for value, exact in pairs:
-        assert torch.allclose(value.double(), exact, rtol=1e-4, atol=1e-4 * exact.abs().max().item())
+    for value, other in compared(module, x, ours, exact, expected):
+        assert torch.allclose(value.double(), other, rtol=1e-4, atol=1e-4 * other.abs().max().item())
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -58,9 +64,7 @@ def test_in_bf16_values_and_gradients_are_near_those_of_double_precision(case, r
         monkeypatch.setattr(convolution, "_onednn_has_bf16", lambda: False)
     module, x = layer(case)
     x.requires_grad_()
-    weight, bias = (parameter.detach().double().requires_grad_() for parameter in module.parameters())
-    other = x.detach().double().requires_grad_()
-    expected = functional.conv2d(other, weight, bias, module.stride, module.padding)
+    expected, exact = in_double_precision(module, x)
     with torch.autocast("cpu", torch.bfloat16):
         ours = convolve(module, x, rectify=rectify)
     assert ours.dtype == torch.bfloat16
@@ -70,14 +74,8 @@ def test_in_bf16_values_and_gradients_are_near_those_of_double_precision(case, r
     ours.backward(upstream)
     expected.backward(upstream.double() * passed)
     expected = expected.relu() if rectify else expected
-    pairs = [
-        (ours, expected),
-        (x.grad, other.grad),
-        (module.weight.grad, weight.grad),
-        (module.bias.grad, bias.grad),
-    ]
-    for value, exact in pairs:
-        assert (value.double() - exact).abs().max() < 0.02 * exact.abs().max()
+    for value, other in compared(module, x, ours, exact, expected):
+        assert (value.double() - other).abs().max() < 0.02 * other.abs().max()
     assert {tensor.grad.dtype for tensor in (x, *module.parameters())} == {torch.float32}
 
 
