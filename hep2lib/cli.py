@@ -201,6 +201,8 @@ def _opened(options: argparse.Namespace) -> "Run":
     run = open_run(options.out, str(settings.pop("profile", options.profile)), **settings)
     print(f"run: {run.folder}")
     print(run.statement, flush=True)
+    if run.advice:
+        print(run.advice, flush=True)
     return run
 
 

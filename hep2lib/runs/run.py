@@ -33,6 +33,7 @@ from hep2lib.runs.publish import Publication
 from hep2lib.runs.start import network_with_batchnorm, settle_weights, starting_network
 from hep2lib.studies.batchnorm import batchnorm_study
 from hep2lib.studies.finetuning import fine_tuning_study
+from hep2lib.studies.floor import bf16_is_faster
 from hep2lib.studies.inputs import StudyInputs
 from hep2lib.studies.networks import tuned_networks
 from hep2lib.studies.outcome import Configuration, FineTuningOutcome
@@ -112,6 +113,15 @@ class Run:
         if asked.startswith("cuda") and not torch.cuda.is_available():
             raise RunFolderError(f"device {asked}: torch finds no GPU here; choose device auto or cpu")
         return asked
+
+    @property
+    def advice(self) -> str:
+        """What a person should hear before the studies start; "" for nothing."""
+        if self.parameters.training.precision == "bf16" and self.device == "cpu" and not bf16_is_faster():
+            return (
+                "note: this processor has no fast bfloat16; training.precision=fp32 takes much less time here"
+            )
+        return ""
 
     @cached_property
     def inputs(self) -> StudyInputs:

@@ -96,6 +96,11 @@ def best_rate(
     return max(rates)
 
 
+def bf16_is_faster() -> bool:
+    """Whether this processor convolves faster in bfloat16 than in float32; measured, in some milliseconds."""
+    return best_rate(precision="bf16", batch=2, repeats=3) > best_rate(batch=2, repeats=3)
+
+
 def _wait(device: str) -> None:
     if device != "cpu":
         torch.cuda.synchronize(device)

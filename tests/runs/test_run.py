@@ -65,3 +65,21 @@ def test_random_weights_are_drawn_once_and_kept(tmp_path, monkeypatch):
     kept = start.starting_network(parameters, "random", tmp_path)
     assert kept.state_digest() == drawn.state_digest()
     assert kept.provenance == drawn.provenance
+
+
+@pytest.mark.parametrize(
+    ("precision", "device", "faster", "warned"),
+    [
+        ("bf16", "cpu", False, True),
+        ("bf16", "cpu", True, False),
+        ("fp32", "cpu", False, False),
+        ("bf16", "cuda", False, False),
+    ],
+)
+def test_bf16_on_a_processor_without_it_is_advised_against(
+    tmp_path, monkeypatch, precision, device, faster, warned
+):
+    monkeypatch.setattr("hep2lib.runs.run.bf16_is_faster", lambda: faster)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    run = open_run(tmp_path / "run", "smoke", **{"training.precision": precision, "device": device})
+    assert ("training.precision=fp32" in run.advice) is warned

@@ -5,7 +5,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hep2lib.cnn.googlenet import GoogLeNet
 from hep2lib.data.folds import Fold
-from hep2lib.studies.floor import best_rate, image_operations, training_operations
+from hep2lib.studies.floor import best_rate, bf16_is_faster, image_operations, training_operations
 from hep2lib.studies.trial import FineTuningTrial
 
 
@@ -44,3 +44,12 @@ def test_a_rate_is_measured_in_the_precision_asked_for(precision, monkeypatch):
     monkeypatch.setattr("hep2lib.studies.floor.functional.conv2d", watched)
     assert best_rate(precision=precision, batch=1, repeats=1) > 1e7
     assert seen == {torch.float32 if precision == "fp32" else torch.bfloat16}
+
+
+@pytest.mark.parametrize("faster", ["fp32", "bf16"])
+def test_bf16_is_faster_where_its_rate_is_higher(faster, monkeypatch):
+    def rate(device="cpu", *, precision="fp32", **_):
+        return 2.0 if precision == faster else 1.0
+
+    monkeypatch.setattr("hep2lib.studies.floor.best_rate", rate)
+    assert bf16_is_faster() is (faster == "bf16")
