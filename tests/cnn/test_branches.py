@@ -6,7 +6,7 @@ from hep2lib.cnn import branches, convolution, pooling
 from hep2lib.cnn.branches import first_layers
 from hep2lib.cnn.convolution import convolve
 
-needs_bf16 = pytest.mark.skipif(not convolution._onednn_has_bf16(), reason="oneDNN has no bf16 here")
+from .processor import needs_bf16
 
 
 def layer(channels: int, in_channels: int = 48) -> nn.Conv2d:

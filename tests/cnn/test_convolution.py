@@ -6,12 +6,12 @@ from torch.nn import functional
 from hep2lib.cnn import convolution
 from hep2lib.cnn.convolution import convolve
 
+from .processor import needs_bf16
+
 #: In and out channels, side of the window, stride, size of the input: every branch of the gradient.
 CASES = [(3, 8, 7, 2, 32), (48, 16, 1, 1, 9), (40, 24, 3, 1, 10), (16, 24, 5, 1, 7), (33, 8, 5, 1, 12)]
 CASES += [(64, 72, 3, 1, 16), (80, 64, 3, 1, 14)]  # by Winograd's filtering
 CASES += [(48, 16, 1, 1, 1)]  # one pixel
-
-needs_bf16 = pytest.mark.skipif(not convolution._onednn_has_bf16(), reason="oneDNN has no bf16 here")
 
 
 def layer(case) -> tuple[nn.Conv2d, torch.Tensor]:
