@@ -44,8 +44,9 @@ from hep2lib.cnn.weights import load_weights
 from hep2lib.data.folds import Fold, specimen_folds
 from hep2lib.data.images import load_images
 from hep2lib.data.simulate import write_database
+from hep2lib.files import cores
 from hep2lib.studies.activations import activations_for, prepare_activations
-from hep2lib.studies.execution import available_cores, single_thread
+from hep2lib.studies.execution import single_thread
 from hep2lib.studies.floor import best_rate, training_operations
 from hep2lib.studies.inputs import StudyInputs, WorkerInputs
 from hep2lib.studies.training import train
@@ -124,7 +125,7 @@ def rate_of_a_core(precision: str) -> float:
 
 def main() -> None:
     options = _options()
-    cores = available_cores()
+    workers = cores()
     with tempfile.TemporaryDirectory() as folder:
         database = write_database(Path(folder) / "images", specimens=options.specimens, seed=0)
         fold = specimen_folds(database, 5, 0)[0]
@@ -134,17 +135,17 @@ def main() -> None:
             load_images(database), database["label"].to_numpy(), [fold], network, Path(folder) / "cache"
         ).for_workers()
         print(
-            f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, {cores} cores; an epoch: "
-            f"train on {len(fold.train)} images in batches of {options.batch}, score "
+            f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, {workers} cores; an "
+            f"epoch: train on {len(fold.train)} images in batches of {options.batch}, score "
             f"{len(fold.validation) + len(fold.test)}"
         )
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(cores, mp_context=context) as pool:
-            rates = rates_of_all_cores(pool, cores, options.precision)
+        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+            rates = rates_of_all_cores(pool, workers, options.precision)
             for precision, rate in rates.items():
                 print(f"rate of all cores in {precision}: {rate / 1e9:.0f} GFLOP/s")
             for depth in options.depths:
-                compare(database, fold, inputs, depth, cores, rates, pool, options)
+                compare(database, fold, inputs, depth, workers, rates, pool, options)
 
 
 def compare(

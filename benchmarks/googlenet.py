@@ -29,8 +29,7 @@ from torch import Tensor, nn
 
 from hep2lib.cnn.googlenet import GoogLeNet, architecture
 from hep2lib.cnn.layers import layer_table
-from hep2lib.cnn.state_dicts import from_state_dict
-from hep2lib.cnn.weight_files import fill
+from hep2lib.cnn.weight_files import fill, from_state_dict
 from hep2lib.studies.floor import best_rate
 
 

@@ -23,8 +23,8 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from hep2lib.data.database import read_database
-from hep2lib.data.files import cores
 from hep2lib.data.images import load_images
+from hep2lib.files import cores
 from hep2lib.progress import progress
 
 AIDA = 2080

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data.images import rotate
-from ..errors import InputError
-from ..progress import progress
-from .files import written_whole
-from .googlenet import GoogLeNet
-from .section import Section
+from hep2lib.cnn.googlenet import GoogLeNet
+from hep2lib.cnn.section import Section
+from hep2lib.data.images import rotate
+from hep2lib.errors import InputError
+from hep2lib.files import written_whole
+from hep2lib.progress import progress
 
 #: How each type lies in a file: NumPy has no bfloat16, so its bits are stored as an integer's.
 _STORED = {torch.float32: np.float32, torch.float16: np.float16, torch.bfloat16: np.int16}

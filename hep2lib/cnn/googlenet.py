@@ -6,11 +6,10 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from ..errors import InputError
-from .initialisation import CLASSIFIER, initialise
-from .layers import LEARNABLE, Kind, Layer, LayerList
-from .preprocessing import MATLAB, TORCHVISION_TRANSFORMED, Preprocessing
-from .section import Section
+from hep2lib.cnn.layers import CLASSIFIER, LEARNABLE, Kind, Layer, LayerList, initialise
+from hep2lib.cnn.preprocessing import MATLAB, TORCHVISION_TRANSFORMED, Preprocessing
+from hep2lib.cnn.section import Section
+from hep2lib.errors import InputError
 
 #: Widths of the inception blocks: 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool projection.
 BLOCKS = {

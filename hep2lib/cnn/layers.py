@@ -1,10 +1,16 @@
-"""One layer of a network as data, and the table of all layers that is computed from such data."""
+"""One layer of a network as data: the table of all layers, and the weights that a layer starts from."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import cast
 
 import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from hep2lib.errors import InputError
 
 
 class Kind(StrEnum):
@@ -26,6 +32,9 @@ class Kind(StrEnum):
 
 #: Kinds of layer that carry parameters.
 LEARNABLE = (Kind.CONVOLUTION, Kind.FULLY_CONNECTED)
+
+#: The name of MATLAB's classifier layer.
+CLASSIFIER = "loss3-classifier"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,3 +172,34 @@ def _receptive_field(layer: Layer, size: int, inputs: list[tuple[int, int]]) -> 
     field, step = max(inputs, default=(1, 1))
     kernel = size if layer.kind == Kind.AVERAGE_POOLING else layer.kernel
     return field + (kernel - 1) * step, step * layer.stride
+
+
+def initialise(modules: Iterable[tuple[str, nn.Module]], scheme: str, generator: torch.Generator) -> None:
+    """Draw all weights and biases anew.
+
+    Args:
+        modules: names and modules of the layers with parameters.
+        scheme: "caffe" (uniform within sqrt(3 / fan-in), biases 0.2, as GoogLeNet was trained in Caffe),
+            "matlab" (Glorot and Bengio 2010: uniform within sqrt(6 / (fan-in + fan-out)), biases 0) or
+            "orthogonal" (Saxe et al. 2014, biases 0; what ``calibrate`` starts from). The classifier is
+            always drawn as "matlab", as a fresh fully connected layer is in MATLAB R2019a.
+        generator: where the numbers come from; on the CPU.
+    """
+    for name, module in modules:
+        weight, bias = cast(Tensor, module.weight), cast("Tensor | None", module.bias)
+        own = "matlab" if name == CLASSIFIER else scheme
+        with torch.no_grad():
+            weight.copy_(_draw(tuple(weight.shape), own, generator))
+            if bias is not None:
+                bias.fill_(0.2 if own == "caffe" else 0.0)
+
+
+def _draw(shape: tuple[int, ...], scheme: str, generator: torch.Generator) -> Tensor:
+    values = torch.empty(shape)
+    fan_in, fan_out = math.prod(shape[1:]), shape[0] * math.prod(shape[2:])
+    if scheme == "orthogonal":
+        return nn.init.orthogonal_(values, generator=generator)
+    if scheme not in ("caffe", "matlab"):
+        raise InputError(f"initialisation {scheme!r} is unknown; choose caffe, matlab or orthogonal")
+    bound = math.sqrt(3 / fan_in) if scheme == "caffe" else math.sqrt(6 / (fan_in + fan_out))
+    return values.uniform_(-bound, bound, generator=generator)

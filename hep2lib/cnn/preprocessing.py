@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import InputError
+from hep2lib.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..errors import InputError
-from .branches import first_layers
-from .convolution import convolve
-from .layers import Kind, Layer
-from .normalisation import local_response_normalisation
-from .pooling import max_pooling
+from hep2lib.cnn.branches import first_layers
+from hep2lib.cnn.convolution import convolve
+from hep2lib.cnn.layers import Kind, Layer
+from hep2lib.cnn.normalisation import local_response_normalisation
+from hep2lib.cnn.pooling import max_pooling
+from hep2lib.errors import InputError
 
 #: Images that the CPU computes at a time where nothing is trained: enough that the last blocks' filters,
 #: which are larger than an image's values there, are read for many images at once.

@@ -1,24 +1,53 @@
-"""What every reader of a weight file yields, and how it is checked against a network and copied into it."""
+"""Weight files: what a reader yields, how it fills a network, and the forms .pth and .safetensors."""
 
+import json
+import pickle
+import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+import safetensors
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
-from ..errors import InputError
-from .googlenet import GoogLeNet
-from .initialisation import CLASSIFIER
-from .preprocessing import Preprocessing
+from hep2lib.cnn.googlenet import VARIANTS, GoogLeNet
+from hep2lib.cnn.layers import CLASSIFIER
+from hep2lib.cnn.preprocessing import Preprocessing
+from hep2lib.errors import InputError
+from hep2lib.files import written_whole
 
 #: Numbers of classes of networks that one fine-tunes from: their classifier is replaced by a fresh one.
 SOURCE_CLASSES = {1000: "ImageNet", 365: "Places365"}
+
+#: torchvision's GoogLeNet adds this to the variance in its batch normalisation.
+EPSILON = 1e-3
 
 #: At most so many mismatches are listed one by one.
 LISTED = 8
 
 #: At most so many characters of a message are shown.
 LONGEST = 1500
+
+#: No layer of GoogLeNet has so many weights.
+_TOO_MANY = 2**22
+
+#: Under this name our own .safetensors files say what preprocessing and provenance the weights have.
+_METADATA = "hep2lib"
+
+#: torchvision's names of the modules of the stem; those of the blocks follow a rule.
+_STEM = {"conv1-7x7_s2": "conv1", "conv2-3x3_reduce": "conv2", "conv2-3x3": "conv3", CLASSIFIER: "fc"}
+_BRANCHES = {
+    "1x1": "branch1",
+    "3x3_reduce": "branch2.0",
+    "3x3": "branch2.1",
+    "5x5_reduce": "branch3.0",
+    "5x5": "branch3.1",
+    "pool_proj": "branch4.1",
+}
 
 
 class WeightsError(InputError):
@@ -51,6 +80,195 @@ class WeightFile:
 def key(layer: str, parameter: str) -> str:
     """Name of a parameter ("weight" or "bias") of a layer in a network's ``state_dict``."""
     return f"learnable.{layer}.{parameter}"
+
+
+def plain_name(name: str) -> str:
+    """A layer's name without the signs in which Caffe, MATLAB, ONNX and PyTorch differ."""
+    return re.sub(r"[^0-9a-z]+", "_", name.lower())
+
+
+def torchvision_name(layer: str) -> str:
+    """Name, in torchvision, of a layer with parameters: ``inception3a.branch1`` for ``inception_3a-1x1``."""
+    if layer in _STEM:
+        return _STEM[layer]
+    block, _, branch = layer.partition("-")
+    return f"{block.replace('_', '')}.{_BRANCHES[branch]}"
+
+
+def read_pth(path: Path, network: GoogLeNet) -> WeightFile:
+    """Read a file that ``torch.save`` wrote; only tensors are accepted, and no code in it is ever run.
+
+    Args:
+        path: the file. A dictionary of tensors under torchvision's names, this package's or Caffe's; also
+            inside a checkpoint's "state_dict" or "model".
+        network: whose names the result takes.
+
+    Raises:
+        WeightsError: if it holds anything but tensors.
+        Exception: of any kind, if it is damaged.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the pickle's version; what counts is raised
+            contents: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path} holds more than tensors, or is damaged; nothing in it was run. Save the network's "
+            "state_dict() alone, or give a .safetensors file"
+        ) from error
+    for wrapper in ("state_dict", "model"):
+        if isinstance(contents, dict) and isinstance(contents.get(wrapper), dict):
+            contents = contents[wrapper]
+    if not isinstance(contents, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in contents.items()
+    ):
+        raise WeightsError(f"{path} does not hold a dictionary of tensors: save the network's state_dict()")
+    return from_state_dict(contents, network)
+
+
+def read_safetensors(path: Path, network: GoogLeNet) -> WeightFile:
+    """Read a .safetensors file: this package's own (with its preprocessing) or any of the forms of a .pth.
+
+    Raises:
+        WeightsError: if it was written for the other variant.
+        Exception: of any kind, if it is damaged.
+    """
+    with safetensors.safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+    if _METADATA not in metadata:
+        return from_state_dict(tensors, network)
+    notes = json.loads(metadata[_METADATA])
+    if notes["variant"] != network.variant:
+        raise WeightsError(
+            f"{path} holds the variant {notes['variant']}, the network {network.variant}: choose its variant"
+        )
+    image = tensors.pop("mean_image", None)
+    (red, green, blue), (red_scale, green_scale, blue_scale) = notes["mean"], notes["scale"]
+    preprocessing = Preprocessing(
+        (float(red), float(green), float(blue)),
+        (float(red_scale), float(green_scale), float(blue_scale)),
+        notes["order"],
+        None if image is None else image.numpy(),
+    )
+    result = from_state_dict(tensors, network)
+    return WeightFile(result.tensors, preprocessing, f"hep2lib file ({notes['description']})")
+
+
+def write_safetensors(network: GoogLeNet, path: Path) -> None:
+    """Write a network's parameters with what its preprocessing and its provenance are.
+
+    Args:
+        network: any variant.
+        path: the file, written whole or not at all.
+
+    Raises:
+        InputError: if the folder cannot be written.
+    """
+    preprocessing = network.preprocess
+    tensors = dict(network.state_dict())
+    if preprocessing.mean_image is not None:
+        tensors["mean_image"] = torch.from_numpy(preprocessing.mean_image)
+    notes = {
+        "variant": network.variant,
+        "mean": preprocessing.mean,
+        "scale": preprocessing.scale,
+        "order": preprocessing.order,
+        "description": network.provenance.description,
+    }
+    write_tensors(path, tensors, {_METADATA: json.dumps(notes)})
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write tensors as a ``.safetensors`` file, whole or not at all.
+
+    Args:
+        path: the file.
+        tensors: by name; no two of them may share memory.
+        metadata: texts by name, kept in the file's head.
+
+    Raises:
+        InputError: if the folder cannot be written, for want of permission or of room.
+    """
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    try:
+        with written_whole(path) as temporary:
+            save_file(plain, temporary, metadata=metadata)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise InputError(
+            f"{path.parent}: cannot be written ({error}); make room or choose another run folder, then start "
+            "again: what was computed is kept"
+        ) from None
+
+
+def from_state_dict(state: Mapping[str, Tensor], network: GoogLeNet) -> WeightFile:
+    """Bring the tensors of a network under torchvision's, Caffe's or this package's names to ours.
+
+    Auxiliary heads are left out. Batch normalisation is folded into the convolutions unless the network keeps
+    it live. Names that no layer has stay as they are, to be reported by ``fill``.
+
+    Args:
+        state: tensors by name.
+        network: whose names the result takes.
+    """
+    layers = {
+        plain_name(name(layer)): layer for layer in network.learnable for name in (str, torchvision_name)
+    }
+    state = {name.removeprefix("module."): value for name, value in state.items()}
+    renamed = {}
+    for name, value in state.items():
+        if re.match(r"(aux|loss)[12]\b", name):
+            continue
+        module, _, parameter = name.rpartition(".")
+        live = module.startswith("normalisations.") or module.endswith(".bn")
+        module = module.removeprefix("normalisations.").removeprefix("learnable.")
+        layer = layers.get(plain_name(module.removesuffix(".bn").removesuffix(".conv")))
+        room = "normalisations" if live else "learnable"
+        renamed[name if layer is None else f"{room}.{layer}.{parameter}"] = value
+    if network.batchnorm == "folded":
+        for layer in network.learnable:
+            _fold_layer(renamed, layer)
+    names = "torchvision's" if "conv1.conv.weight" in state else "the layers'"
+    return WeightFile(renamed, VARIANTS[network.variant].preprocessing, f"PyTorch file with {names} names")
+
+
+def _fold_layer(state: dict[str, Tensor], layer: str) -> None:
+    """Fold a layer's batch normalisation, if its four tensors and the convolution are there."""
+    weight = state.get(key(layer, "weight"))
+    names = {
+        name: f"normalisations.{layer}.{name}" for name in ("weight", "bias", "running_mean", "running_var")
+    }
+    statistics = {name: state[full] for name, full in names.items() if full in state}
+    if weight is None or len(statistics) < len(names):
+        return
+    if weight.numel() > _TOO_MANY or not all(map(is_plain, (weight, *statistics.values()))):
+        return  # ``fill`` says what is wrong
+    if weight.ndim != 4 or any(value.shape != weight.shape[:1] for value in statistics.values()):
+        raise WeightsError(f"the batch normalisation of {layer} does not fit its convolution")
+    state[key(layer, "weight")], state[key(layer, "bias")] = fold(weight, statistics)
+    for name in (*names.values(), f"normalisations.{layer}.num_batches_tracked"):
+        state.pop(name, None)
+
+
+def fold(weight: Tensor, statistics: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Merge a convolution without bias and the batch normalisation after it into one convolution with bias.
+
+    In evaluation mode the normalisation is ``g (y - m) / sqrt(v + EPSILON) + b`` for the convolution's output
+    ``y = W x``: a linear map, so ``W' = s W`` and ``b' = b - s m`` with ``s = g / sqrt(v + EPSILON)``.
+    Computed in float64, so that the result is rounded once.
+
+    Args:
+        weight: convolution weights, out x in x k x k.
+        statistics: "weight" (g), "bias" (b), "running_mean" (m) and "running_var" (v), each of length out.
+
+    Returns:
+        The merged weights, of the same shape, and the bias, of length out; float32.
+    """
+    gain, shift, mean, variance = (
+        statistics[name].double() for name in ("weight", "bias", "running_mean", "running_var")
+    )
+    scale = gain / (variance + EPSILON).sqrt()
+    return (weight.double() * scale[:, None, None, None]).float(), (shift - scale * mean).float()
 
 
 def fill(network: GoogLeNet, tensors: Mapping[str, Tensor], where: str) -> bool:

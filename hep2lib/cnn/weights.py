@@ -1,6 +1,7 @@
 """Weights for a network: random, torchvision's ImageNet ones, or a file's; always with their provenance."""
 
 import hashlib
+import math
 import re
 import socket
 import threading
@@ -14,12 +15,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from .caffe_file import read_caffe
-from .googlenet import VARIANTS, GoogLeNet, Provenance
-from .initialisation import CLASSIFIER, calibrate, initialise
-from .onnx_file import read_onnx
-from .state_dicts import read_pth, read_safetensors
-from .weight_files import WeightFile, WeightsError, fill
+from hep2lib.cnn.googlenet import VARIANTS, GoogLeNet, Provenance
+from hep2lib.cnn.layers import CLASSIFIER, Kind, initialise
+from hep2lib.cnn.weight_files import WeightFile, WeightsError, fill, read_pth, read_safetensors
+from hep2lib.errors import InputError
 
 __all__ = ["WeightsError", "imagenet_available", "load_weights"]
 
@@ -40,10 +39,23 @@ RANDOM = {
     "random-matlab": ("matlab", "random weights as MATLAB draws them (Glorot, biases 0)"),
 }
 
+
+def _read_exchange_file(path: Path, network: GoogLeNet) -> WeightFile:
+    """Read what other programs exchange networks in, with a package that only this needs."""
+    try:
+        from hep2lib.cnn.exchange_files import read_caffe, read_onnx
+    except ModuleNotFoundError as error:
+        raise WeightsError(
+            f"{path}: to read a {path.suffix} file needs the package {error.name}, which is not installed "
+            "here; install it with: pip install 'hep2lib[weights]'"
+        ) from error
+    return (read_onnx if path.suffix.lower() == ".onnx" else read_caffe)(path, network)
+
+
 #: Readers by the file name's ending.
 READERS = {
-    ".onnx": read_onnx,
-    ".caffemodel": read_caffe,
+    ".onnx": _read_exchange_file,
+    ".caffemodel": _read_exchange_file,
     ".pth": read_pth,
     ".pt": read_pth,
     ".safetensors": read_safetensors,
@@ -94,6 +106,36 @@ def load_weights(
     return provenance.description
 
 
+@torch.no_grad()
+def calibrate(network: GoogLeNet, images: Tensor) -> None:
+    """Scale each convolution so that its output has unit variance on the given images.
+
+    Source: Mishkin and Matas 2016, All you need is a good init (LSUV). One pass is enough, because a layer's
+    output is proportional to its weights while all biases are zero. Without it a network without batch
+    normalisation that is trained from scratch loses the signal in depth.
+
+    Args:
+        network: initialised, with zero biases; its convolutions are changed.
+        images: uint8, N x 3 x H x W. Use images that belong to no fold: then one starting point serves all
+            folds, and nothing about a test image reaches it.
+
+    Raises:
+        InputError: if a layer's output does not vary over the images.
+    """
+    values = {network.layers[0].name: network.preprocess(images.to(network.device))}
+    for layer in network.layers[1:]:
+        if layer.kind == Kind.AVERAGE_POOLING:
+            break  # no convolution follows, and dropout, which does, would draw
+        output = network.compute(layer, [values[name] for name in layer.inputs])
+        if layer.kind == Kind.CONVOLUTION:
+            deviation = output.std()
+            if not 1e-12 < deviation < math.inf:
+                raise InputError(f"images without contrast cannot calibrate {layer.name}: give other images")
+            network[layer.name].weight.div_(deviation)
+            output.div_(deviation)
+        values[layer.name] = output
+
+
 def _draw(network: GoogLeNet, source: str, seed: int, images: Tensor | None) -> Provenance:
     scheme, words = RANDOM[source]
     initialise(network.learnable.items(), scheme, torch.Generator().manual_seed(seed))
@@ -104,7 +146,7 @@ def _draw(network: GoogLeNet, source: str, seed: int, images: Tensor | None) -> 
     if source == "random":
         if images is None:
             # Imported here: every other source does without a simulator.
-            from ..data.simulate import simulated_images
+            from hep2lib.data.simulate import simulated_images
 
             images = torch.as_tensor(simulated_images(CALIBRATION_IMAGES, seed))
             shown = f"{len(images)} simulated images that belong to no database"

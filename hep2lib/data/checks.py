@@ -9,9 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from hep2lib.data.decoding import Header, decode, quietly, read_header
-from hep2lib.data.files import MissingImage, cores
+from hep2lib.data.files import MissingImage
 from hep2lib.data.layouts import Entry, Listing
 from hep2lib.data.problems import DatabaseError, counted, printable, quoted, some
+from hep2lib.files import cores
 from hep2lib.progress import progress
 
 _NOBODY = frozenset(

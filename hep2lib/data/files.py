@@ -1,10 +1,7 @@
-"""Files: which of a folder's a sheet means, and writing one whole or not at all."""
+"""Which of a folder's files a sheet means."""
 
 import os
-import tempfile
 import unicodedata
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from hep2lib.data.problems import DatabaseError, quoted, some
@@ -120,32 +117,3 @@ class ImageFolder:
         if not real.is_file():
             raise DatabaseError(f"{quoted(name)} is no regular file ({path})")
         return real
-
-
-def cores() -> int:
-    """Count the processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-@contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """Write a file whole or not at all.
-
-    Args:
-        path: the file to be; its folder exists.
-
-    Yields:
-        A temporary file in the same folder. It takes the place of ``path`` when the block ends, and is
-        removed when the block raises.
-    """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hep2lib.data.files import written_whole
 from hep2lib.data.problems import counted, some
 from hep2lib.errors import InputError
+from hep2lib.files import written_whole
 
 PARTS = ("train", "validation", "test")
 _CLASSES = ("negative", "positive")
@@ -227,7 +227,6 @@ def write_folds(folds: Sequence[Fold], database: pd.DataFrame, path: str | Path)
         for number, fold in enumerate(folds)
         for row, part in sorted((int(row), part) for part in PARTS for row in getattr(fold, part))
     ]
-    path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(_HEADER)

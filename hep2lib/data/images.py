@@ -13,9 +13,9 @@ from PIL import Image
 
 from hep2lib.data.database import measured_bit_depth
 from hep2lib.data.decoding import decode, quietly
-from hep2lib.data.files import cores
 from hep2lib.data.problems import DatabaseError
 from hep2lib.data.store import ImageStore
+from hep2lib.files import cores
 from hep2lib.progress import progress
 
 ROTATIONS: tuple[float, ...] = tuple(float(degrees) for degrees in range(0, 360, 20))

@@ -7,7 +7,7 @@ from hep2lib.data.simulator.simulation import VERSION
 from hep2lib.errors import InputError
 from hep2lib.evaluation.difficulty import FIGURES
 from hep2lib.evaluation.spread import Spread, spread
-from hep2lib.runs.files import write_json
+from hep2lib.files import write_json
 from hep2lib.runs.project import project_root
 
 HOW_TO = "measure it with `python benchmarks/difficulty.py --write`"

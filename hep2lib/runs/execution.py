@@ -3,11 +3,11 @@
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
+from hep2lib.files import cores, write_json
 from hep2lib.progress import progress
-from hep2lib.runs.files import write_json
 from hep2lib.runs.notebooks import PAGES, RunError, execute
 from hep2lib.runs.run import Run
-from hep2lib.studies.execution import available_cores, close_pools
+from hep2lib.studies.execution import close_pools
 
 __all__ = ["RunError", "execute_run", "page_values"]
 
@@ -54,7 +54,7 @@ def _execute_pages(run: Run) -> dict[str, float]:
         execute(page, run.folder, page_values(run))
         return page, time.perf_counter() - start
 
-    with ThreadPoolExecutor(min(2, available_cores())) as pool:
+    with ThreadPoolExecutor(min(2, cores())) as pool:
         pages = [pool.submit(timed, page) for page in PAGES]
         try:
             done = progress(as_completed(pages), "notebooks", total=len(pages), unit="notebook")

@@ -18,7 +18,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from hep2lib.errors import InputError
-from hep2lib.runs.files import write_text
+from hep2lib.files import write_text
 from hep2lib.runs.normalise import normalise
 from hep2lib.runs.pairs import (
     NotebookError,

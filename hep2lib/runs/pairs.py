@@ -9,7 +9,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from hep2lib.errors import InputError
-from hep2lib.runs.files import write_text
+from hep2lib.files import write_text
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 SOURCES = "[0-9][0-9]-*.md"

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from hep2lib.cnn.googlenet import LAYERS
 from hep2lib.errors import InputError
-from hep2lib.runs.files import write_text
+from hep2lib.files import write_text
 from hep2lib.runs.project import project_root
 from hep2lib.studies.finetuning import Grid, Rotation
 from hep2lib.studies.svm_study import SINGLE_TENSOR

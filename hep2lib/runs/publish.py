@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from hep2lib.files import write_bytes, write_json, write_text
 from hep2lib.runs.captions import one_line, plain_text
 from hep2lib.runs.figures import figure_png, figure_svg
-from hep2lib.runs.files import write_bytes, write_json, write_text
 from hep2lib.runs.published import PublishError, read_pages
 from hep2lib.runs.tables import Format, table_html
 

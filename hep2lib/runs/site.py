@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 
 from hep2lib.errors import InputError
+from hep2lib.files import write_json, write_text
 from hep2lib.progress import progress
-from hep2lib.runs.files import write_json, write_text
 from hep2lib.runs.htmlcheck import check_html
 from hep2lib.runs.project import RunError, project_root
 from hep2lib.runs.text import without_control

@@ -7,10 +7,10 @@ from pathlib import Path
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from hep2lib.cnn.files import write_tensors
 from hep2lib.cnn.googlenet import GoogLeNet, Provenance
+from hep2lib.cnn.weight_files import write_tensors
 from hep2lib.cnn.weights import RANDOM, WeightsError, imagenet_available, load_weights
-from hep2lib.runs.files import write_json
+from hep2lib.files import write_json
 from hep2lib.runs.parameters import Parameters
 from hep2lib.studies.batchnorm import unfolded
 

@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from hep2lib.cnn.batchnorm import EPSILON
 from hep2lib.cnn.googlenet import GoogLeNet, cut_point
+from hep2lib.cnn.weight_files import EPSILON
 from hep2lib.data.images import rotate
 from hep2lib.errors import InputError
 from hep2lib.studies.finetuning import Grid, run_fine_tuning

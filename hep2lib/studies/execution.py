@@ -1,7 +1,6 @@
 """Running trials: on any ``concurrent.futures`` executor, keeping each result as soon as it is there."""
 
 import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import (
     BrokenExecutor,
@@ -16,6 +15,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from hep2lib.files import cores
 from hep2lib.progress import progress_bar
 from hep2lib.studies.store import Record, TrialStore
 
@@ -38,14 +38,6 @@ class InProcessExecutor(Executor):
         return future
 
 
-def available_cores() -> int:
-    """Cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS or Windows
-        return os.cpu_count() or 1
-
-
 @contextmanager
 def executor_for(workers: int = 0) -> Iterator[Executor]:
     """An executor with one trial a core, each trial on one thread.
@@ -57,7 +49,7 @@ def executor_for(workers: int = 0) -> Iterator[Executor]:
     Args:
         workers: number of processes; 1 runs in this process, 0 takes one a core.
     """
-    workers = workers or available_cores()
+    workers = workers or cores()
     if workers == 1:
         with single_thread():
             yield InProcessExecutor()

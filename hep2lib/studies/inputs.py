@@ -15,11 +15,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from hep2lib.cnn.files import write_tensors, written_whole
 from hep2lib.cnn.googlenet import GoogLeNet
 from hep2lib.cnn.preprocessing import Preprocessing
+from hep2lib.cnn.weight_files import write_tensors
 from hep2lib.data.folds import Fold
 from hep2lib.errors import InputError
+from hep2lib.files import written_whole
 from hep2lib.studies.execution import executor_for
 
 

@@ -9,8 +9,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from hep2lib.cnn.files import write_tensors
 from hep2lib.cnn.googlenet import GoogLeNet, Provenance
+from hep2lib.cnn.weight_files import write_tensors
 from hep2lib.errors import InputError
 from hep2lib.studies.activations import Kept, prepare_activations, wanted
 from hep2lib.studies.execution import run_trials

@@ -1,13 +1,12 @@
 """Where results of trials are kept: one JSON file a trial, written whole or not at all."""
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from hep2lib.errors import InputError
+from hep2lib.files import written_whole
 
 Record = dict[str, Any]
 
@@ -61,23 +60,14 @@ class TrialStore:
             StoreError: if the folder cannot be written, for want of permission or of room.
         """
         file = self._file(record["id"])
-        temporary = None
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=self.folder, prefix=".writing-")
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            with written_whole(file) as temporary, temporary.open("w", encoding="utf-8") as stream:
                 json.dump(record, stream, allow_nan=False)
-                stream.flush()
-                os.fsync(stream.fileno())
-            Path(temporary).replace(file)
         except OSError as error:
             raise StoreError(
                 f"{self.folder}: cannot keep a result there ({error.strerror}); make room or choose another "
                 "run folder, then start again: the trials already kept are not repeated"
             ) from None
-        finally:
-            if temporary is not None:
-                Path(temporary).unlink(missing_ok=True)
         return file
 
     def discard(self, name: str) -> None:

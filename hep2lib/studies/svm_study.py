@@ -14,10 +14,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hep2lib.cnn.files import written_whole
 from hep2lib.cnn.googlenet import FREEZE_DEPTHS, GoogLeNet, architecture
 from hep2lib.cnn.layers import Kind
 from hep2lib.data.folds import Fold
+from hep2lib.files import written_whole
 from hep2lib.studies.early_stopped import early_stopped_path
 from hep2lib.studies.execution import executor_for, run_trials, single_thread
 from hep2lib.studies.gram import SVMError, gram_matrices

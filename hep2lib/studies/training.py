@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hep2lib.cnn.googlenet import GoogLeNet
-from hep2lib.cnn.initialisation import CLASSIFIER, initialise
+from hep2lib.cnn.layers import CLASSIFIER, initialise
 from hep2lib.cnn.section import Section
 from hep2lib.data.folds import Fold
 from hep2lib.studies.activations import Activations

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hep2lib.cnn.googlenet import LAYERS, GoogLeNet
-from hep2lib.cnn.state_dicts import plain_name
+from hep2lib.cnn.weight_files import plain_name
 from hep2lib.cnn.weights import load_weights
 
 from . import reference

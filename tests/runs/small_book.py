@@ -10,7 +10,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 
-from hep2lib.runs.files import write_text
+from hep2lib.files import write_text
 from hep2lib.runs.normalise import normalise
 from hep2lib.runs.notebooks import PAGES
 from hep2lib.runs.pairs import notebook_text

@@ -8,7 +8,6 @@ import torch
 
 from hep2lib.studies.execution import (
     InProcessExecutor,
-    available_cores,
     close_pools,
     executor_for,
     run_trials,
@@ -124,7 +123,3 @@ def test_processes_are_kept_for_the_next_study_unless_something_went_wrong():
     with executor_for(3) as later:
         assert later is not fresh
     close_pools()
-
-
-def test_there_is_a_core():
-    assert available_cores() >= 1

@@ -1,7 +1,6 @@
 import errno
 import json
 import os
-import tempfile
 
 import pytest
 
@@ -53,7 +52,7 @@ def forbidden(*arguments, **options):
     [
         (os, "fsync", full, "No space left on device"),
         (json, "dump", full, "No space left on device"),
-        (tempfile, "mkstemp", forbidden, "Permission denied"),
+        (os, "replace", forbidden, "Permission denied"),
     ],
 )
 def test_a_folder_that_cannot_be_written_is_said_and_nothing_is_left(

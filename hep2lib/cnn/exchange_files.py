@@ -1,0 +1,316 @@
+"""Readers of GoogLeNet's weights in .onnx and .caffemodel files; they need the package onnx."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+from torch import Tensor
+
+from hep2lib.cnn.googlenet import VARIANTS, GoogLeNet
+from hep2lib.cnn.layers import LEARNABLE, Kind, Layer
+from hep2lib.cnn.normalisation import ALPHA, BETA, SIZE, K
+from hep2lib.cnn.preprocessing import CAFFE, Preprocessing
+from hep2lib.cnn.weight_files import WeightFile, WeightsError, key, plain_name
+
+#: Operators that hand their first input on, as far as this package is concerned.
+_PASSED = {"Cast", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}
+
+#: ONNX's operators for each kind of layer that must be there as a node.
+_OPERATORS = {
+    Kind.CONVOLUTION: {"Conv"},
+    Kind.RELU: {"Relu"},
+    Kind.MAX_POOLING: {"MaxPool"},
+    Kind.LRN: {"LRN"},
+    Kind.CONCATENATION: {"Concat"},
+    Kind.AVERAGE_POOLING: {"AveragePool", "GlobalAveragePool", "ReduceMean"},
+}
+
+
+class _AnotherGraphError(Exception):
+    """The graph differs from the network's; the message says at which layer."""
+
+
+def read_onnx(path: Path, network: GoogLeNet) -> WeightFile:
+    """Read the parameters of an ONNX file by following its graph, whatever its values are called.
+
+    The graph is walked from the result back to the image, side by side with the network's layers, so that two
+    layers of one shape are never mistaken for each other. A file that subtracts a mean itself is MATLAB's:
+    it takes the red channel first. One that does not is Caffe's and takes blue first.
+
+    Args:
+        path: the file; values that it keeps in other files are refused.
+        network: whose layers the graph must have.
+
+    Raises:
+        WeightsError: if the graph is another one; the first layer that differs is named.
+        Exception: of any kind, if it is damaged.
+    """
+    graph = _Graph(path)
+    layers = {layer.name: layer for layer in network.layers}
+    pending = [(network.layers[-1], graph.output)]
+    seen: dict[str, str] = {}
+    found: dict[str, list[np.ndarray]] = {}
+    try:
+        while pending:
+            layer, value = pending.pop()
+            value = graph.source(value)
+            if seen.setdefault(layer.name, value) != value:
+                raise _AnotherGraphError(f"the layers after {layer.name} take different values")
+            if layer.name not in found:
+                inputs, found[layer.name] = _visit(graph, layer, value)
+                pending += [(layers[name], other) for name, other in zip(layer.inputs, inputs, strict=True)]
+        preprocessing = CAFFE if network.variant == "bvlc" else VARIANTS[network.variant].preprocessing
+        if found[network.layers[0].name]:
+            preprocessing = _without_mean(*found[network.layers[0].name])
+    except _AnotherGraphError as error:
+        raise WeightsError(
+            f"{path} is an ONNX file of another network than GoogLeNet, variant {network.variant}: {error}. "
+            "Caffe's and MATLAB's are of the variant bvlc"
+        ) from error
+    tensors = {
+        key(name, parameter): torch.tensor(value)
+        for name in network.learnable
+        for parameter, value in zip(("weight", "bias"), found[name], strict=True)
+    }
+    return WeightFile(tensors, preprocessing, "ONNX file")
+
+
+class _Graph:
+    """Which node makes which value from which, and the constants among the values."""
+
+    def __init__(self, path: Path) -> None:
+        graph = onnx.load_model_from_string(path.read_bytes()).graph
+        if not graph.node or not graph.output:
+            raise ValueError("it holds no graph")
+        self._initializers = {tensor.name: tensor for tensor in graph.initializer}
+        self._nodes = {node.output[0]: node for node in graph.node if node.output}
+        self.inputs = {value.name for value in graph.input} - self._initializers.keys()
+        self.output = graph.output[0].name
+
+    def source(self, name: str) -> str:
+        """The value that ``name`` is a mere copy or rearrangement of."""
+        for _ in self._nodes:  # so often at most: a damaged file may go round in circles
+            node = self._nodes.get(name)
+            if node is None or node.op_type not in _PASSED or not node.input:
+                break
+            name = node.input[0]
+        return name
+
+    def node(self, name: str) -> NodeProto | None:
+        """What computes ``source(name)``; None for an input or a constant."""
+        return self._nodes.get(self.source(name))
+
+    def constant(self, name: str, depth: int = 8) -> np.ndarray | None:
+        """The value of ``name`` if it is a constant, rearranged at most ``depth`` times."""
+        if name in self._initializers:
+            return _array(self._initializers[name])
+        node = self._nodes.get(name)
+        if node is not None and node.op_type == "Constant":
+            tensor = _attribute(node, "value", None)
+            return _array(tensor) if isinstance(tensor, TensorProto) else None
+        if node is None or node.op_type not in {"Transpose", *_PASSED} or not node.input or not depth:
+            return None
+        # At most a value and its shape: a damaged file may branch without end.
+        values = [self.constant(other, depth - 1) for other in node.input[:2]]
+        value, shape = values[0], values[-1]
+        if value is None or shape is None:
+            return None
+        if node.op_type == "Reshape":
+            sizes = shape if len(values) == 2 else _attribute(node, "shape", ())
+            return value.reshape([value.shape[i] if size == 0 else size for i, size in enumerate(sizes)])
+        if node.op_type == "Transpose":
+            return value.transpose(_attribute(node, "perm", None))
+        if node.op_type == "Flatten":
+            return value.reshape(int(np.prod(value.shape[: _attribute(node, "axis", 1)])), -1)
+        return value
+
+
+def _array(tensor: TensorProto) -> np.ndarray:
+    if tensor.data_location == TensorProto.EXTERNAL:
+        raise ValueError(f"the values of {tensor.name} are in another file: save the model as a single one")
+    shape = tuple(tensor.dims)
+    try:
+        if (array := numpy_helper.to_array(tensor)).shape == shape:
+            return array
+    except ValueError:
+        pass  # the same problem, in NumPy's words
+    raise ValueError(f"{tensor.name} does not have the numbers that its shape {shape} needs")
+
+
+def _attribute(node: NodeProto, name: str, default: object) -> Any:
+    found = [entry for entry in node.attribute if entry.name == name]
+    return helper.get_attribute_value(found[0]) if found else default
+
+
+def _visit(graph: _Graph, layer: Layer, value: str) -> tuple[Sequence[str], list[np.ndarray]]:
+    """Check that ``value`` is the layer's; give the values it takes, and its weight and bias if it has any.
+
+    The input layer's only array is the mean that the graph takes off the image.
+    """
+    node = graph.node(value)
+    if layer.kind == Kind.INPUT:
+        if node is None and value in graph.inputs:
+            return (), []
+        if node is not None and node.op_type == "Sub" and graph.source(node.input[0]) in graph.inputs:
+            return (), [_parameter(graph, layer, node.input[1])]
+        raise _AnotherGraphError(f"the image reaches {layer.name} through {_words(node)}")
+    if layer.kind == Kind.SOFTMAX and node is not None and node.op_type == "Softmax":
+        return node.input[:1], []
+    if layer.kind == Kind.FULLY_CONNECTED:
+        return _fully_connected(graph, layer, node)
+    if layer.kind not in _OPERATORS:
+        return [value], []
+    if node is None or node.op_type not in _OPERATORS[layer.kind]:
+        raise _AnotherGraphError(f"{layer.name} is {_words(node)}, not {layer.kind}")
+    inputs = node.input if layer.kind == Kind.CONCATENATION else node.input[:1]
+    if len(inputs) != len(layer.inputs):
+        raise _AnotherGraphError(f"{layer.name} joins {len(inputs)} values, not {len(layer.inputs)}")
+    if layer.kind == Kind.LRN:
+        defaults = {"size": 0, "alpha": 1e-4, "beta": 0.75, "bias": 1.0}
+        own = tuple(_attribute(node, name, default) for name, default in defaults.items())
+        if not np.allclose(own, (SIZE, ALPHA, BETA, K), rtol=1e-5):
+            raise _AnotherGraphError(f"{layer.name} has the constants {own}")
+    if layer.kind == Kind.MAX_POOLING:
+        _check(layer, "window", _attribute(node, "kernel_shape", ()), (layer.kernel,) * 2)
+    if layer.kind in (Kind.CONVOLUTION, Kind.MAX_POOLING):
+        _check(layer, "stride", _attribute(node, "strides", (1, 1)), (layer.stride,) * 2)
+    if layer.kind != Kind.CONVOLUTION:
+        return inputs, []
+    same = _attribute(node, "auto_pad", b"").startswith(b"SAME")
+    padding = _attribute(node, "pads", (layer.padding if same else 0,) * 4)
+    _check(layer, "padding", padding, (layer.padding,) * 4)
+    _check(layer, "dilation", _attribute(node, "dilations", (1, 1)), (1, 1))
+    if len(node.input) < 2:
+        raise _AnotherGraphError(f"{layer.name} has no weights")
+    weight, *biases = (_parameter(graph, layer, name) for name in node.input[1:3])
+    return inputs, [weight, biases[0].reshape(-1) if biases else np.zeros(layer.channels)]
+
+
+def _fully_connected(
+    graph: _Graph, layer: Layer, node: NodeProto | None
+) -> tuple[Sequence[str], list[np.ndarray]]:
+    """Gemm, MatMul followed by Add, or a 1x1 convolution: whatever the exporter chose."""
+    biases: list[np.ndarray] = []
+    if node is not None and node.op_type == "Add":
+        constants = {name: graph.constant(name) for name in node.input}
+        biases = [value for value in constants.values() if value is not None]
+        node = graph.node(next((name for name, value in constants.items() if value is None), ""))
+    if node is None or node.op_type not in ("Gemm", "MatMul", "Conv") or len(node.input) < 2:
+        raise _AnotherGraphError(f"{layer.name} is {_words(node)}, not {layer.kind}")
+    if (_attribute(node, "alpha", 1), _attribute(node, "beta", 1)) != (1, 1):
+        raise _AnotherGraphError(f"{layer.name} scales its product")
+    weight, *own = (_parameter(graph, layer, name) for name in node.input[1:3])
+    weight = weight.reshape(weight.shape[:2] if node.op_type == "Conv" else weight.shape[-2:])
+    if node.op_type == "MatMul" or (node.op_type == "Gemm" and not _attribute(node, "transB", 0)):
+        weight = weight.T
+    biases = [*own, *biases, np.zeros(len(weight))]
+    return node.input[:1], [weight, biases[0].reshape(-1)]
+
+
+def _parameter(graph: _Graph, layer: Layer, name: str) -> np.ndarray:
+    value = graph.constant(name)
+    if value is None:
+        raise _AnotherGraphError(f"{layer.name} has no constant parameters ({name})")
+    return value
+
+
+def _without_mean(mean: np.ndarray) -> Preprocessing:
+    """What takes off a mean of three numbers, or a mean image."""
+    image = mean.astype(np.float32)
+    image = image.reshape(image.shape[-3:] if image.ndim >= 3 else (-1, 1, 1))
+    if len(image) != 3:
+        raise _AnotherGraphError(f"the mean that is taken off has the shape {mean.shape}")
+    red, green, blue = image.mean(axis=(1, 2), dtype=np.float64).tolist()
+    if (image == image[:, :1, :1]).all():
+        return Preprocessing((red, green, blue))
+    return Preprocessing((red, green, blue), mean_image=image, size=len(image[0]))
+
+
+def _check(layer: Layer, what: str, given: Sequence[int], own: Sequence[int]) -> None:
+    if tuple(given) != tuple(own):
+        raise _AnotherGraphError(f"{layer.name} has the {what} {tuple(given)}, not {tuple(own)}")
+
+
+def _words(node: NodeProto | None) -> str:
+    return "an input" if node is None else f"a node {node.op_type}"
+
+
+#: How a blob of 2014 names its dimensions.
+_SIDES = ("num", "channels", "height", "width")
+
+#: The part of caffe.proto that holds parameters: the fields of each message, with their numbers and types. A
+#: field that is there once is a list of one here.
+_CAFFE = {
+    "Net": {"layer": (100, "Layer"), "layers": (2, "LayerOf2014")},
+    "Layer": {"name": (1, "bytes"), "blobs": (7, "Blob")},
+    "LayerOf2014": {"name": (4, "bytes"), "blobs": (6, "Blob")},
+    "Blob": {"data": (5, "float"), "double_data": (8, "double"), "shape": (7, "Shape")}
+    | {side: (number, "int32") for number, side in enumerate(_SIDES, 1)},
+    "Shape": {"dim": (1, "int64")},
+}
+
+
+def read_caffe(path: Path, network: GoogLeNet) -> WeightFile:
+    """Read the parameters of a Caffe model, today's form or that of 2014, without its auxiliary heads.
+
+    Caffe takes images blue first with the mean subtracted, and so does the result's preprocessing.
+
+    Args:
+        path: the file.
+        network: whose names the result takes.
+
+    Raises:
+        WeightsError: if it is no Caffe model.
+        Exception: of any kind, if it is damaged.
+    """
+    model = _caffe_model().FromString(path.read_bytes())
+    layers = {plain_name(layer.name): layer for layer in network.layers if layer.kind in LEARNABLE}
+    for form, entries in (("Caffe model", model.layer), ("Caffe model of the V1 form", model.layers)):
+        if not any(entry.blobs for entry in entries):
+            continue
+        tensors = {}
+        for entry in entries:
+            name = b"".join(entry.name).decode("utf-8", "replace")
+            if re.match(r"loss[12]/", name):
+                continue
+            layer = layers.get(plain_name(name))
+            dimensions = 2 if layer is not None and layer.kind == Kind.FULLY_CONNECTED else 4
+            for parameter, blob, size in zip(("weight", "bias"), entry.blobs, (dimensions, 1), strict=False):
+                own = f"{name}.{parameter}" if layer is None else key(layer.name, parameter)
+                tensors[own] = _blob(blob, size, name)
+        return WeightFile(tensors, CAFFE, form)
+    raise WeightsError(f"{path} is no Caffe model with parameters: give the .caffemodel, not the description")
+
+
+def _caffe_model() -> Any:
+    """The class of protobuf's parser for ``_CAFFE``."""
+    file = descriptor_pb2.FileDescriptorProto(name="caffe", package="caffe")
+    kinds = descriptor_pb2.FieldDescriptorProto
+    for message, fields in _CAFFE.items():
+        entry = file.message_type.add(name=message)
+        for name, (number, kind) in fields.items():
+            field = entry.field.add(name=name, number=number, label=kinds.LABEL_REPEATED)
+            if kind in _CAFFE:
+                field.type, field.type_name = kinds.TYPE_MESSAGE, f".caffe.{kind}"
+            else:
+                field.type = kinds.Type.Value(f"TYPE_{kind.upper()}")
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("caffe.Net"))
+
+
+def _blob(blob: Any, dimensions: int, name: str) -> Tensor:
+    """The array of a blob; shapes of 2014 always have four dimensions, with leading ones."""
+    shape = list(blob.shape[0].dim) if blob.shape else [[1, *getattr(blob, side)][-1] for side in _SIDES]
+    while len(shape) > dimensions and shape[0] == 1:
+        shape = shape[1:]
+    numbers = blob.data or blob.double_data
+    if len(numbers) != np.prod(shape, dtype=np.int64):
+        raise ValueError(f"layer {name} has {len(numbers)} numbers for the shape {tuple(shape)}")
+    return torch.from_numpy(np.fromiter(numbers, np.float32, len(numbers)).reshape(shape))

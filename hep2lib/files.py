@@ -1,0 +1,62 @@
+"""Files that are written whole or not at all, and how many cores there are."""
+
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Give a temporary file beside ``path`` to write to, which takes the place of ``path`` at the end.
+
+    Whoever reads ``path`` meanwhile, or after an interruption or a power cut at any moment, finds the old
+    contents or the new ones, never a part. Of several writers at once the last one wins.
+
+    Args:
+        path: the file to be; its folder is made if need be.
+
+    Yields:
+        The temporary file, which is empty. If the block raises, it is removed and ``path`` is as it was.
+
+    Raises:
+        OSError: if the folder cannot be written, for want of permission or of room.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        temporary.touch(exist_ok=False)
+        permissions = temporary.stat().st_mode
+        yield temporary
+        temporary.chmod(permissions)  # safetensors makes the file anew, for its owner alone
+        with temporary.open("r+b") as stream:
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path``, whole or not at all."""
+    with written_whole(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """The same for a text, as UTF-8 with the line ends it has."""
+    write_bytes(path, content.encode("utf-8"))
+
+
+def write_json(path: Path, content: object) -> None:
+    """The same for JSON with sorted keys: the same content gives the same bytes."""
+    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    write_text(path, f"{text}\n")
+
+
+def cores() -> int:
+    """Count the processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS or Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
