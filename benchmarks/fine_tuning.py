@@ -41,6 +41,7 @@ import torch
 
 from hep2lib.cnn.googlenet import GoogLeNet
 from hep2lib.cnn.weights import load_weights
+from hep2lib.data.database import read_database
 from hep2lib.data.folds import Fold, specimen_folds
 from hep2lib.data.images import load_images
 from hep2lib.data.simulate import write_database
@@ -127,7 +128,8 @@ def main() -> None:
     options = _options()
     workers = cores()
     with tempfile.TemporaryDirectory() as folder:
-        database = write_database(Path(folder) / "images", specimens=options.specimens, seed=0)
+        write_database(Path(folder) / "images", specimens=options.specimens, seed=0)
+        database = read_database(Path(folder) / "images")
         fold = specimen_folds(database, 5, 0)[0]
         network = GoogLeNet("torchvision")
         load_weights(network, "random-caffe")

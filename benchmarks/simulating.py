@@ -12,8 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from hep2lib.data.problems import counted
 from hep2lib.data.simulate import write_database
+from hep2lib.errors import counted
 from hep2lib.files import cores
 
 IMAGES_A_SECOND = 10.0

@@ -135,9 +135,10 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _simulate(options: argparse.Namespace) -> int:
+    from hep2lib.data.database import read_database
     from hep2lib.data.simulate import write_database
 
-    database = write_database(
+    write_database(
         options.out,
         specimens=options.specimens,
         seed=options.seed,
@@ -147,6 +148,7 @@ def _simulate(options: argparse.Namespace) -> int:
         scale=options.scale,
         masks=options.masks,
     )
+    database = read_database(options.out)
     print(f"{options.out}: {len(database)} images of {database['specimen'].nunique()} specimens")
     return EXIT_DONE
 

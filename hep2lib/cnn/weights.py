@@ -26,9 +26,6 @@ __all__ = ["WeightsError", "imagenet_available", "load_weights"]
 #: ``GoogLeNet_Weights.IMAGENET1K_V1.url``: to import torchvision for it would cost every process seconds.
 IMAGENET_URL = "https://download.pytorch.org/models/googlenet-1378be20.pth"
 
-#: Images that the calibrated initialisation draws where none are given.
-CALIBRATION_IMAGES = 16
-
 #: Bytes of the largest file that is read: a checkpoint with auxiliary heads and an optimiser takes 160 MB.
 LARGEST = 2**28
 
@@ -68,6 +65,7 @@ def load_weights(
     *,
     seed: int = 0,
     images: Tensor | None = None,
+    images_are: str = "images",
     cache: Path | None = None,
 ) -> str:
     """Give a network its weights, its preprocessing and its provenance.
@@ -80,9 +78,8 @@ def load_weights(
             "random-matlab", "imagenet" (torchvision's download; variant "torchvision" only), or a file:
             .onnx, .caffemodel, .pth or .safetensors.
         seed: of everything that is drawn, 0 or more.
-        images: uint8, N x 3 x H x W: what "random" is calibrated on. None draws 16 simulated images that
-            belong to no database, so that one starting point serves all folds and no test image has a part
-            in it.
+        images: uint8, N x 3 x H x W: what "random" is calibrated on; no other source needs any.
+        images_are: what the caption calls them.
         cache: folder where the ImageNet file is looked for and kept; None for torch's own.
 
     Returns:
@@ -93,7 +90,7 @@ def load_weights(
     """
     source = str(source)
     if source in RANDOM:
-        provenance = _draw(network, source, seed, images)
+        provenance = _draw(network, source, seed, images, images_are)
     elif source == "imagenet":
         path = _imagenet_file(network, cache)
         provenance = _fill_from(
@@ -136,22 +133,17 @@ def calibrate(network: GoogLeNet, images: Tensor) -> None:
         values[layer.name] = output
 
 
-def _draw(network: GoogLeNet, source: str, seed: int, images: Tensor | None) -> Provenance:
+def _draw(network: GoogLeNet, source: str, seed: int, images: Tensor | None, images_are: str) -> Provenance:
+    if source == "random" and images is None:
+        raise WeightsError("weights random: these are calibrated on images; give some with images=...")
     scheme, words = RANDOM[source]
     initialise(network.learnable.items(), scheme, torch.Generator().manual_seed(seed))
     for module in network.normalisations.values():
         cast(nn.BatchNorm2d, module).reset_parameters()
     network.preprocess = VARIANTS[network.variant].preprocessing
     shown = ""
-    if source == "random":
-        if images is None:
-            # Imported here: every other source does without a simulator.
-            from hep2lib.data.simulate import simulated_images
-
-            images = torch.as_tensor(simulated_images(CALIBRATION_IMAGES, seed))
-            shown = f"{len(images)} simulated images that belong to no database"
-        else:
-            shown = f"{len(images)} images"
+    if source == "random" and images is not None:
+        shown = f"{len(images)} {images_are}"
         calibrate(network, images)
     description = f"GoogLeNet ({network.variant}), {words.format(images=shown)}; seed {seed}"
     return Provenance(source, network.state_digest(), network.variant, description)

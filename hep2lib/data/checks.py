@@ -11,7 +11,7 @@ import pandas as pd
 from hep2lib.data.decoding import Header, decode, quietly, read_header
 from hep2lib.data.files import MissingImage
 from hep2lib.data.layouts import Entry, Listing
-from hep2lib.data.problems import DatabaseError, counted, printable, quoted, some
+from hep2lib.errors import DatabaseError, counted, printable, quoted, some
 from hep2lib.files import cores
 from hep2lib.progress import progress
 
@@ -93,13 +93,12 @@ def check_entries(listing: Listing, specimen_pattern: re.Pattern[str] | None) ->
     return checked
 
 
-def unreadable(paths: Sequence[str], places: Sequence[str], bit_depth: int = 16) -> list[str]:
+def unreadable(paths: Sequence[str], places: Sequence[str]) -> list[str]:
     """Decode images to see whether that can be done: what is wrong with those where it cannot.
 
     Args:
         paths: their files.
         places: where they are listed.
-        bit_depth: of the database's 16-bit images.
 
     Returns:
         One problem an image that cannot be read.
@@ -107,7 +106,7 @@ def unreadable(paths: Sequence[str], places: Sequence[str], bit_depth: int = 16)
 
     def one(path: str) -> str | None:
         try:
-            decode(Path(path), bit_depth)
+            decode(Path(path), 16)  # whatever the depth, it only matters whether it works
         except DatabaseError as error:
             return str(error)
         return None

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hep2lib.data.problems import DatabaseError
 from hep2lib.data.sheets import Grid, read_pages
+from hep2lib.errors import DatabaseError
 
 # Headers as `simplified` leaves them, the most telling first. Of AIDA's sheet two are known,
 # ImageFileName and StainingPatterns; the others are names that such a column would obviously have.

@@ -12,8 +12,8 @@ from hep2lib.data.columns import Sheet, read_sheet, simplified
 from hep2lib.data.files import ImageFolder
 from hep2lib.data.labels import positive_or_intermediate
 from hep2lib.data.layouts import Entry, Listing, Options
-from hep2lib.data.problems import DatabaseError
 from hep2lib.data.sheets import SHEET_SUFFIXES
+from hep2lib.errors import DatabaseError
 
 _EXPECTED = "positive or intermediate"
 _CLASSES = ("intermediate", "positive")

@@ -16,9 +16,9 @@ from hep2lib.data.contests import contest_sheets, read_i3a, read_mivia
 from hep2lib.data.decoding import Header, largest_value, quietly
 from hep2lib.data.labels import fluorescence
 from hep2lib.data.layouts import Listing, Options, read_aida, read_class_folders, read_manifest
-from hep2lib.data.problems import DatabaseError
 from hep2lib.data.remarks import remarks
 from hep2lib.data.sheets import SHEET_SUFFIXES
+from hep2lib.errors import DatabaseError
 from hep2lib.files import cores
 from hep2lib.progress import progress
 

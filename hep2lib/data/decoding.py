@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from hep2lib.data.problems import DatabaseError
+from hep2lib.errors import DatabaseError
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
 LARGEST_IMAGE = 100_000_000

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hep2lib.data.decoding import Header, decode, quietly, read_header
-from hep2lib.data.problems import DatabaseError
+from hep2lib.errors import DatabaseError
 from hep2lib.files import cores
 from hep2lib.progress import progress
 

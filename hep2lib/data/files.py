@@ -4,7 +4,7 @@ import os
 import unicodedata
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from hep2lib.data.problems import DatabaseError, quoted, some
+from hep2lib.errors import DatabaseError, quoted, some
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".png", ".tif", ".tiff")
 

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hep2lib.data.problems import counted, some
-from hep2lib.errors import InputError
+from hep2lib.errors import InputError, counted, some
 from hep2lib.files import written_whole
 
 PARTS = ("train", "validation", "test")

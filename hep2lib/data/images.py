@@ -13,13 +13,10 @@ from PIL import Image
 
 from hep2lib.data.database import measured_bit_depth
 from hep2lib.data.decoding import decode, quietly
-from hep2lib.data.problems import DatabaseError
 from hep2lib.data.store import ImageStore
+from hep2lib.errors import DatabaseError
 from hep2lib.files import cores
 from hep2lib.progress import progress
-
-ROTATIONS: tuple[float, ...] = tuple(float(degrees) for degrees in range(0, 360, 20))
-"""The paper's 18 rotations (section 2.4): every 20 degrees, the first being the image as it is."""
 
 ASPECTS = ("stretch", "pad")
 COLOURS = ("rgb", "green")
@@ -35,7 +32,6 @@ def load_images(
     aspect: str = "stretch",
     colour: str = "rgb",
     cache: str | Path | None = None,
-    workers: int | None = None,
 ) -> torch.Tensor:
     """Decode and resize the images of a database, in parallel, and only once if there is a cache.
 
@@ -50,7 +46,6 @@ def load_images(
         aspect: "stretch" to fill the square, or "pad" to keep the aspect ratio on black.
         colour: "rgb", or "green" for the green channel three times (fluorescein is green).
         cache: a folder for the memory-mapped store; None to keep the images in memory only.
-        workers: threads that decode (Pillow releases the interpreter's lock); None for one a core.
 
     Returns:
         uint8 tensor, N x 3 x size x size; row i is row i of the database.
@@ -65,8 +60,6 @@ def load_images(
         raise DatabaseError(f"aspect {aspect!r}: it may be {' or '.join(ASPECTS)}")
     if colour not in COLOURS:
         raise DatabaseError(f"colour {colour!r}: it may be {' or '.join(COLOURS)}")
-    if workers is not None and workers < 1:
-        raise DatabaseError(f"workers {workers}: at least one thread has to decode")
     paths = [str(path) for path in database["path"]]
     listed = database.attrs.get("places", {})
     places = [f"{listed[image]}: " if image in listed else "" for image in database["image"]]
@@ -75,7 +68,7 @@ def load_images(
     shape = (len(paths), 3, size, size)
 
     def fill(array: NDArray[np.uint8]) -> None:
-        _decode_all(paths, places, array, aspect, colour, bit_depth, workers)
+        _decode_all(paths, places, array, aspect, colour, bit_depth)
 
     if cache is None or not paths:
         array = np.empty(shape, dtype=np.uint8)
@@ -105,7 +98,6 @@ def _decode_all(
     aspect: str,
     colour: str,
     bit_depth: int,
-    workers: int | None,
 ) -> None:
     """Decode every file into its row of the array, or raise one error for all that cannot be."""
 
@@ -116,7 +108,7 @@ def _decode_all(
             return f"{places[row]}{error}"
         return None
 
-    with quietly(), ThreadPoolExecutor(workers or cores()) as pool:
+    with quietly(), ThreadPoolExecutor(cores()) as pool:
         found = list(progress(pool.map(one, range(len(paths))), "decoding", total=len(paths), unit="image"))
     problems = [problem for problem in found if problem is not None]
     if problems:

@@ -8,8 +8,8 @@ from pathlib import Path
 from hep2lib.data.columns import Sheet, read_sheet
 from hep2lib.data.files import ImageFolder
 from hep2lib.data.labels import fluorescence
-from hep2lib.data.problems import DatabaseError, some
 from hep2lib.data.sheets import SHEET_SUFFIXES
+from hep2lib.errors import DatabaseError, some
 
 WordReader = Callable[[str], tuple[int, str] | None]
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from hep2lib.data.decoding import Header
 from hep2lib.data.layouts import Listing
-from hep2lib.data.problems import counted, some
+from hep2lib.errors import counted, some
 
 _NO_PATTERN = re.compile(r"neg|ac-?0|none|no$|nessun|-$", re.IGNORECASE)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from python_calamine import CalamineWorkbook
 
-from hep2lib.data.problems import DatabaseError
+from hep2lib.errors import DatabaseError
 
 SHEET_SUFFIXES = (".xls", ".xlsx", ".xlsm", ".csv", ".tsv", ".txt")
 _LARGEST_SHEET = 256 * 2**20

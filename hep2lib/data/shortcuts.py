@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from hep2lib.data.decoding import Header
+from hep2lib.data.simulate import Simulation, planned_images
 
 SUSPICIOUS_AUC = 0.6
 _FOLDS = 10
@@ -40,6 +41,18 @@ class Shortcut:
     def suspicious(self) -> bool:
         """Whether the attribute alone reaches an AUC above 0.6, and more than chance would."""
         return self.auc > max(SUSPICIOUS_AUC, self.chance)
+
+
+def planned_files(simulation: Simulation) -> tuple[pd.DataFrame, list[Header]]:
+    """Say of a simulated database, without drawing it, what `find_shortcuts` looks at.
+
+    Returns:
+        A table with the columns ``image``, ``label``, ``specimen`` and ``instrument``, and the headers of its
+        image files, one a row.
+    """
+    plan = planned_images(simulation)
+    files = zip(plan["format"], plan["width"], plan["height"], strict=True)
+    return plan[["image", "label", "specimen", "instrument"]], [Header(*file, "RGB", 8, 1) for file in files]
 
 
 def find_shortcuts(database: pd.DataFrame, headers: Sequence[Header]) -> list[Shortcut]:

@@ -11,8 +11,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from hep2lib.data.database import read_database
-from hep2lib.data.decoding import Header
 from hep2lib.data.simulator.parameters import Parameters
 from hep2lib.data.simulator.simulation import VERSION, Simulation, SimulationError
 from hep2lib.data.simulator.stages import Stage, stages
@@ -24,7 +22,7 @@ __all__ = [
     "SimulationError",
     "Stage",
     "parameter_table",
-    "planned_files",
+    "planned_images",
     "simulated_images",
     "stages",
     "write_database",
@@ -41,7 +39,6 @@ def write_database(
     label_noise: float = 0.0,
     scale: float = 1.0,
     masks: bool = False,
-    parameters: Parameters | None = None,
     workers: int | None = None,
 ) -> pd.DataFrame:
     """Write a simulated database in AIDA's layout.
@@ -57,11 +54,10 @@ def write_database(
         label_noise: share of specimens whose written label is wrong, 0 to 0.5.
         scale: factor on the pictures' width and height in pixels (about 690 x 515), 0.1 to 4.
         masks: write per-cell masks too.
-        parameters: the forward model's; None for the defaults (`parameter_table`).
         workers: processes; None for one a core.
 
     Returns:
-        The database as `read_database` reads it.
+        What was written, as it was planned: see `planned_images`.
 
     Raises:
         SimulationError: an impossible parameter, or a folder that holds something else.
@@ -74,14 +70,13 @@ def write_database(
         label_noise=label_noise,
         scale=scale,
         masks=masks,
-        parameters=parameters or Parameters(),
     )
     if workers is not None and workers < 1:
         raise SimulationError(f"workers {workers}: at least one process has to draw")
     target = Path(path).expanduser()
     if not _there_already(target, simulation):
         _write_whole(target, simulation, workers)
-    return read_database(target)
+    return planned_images(simulation)
 
 
 def _there_already(target: Path, simulation: Simulation) -> bool:
@@ -147,42 +142,35 @@ def simulated_images(count: int, seed: int, size: int = 224) -> NDArray[np.uint8
     return images
 
 
-def planned_files(simulation: Simulation) -> tuple[pd.DataFrame, list[Header]]:
+def planned_images(simulation: Simulation) -> pd.DataFrame:
     """Plan a database without drawing it: whose its images are, and what its files will say of themselves.
 
     Args:
         simulation: the database.
 
     Returns:
-        A table with the columns ``image``, ``label`` (as it will be written), ``specimen`` and
-        ``instrument``, and the headers of its image files, one a row: what
-        `hep2lib.data.shortcuts.find_shortcuts` looks at.
+        One row an image: ``image``, ``label`` (0 or 1, as it will be written), ``specimen``, ``pattern``,
+        ``intensity``, ``laboratory``, ``instrument``, ``sex`` and ``age`` as in the sheet, and the file's
+        ``format`` ("JPEG", "PNG" or "BMP"), ``width`` and ``height`` in pixels.
     """
     laboratories, specimens = simulation.draw()
-    rows = [specimen for specimen in specimens for _ in range(specimen.images)]
-    names = [row["ImageFileName"] for row in sheet_rows(laboratories, specimens)]
-    table = pd.DataFrame(
-        {
-            "image": names,
-            "label": [specimen.written_label for specimen in rows],
-            "specimen": [specimen.name for specimen in rows],
-            "instrument": [laboratories[specimen.laboratory].instrument for specimen in rows],
-        }
-    )
-    formats = {"JPG": "JPEG"}
-    return table, [Header(formats.get(one.format, one.format), *one.size, "RGB", 8, 1) for one in rows]
+    sheet = pd.DataFrame(sheet_rows(laboratories, specimens))
+    names = {"ImageFileName": "image", "StainingPatterns": "pattern", "Fluorescence": "label"}
+    table = sheet.rename(columns=names).rename(columns=str.lower)
+    table["label"] = (table["label"] == "Positive").astype("int8")
+    files = [specimen for specimen in specimens for _ in range(specimen.images)]
+    table["format"] = ["JPEG" if one.format == "JPG" else one.format for one in files]
+    table["width"], table["height"] = zip(*(one.size for one in files), strict=True)
+    return table
 
 
-def parameter_table(parameters: Parameters | None = None) -> pd.DataFrame:
+def parameter_table() -> pd.DataFrame:
     """List every parameter of the simulator.
-
-    Args:
-        parameters: the parameters; None lists the defaults.
 
     Returns:
         One row a parameter: stage, parameter, value, unit, meaning, source (a reference, or "assumption").
     """
-    parameters = parameters or Parameters()
+    parameters = Parameters()
     rows = []
     for stage in fields(parameters):
         group = getattr(parameters, stage.name)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hep2lib.data.database import file_checksum
-from hep2lib.data.problems import DatabaseError
+from hep2lib.errors import DatabaseError
 from hep2lib.files import cores, written_whole
 from hep2lib.progress import progress
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from hep2lib.data.database import read_database
 from hep2lib.data.folds import specimen_folds
 from hep2lib.data.images import load_images
 from hep2lib.data.simulate import write_database
@@ -41,7 +42,8 @@ def measure_difficulty(
         SimulationError: an impossible parameter, or a folder that holds something else.
         FoldError: too few specimens of a class.
     """
-    database = write_database(folder, specimens, seed, scale=scale)
+    write_database(folder, specimens, seed, scale=scale)
+    database = read_database(folder)
     images, folds = load_images(database), specimen_folds(database, seed=seed)
     baselines = {
         "intensity": intensity_only(database, images, folds),

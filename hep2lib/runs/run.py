@@ -75,7 +75,8 @@ class Run:
         # Another simulator writes another database: its own folder, so that an older run keeps its images.
         simulator = hashlib.sha256(f"{VERSION} {SimulationParameters()}".encode()).hexdigest()[:6]
         folder = project_root() / "data" / f"simulated-{p.specimens}-seed{p.seed}-{simulator}"
-        return write_database(folder, specimens=p.specimens, seed=p.seed)
+        write_database(folder, specimens=p.specimens, seed=p.seed)
+        return read_database(folder)
 
     @cached_property
     def images(self) -> Tensor:
@@ -169,10 +170,10 @@ class Run:
             options=p.training_options,
         )
 
-    def tuned_networks(self, configuration: Configuration, seed: int | None = None) -> list[GoogLeNet]:
+    def tuned_networks(self, configuration: Configuration) -> list[GoogLeNet]:
         """The fine-tuned networks of a configuration of ``fine_tuning``, one a fold, kept in the run."""
         folder = self.folder / "networks"
-        return tuned_networks(self.inputs, self.fine_tuning, configuration, folder, seed=seed)
+        return tuned_networks(self.inputs, self.fine_tuning, configuration, folder)
 
     @cached_property
     def svm(self) -> SVMOutcome:

@@ -4,15 +4,20 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
 from hep2lib.cnn.googlenet import GoogLeNet, Provenance
 from hep2lib.cnn.weight_files import write_tensors
 from hep2lib.cnn.weights import RANDOM, WeightsError, imagenet_available, load_weights
+from hep2lib.data.simulate import simulated_images
 from hep2lib.files import write_json
 from hep2lib.runs.parameters import Parameters
 from hep2lib.studies.batchnorm import unfolded
+
+CALIBRATION_IMAGES = 16
+"""Simulated images that random weights are calibrated on."""
 
 
 def settle_weights(parameters: Parameters, file: Path) -> dict[str, str]:
@@ -45,7 +50,8 @@ def settle_weights(parameters: Parameters, file: Path) -> dict[str, str]:
 def starting_network(parameters: Parameters, used: str, cache: Path) -> GoogLeNet:
     """The network before any training.
 
-    Random weights that were calibrated on simulated images take seconds to draw, so they are kept.
+    Random weights are calibrated on simulated images that belong to no database, so that one starting point
+    serves all folds and no test image has a part in it. They take seconds to draw, so they are kept.
 
     Args:
         parameters: the run's: variant and seed.
@@ -64,7 +70,14 @@ def starting_network(parameters: Parameters, used: str, cache: Path) -> GoogLeNe
         if network.state_digest() == provenance.sha256:
             network.provenance = provenance
             return network
-    load_weights(network, used, seed=parameters.seed)
+    images = torch.from_numpy(simulated_images(CALIBRATION_IMAGES, parameters.seed))
+    load_weights(
+        network,
+        used,
+        seed=parameters.seed,
+        images=images,
+        images_are="simulated images that belong to no database",
+    )
     write_tensors(
         file, network.state_dict(), {name: str(value) for name, value in asdict(network.provenance).items()}
     )

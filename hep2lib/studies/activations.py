@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from hep2lib.cnn.features import activations_file, cached_activations
 from hep2lib.cnn.googlenet import GoogLeNet, architecture, cut_point
 from hep2lib.cnn.layers import layer_table
 from hep2lib.data.images import rotate
+from hep2lib.errors import InputError
 from hep2lib.studies.gpu import resident
 from hep2lib.studies.inputs import WorkerInputs
 from hep2lib.studies.memory import Chunks
@@ -53,6 +55,12 @@ class CachedActivations:
         return chosen.to(self.device, torch.float32)
 
 
+def turned_images(images: Tensor, rows: Tensor, views: Tensor, angles: Sequence[float]) -> Tensor:
+    """The images ``rows``, uint8, each turned by the angle of its view, in degrees."""
+    pairs = zip(rows.tolist(), views.tolist(), strict=True)
+    return torch.stack([rotate(images[row][None], angles[view])[0] for row, view in pairs])
+
+
 @dataclass(frozen=True, slots=True)
 class LiveActivations:
     """Activations computed anew for every batch, as a tutorial does: the check on the cached ones.
@@ -73,15 +81,39 @@ class LiveActivations:
 
     def batch(self, rows: Tensor, views: Tensor, *, training: bool = False) -> Tensor:
         """See :class:`Activations`."""
-        turned = torch.stack(
-            [
-                rotate(self.images[row][None], self.angles[view])[0]
-                for row, view in zip(rows.tolist(), views.tolist(), strict=True)
-            ]
-        )
+        turned = turned_images(self.images, rows, views, self.angles)
         with torch.no_grad():
             values = self.prefix(self.network.preprocess(turned.to(self.network.device)))
         return values.to(self.dtype).float()
+
+
+@dataclass(frozen=True, slots=True)
+class AliveActivations:
+    """Values at the cut of a network whose frozen layers normalise by each training batch.
+
+    ``requires_grad = False`` stops the optimiser, not the normalisation: in training mode it takes mean and
+    variance of the batch at hand instead of those it was trained with, and lets its running statistics,
+    which are what scoring uses, drift after them.
+
+    Attributes:
+        network: with live batch normalisation; its statistics change with every training batch.
+        layer: MATLAB's name of the layer at the cut.
+        images: uint8, N x 3 x H x W.
+        angles: of the views, in degrees.
+    """
+
+    network: GoogLeNet
+    layer: str
+    images: Tensor
+    angles: Sequence[float]
+
+    def batch(self, rows: Tensor, views: Tensor, *, training: bool = False) -> Tensor:
+        """See :class:`Activations`."""
+        turned = turned_images(self.images, rows, views, self.angles)
+        self.network.train(training)
+        with torch.no_grad():
+            shown = self.network.preprocess(turned.to(self.network.device))
+            return self.network.activations(shown, [self.layer])[self.layer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +231,6 @@ def activations_for(
         kept: what is kept of them; None takes what is wanted.
     """
     if trial.batchnorm == "alive":
-        from hep2lib.studies.batchnorm import alive_activations
-
         return alive_activations(inputs, trial)
     kept = kept or wanted(inputs, trial)
     images, prefix = inputs.open_images(), network.prefix(trial.freeze)
@@ -209,6 +239,18 @@ def activations_for(
         return live
     cached = CachedActivations(open_activations(inputs, kept), inputs.device)
     return cached if kept.angles == trial.angles else DrawnActivations(cached, live)
+
+
+def alive_activations(inputs: WorkerInputs, trial: FineTuningTrial) -> AliveActivations:
+    """What a trial with live normalisation is fed with."""
+    if inputs.alive is None:
+        raise InputError("these weights have no batch normalisation that could be kept alive")
+    network = GoogLeNet(variant=inputs.variant, batchnorm="train")
+    network.load_state_dict(load_file(inputs.alive))
+    network.preprocess = inputs.preprocess
+    network.to(inputs.device).requires_grad_(True)
+    layer = network.layers[cut_point(network.layers, trial.freeze) - 1].name
+    return AliveActivations(network, layer, inputs.open_images(), trial.angles)
 
 
 def open_activations(inputs: WorkerInputs, kept: Kept) -> Tensor:

@@ -10,15 +10,15 @@ from typing import Any
 
 from hep2lib.errors import InputError
 
+RETRIES = 2  # of a trial that failed
+
 
 class ClusterError(InputError):
     """A cluster that cannot be used."""
 
 
 @contextmanager
-def cluster_executor(
-    scheduler: str, local: int, shared: Path, *, retries: int = 2, timeout: float = 10
-) -> Iterator[Executor]:
+def cluster_executor(scheduler: str, local: int, shared: Path, *, timeout: float = 10) -> Iterator[Executor]:
     """An executor on a Dask scheduler's workers, or on some that are started here.
 
     Dask gives the trial of a worker that died to another one, so a death costs a trial's time. The workers
@@ -30,7 +30,6 @@ def cluster_executor(
         scheduler: its address, for example ``tcp://10.0.0.5:8786``; "" starts a cluster on this machine.
         local: number of workers to start, where there is no scheduler.
         shared: a folder that every worker must see.
-        retries: how often a trial that failed is tried again.
         timeout: seconds after which a silent scheduler counts as none.
 
     Raises:
@@ -45,7 +44,7 @@ def cluster_executor(
         raise ClusterError("a scheduler's address and a local cluster were given; choose one of them")
     with _client(Client, LocalCluster, scheduler, local, timeout) as client:
         check_workers(client, shared)
-        executor = client.get_executor(pure=False, retries=retries)
+        executor = client.get_executor(pure=False, retries=RETRIES)
         try:
             yield executor
         except KilledWorker as error:

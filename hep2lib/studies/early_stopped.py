@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
 from hep2lib.data.folds import Fold
-from hep2lib.studies.svm import PAPER_GRID, PathScores, Reading, loss_weight
+from hep2lib.studies.svm import PathScores, Reading, loss_weight
 
 PASSES = 10
 
@@ -19,8 +19,8 @@ def early_stopped_path(
     gram: NDArray[np.float64],
     labels: NDArray,
     fold: Fold,
-    values: Sequence[float] = PAPER_GRID,
-    reading: Reading = "C",
+    values: Sequence[float],
+    reading: Reading,
 ) -> PathScores:
     """Scores along the grid after ten passes of dual coordinate descent (Hsieh et al. 2008) over the images.
 

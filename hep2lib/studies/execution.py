@@ -95,23 +95,21 @@ def run_trials(
     *,
     description: str,
     summary: Callable[[Record], str] = lambda record: "",
-    retries: int = 1,
 ) -> list[Record]:
     """Run the jobs whose records are not in the store yet, and return the records of all of them.
 
     Args:
         jobs: for each trial's name, a function that a worker can import and its arguments.
         store: where records are kept, each as soon as it arrives.
-        executor: makes the executor as a context manager; called only if something is missing, and once more
-            for each time that its workers die.
+        executor: makes the executor as a context manager; called only if something is missing, and a second
+            time if its workers die.
         description: shown before the progress bar.
         summary: a few words about a finished trial, shown after the progress bar.
-        retries: how often dead workers are replaced before the error is passed on.
 
     Returns:
         The records in the order of ``jobs``.
     """
-    missing = store.missing(jobs)
+    missing, replaced = store.missing(jobs), False
     if missing:
         with progress_bar(
             total=len(jobs), initial=len(jobs) - len(missing), description=description, unit="trial"
@@ -120,9 +118,9 @@ def run_trials(
                 try:
                     _run(missing, jobs, store, executor, bar, summary)
                 except BrokenExecutor:
-                    if retries == 0:
+                    if replaced:
                         raise
-                    retries -= 1
+                    replaced = True
                 missing = store.missing(missing)
     return [store.read(name) for name in jobs]
 

@@ -19,6 +19,9 @@ STREAMS = 4
 #: Share of the GPU's free memory that activations may take; the rest is for the trials.
 SHARE = 0.6
 
+#: Calls before a step is recorded.
+WARM_UP = 3
+
 _RECORDING = threading.Lock()
 
 
@@ -156,20 +159,19 @@ class RecordedStep:
 
 
 def record_cuda_graph(
-    work: Callable[[], Tensor], generator: torch.Generator, warm_up: int = 3
+    work: Callable[[], Tensor], generator: torch.Generator
 ) -> tuple[Tensor, Callable[[], Any]]:
     """Record ``work`` as a CUDA graph on the current device.
 
     Args:
         work: reads and writes the same memory at each call, and never waits for the GPU.
         generator: of everything that ``work`` draws.
-        warm_up: calls before the recording.
     """
     stream = torch.cuda.current_stream()
     aside = torch.cuda.Stream()
     aside.wait_stream(stream)
     with torch.cuda.stream(aside):
-        for _ in range(warm_up):
+        for _ in range(WARM_UP):
             work()
     stream.wait_stream(aside)
     graph = torch.cuda.CUDAGraph()

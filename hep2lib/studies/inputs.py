@@ -21,7 +21,9 @@ from hep2lib.cnn.weight_files import write_tensors
 from hep2lib.data.folds import Fold
 from hep2lib.errors import InputError
 from hep2lib.files import written_whole
+from hep2lib.studies.cluster import cluster_executor
 from hep2lib.studies.execution import executor_for
+from hep2lib.studies.gpu import stream_executor
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,12 +101,8 @@ class StudyInputs:
     def executor(self) -> AbstractContextManager[Executor]:
         """Where trials run: in this process, on its cores, on a GPU's streams, or on a cluster."""
         if self.scheduler or self.local_cluster:
-            from hep2lib.studies.cluster import cluster_executor
-
             return cluster_executor(self.scheduler, self.local_cluster, self.cache)
         if self.device != "cpu":
-            from hep2lib.studies.gpu import stream_executor
-
             return stream_executor(self.device, self.workers)
         return executor_for(self.workers)
 

@@ -35,8 +35,6 @@ def tuned_networks(
     study: FineTuningOutcome,
     configuration: Configuration,
     folder: Path,
-    *,
-    seed: int | None = None,
 ) -> list[GoogLeNet]:
     """The networks that a configuration's scores on record came from, one a fold.
 
@@ -50,7 +48,6 @@ def tuned_networks(
         study: its outcome.
         configuration: a cell and an epoch.
         folder: where the networks are kept, one ``.safetensors`` file a fold.
-        seed: of the training; None takes the study's own.
 
     Returns:
         The networks in evaluation mode on ``inputs.device``, in the order of the folds. Each one's
@@ -59,7 +56,7 @@ def tuned_networks(
     Raises:
         TunedNetworkError: if the study has no such training, or the scores are not those on record.
     """
-    records = study.trainings(configuration, seed)
+    records = study.trainings(configuration)
     store = TrialStore(folder)
     names = [f"{record['id']}-epoch{configuration.epoch}" for record in records]
     for name in names:
@@ -81,19 +78,6 @@ def tuned_networks(
         _opened(inputs, worker_inputs, folder / f"{name}.safetensors", record, configuration.epoch)
         for name, record in zip(names, records, strict=True)
     ]
-
-
-def tuned_network(
-    inputs: StudyInputs,
-    study: FineTuningOutcome,
-    configuration: Configuration,
-    fold: int,
-    folder: Path,
-    *,
-    seed: int | None = None,
-) -> GoogLeNet:
-    """The network of one fold (0 to k - 1): see :func:`tuned_networks`, which computes all at once."""
-    return tuned_networks(inputs, study, configuration, folder, seed=seed)[fold]
 
 
 def keep_network(

@@ -191,21 +191,20 @@ class FineTuningOutcome:
             ["validation_auc", "epoch", "freeze", "batch_size"], ascending=[False, True, False, False]
         )
 
-    def trainings(self, configuration: Configuration, seed: int | None = None) -> list[Record]:
-        """The records of a configuration's trainings, in the order of the folds.
+    def trainings(self, configuration: Configuration) -> list[Record]:
+        """The records of a configuration's trainings with the study's own seed, in the order of the folds.
 
         Args:
             configuration: a cell and an epoch.
-            seed: of the training; None takes the study's own, which is the first record's.
 
         Raises:
             OutcomeError: if a fold has no such training, or it ended before that epoch.
         """
-        return [self._training(configuration, fold, seed) for fold in range(len(self.folds))]
+        return [self._training(configuration, fold) for fold in range(len(self.folds))]
 
-    def _training(self, configuration: Configuration, fold: int, seed: int | None) -> Record:
+    def _training(self, configuration: Configuration, fold: int) -> Record:
         wanted = {name: getattr(configuration, name) for name in CELL}
-        wanted |= {"fold": fold, "seed": self.seed if seed is None else seed}
+        wanted |= {"fold": fold, "seed": self.seed}
         for record in self.records:
             trial = {"batchnorm": "frozen"} | record["trial"]
             matches = trial["batchnorm"] == "frozen" and wanted.items() <= trial.items()
@@ -214,26 +213,20 @@ class FineTuningOutcome:
         raise OutcomeError(f"fine-tuning: no training of {wanted} reached epoch {configuration.epoch}")
 
     def scores(
-        self,
-        configuration: Configuration | Sequence[Configuration],
-        part: str = "test",
-        seed: int | None = None,
+        self, configuration: Configuration | Sequence[Configuration], part: str = "test"
     ) -> pd.DataFrame:
         """P(positive) of every fold's test (or validation) images: see ``out_of_fold``.
 
         Args:
             configuration: one for all folds (``best``), or one for each (``nested``).
             part: "test" or "validation".
-            seed: of the trainings; None takes the study's own.
         """
         chosen = (
             [configuration] * len(self.folds)
             if isinstance(configuration, Configuration)
             else list(configuration)
         )
-        scores = [
-            self._training(one, fold, seed)["epochs"][one.epoch - 1][part] for fold, one in enumerate(chosen)
-        ]
+        scores = [self._training(one, fold)["epochs"][one.epoch - 1][part] for fold, one in enumerate(chosen)]
         return out_of_fold(self.folds, self.labels, scores, part)
 
     def seed_results(self) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from hep2lib.cnn.layers import CLASSIFIER, initialise
 from hep2lib.cnn.section import Section
 from hep2lib.data.folds import Fold
 from hep2lib.studies.activations import Activations
+from hep2lib.studies.gpu import recorded
 from hep2lib.studies.memory import Chunks
 from hep2lib.studies.trial import FineTuningTrial, random_stream
 
@@ -153,8 +154,6 @@ def _step(
     step = Step(suffix, sgdm(network, trial), activations, labels.to(device), weights, trial, device, chunks)
     if device == "cpu":
         return step
-    from hep2lib.studies.gpu import recorded
-
     return recorded(step, trial.batch_size, notes)
 
 

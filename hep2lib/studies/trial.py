@@ -4,19 +4,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 
 TRIAL_VERSION = 7
 """Raised when a change of the code changes what a trial computes, so that old records are not reused."""
-
-
-class Trial(Protocol):
-    """What every study's trial has: a fold, and the name of the study that it belongs to."""
-
-    study: str
-    fold: int
 
 
 def _choice(source: str, read: str, used: str, default: Any = MISSING) -> Any:

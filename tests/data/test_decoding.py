@@ -10,7 +10,7 @@ from PIL import Image
 from hep2lib.data.database import measured_bit_depth, read_database
 from hep2lib.data.decoding import decode, largest_value, quietly, read_header
 from hep2lib.data.images import load_images
-from hep2lib.data.problems import DatabaseError
+from hep2lib.errors import DatabaseError
 from tests.data.handmade import draw, write_aida, write_png16
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from hep2lib.data.columns import read_sheet, simplified
-from hep2lib.data.problems import DatabaseError
 from hep2lib.data.sheets import read_pages
+from hep2lib.errors import DatabaseError
 from tests.data.handmade import write_csv, write_xls, write_xlsx
 
 ROWS = [("name", "number", "flag"), ("a", 12.0, "x"), ("b", 1.5, "")]

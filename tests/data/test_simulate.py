@@ -9,13 +9,13 @@ from PIL import Image
 
 from hep2lib.data.database import read_database
 from hep2lib.data.decoding import read_header
-from hep2lib.data.shortcuts import find_shortcuts
+from hep2lib.data.shortcuts import find_shortcuts, planned_files
 from hep2lib.data.simulate import (
     Parameters,
     Simulation,
     SimulationError,
     parameter_table,
-    planned_files,
+    planned_images,
     simulated_images,
     stages,
     write_database,
@@ -27,7 +27,16 @@ SMALL = {"specimens": 6, "scale": 0.15}
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory):
-    return write_database(tmp_path_factory.mktemp("simulated") / "database", seed=3, masks=True, **SMALL)
+    folder = tmp_path_factory.mktemp("simulated") / "database"
+    write_database(folder, seed=3, masks=True, **SMALL)
+    return read_database(folder)
+
+
+def test_what_was_planned_is_what_is_read(database):
+    planned = planned_images(Simulation(seed=3, masks=True, **SMALL))
+    for column in set(database) - {"path"}:
+        assert planned[column].fillna("").tolist() == database[column].fillna("").tolist(), column
+    assert planned["label"].dtype == np.int8
 
 
 def contents(folder):
@@ -158,7 +167,8 @@ def test_images_are_colour_pictures_in_which_green_dominates(database):
 
 
 def test_label_noise_and_shortcut_are_written_and_named(tmp_path):
-    noisy = write_database(tmp_path / "a", label_noise=0.34, shortcut=True, **SMALL)
+    write_database(tmp_path / "a", label_noise=0.34, shortcut=True, **SMALL)
+    noisy = read_database(tmp_path / "a")
     assert noisy.attrs["name"].endswith("(6 specimens, seed 0, size shortcut, label noise 0.34, scale 0.15)")
     wrong = (noisy["intensity"] == "0") != (noisy["label"] == 0)
     assert noisy.loc[wrong, "specimen"].nunique() == 2

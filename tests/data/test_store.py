@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from hep2lib.data import store as store_module
-from hep2lib.data.problems import DatabaseError
 from hep2lib.data.store import ImageStore
+from hep2lib.errors import DatabaseError
 
 
 def old_file(path: Path, content: bytes) -> str:

@@ -61,6 +61,7 @@ def test_random_weights_are_never_replaced(tmp_path, monkeypatch):
 def test_random_weights_are_drawn_once_and_kept(tmp_path, monkeypatch):
     parameters = make_parameters("smoke", {"specimens": 16})
     drawn = start.starting_network(parameters, "random", tmp_path)
+    assert "16 simulated images that belong to no database; seed 0" in drawn.provenance.description
     monkeypatch.setattr(start, "load_weights", None)  # a second drawing would fail
     kept = start.starting_network(parameters, "random", tmp_path)
     assert kept.state_digest() == drawn.state_digest()

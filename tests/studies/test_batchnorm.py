@@ -7,7 +7,8 @@ import torch
 
 from hep2lib.cnn.googlenet import GoogLeNet
 from hep2lib.errors import InputError
-from hep2lib.studies.batchnorm import alive_activations, batchnorm_study, unfolded
+from hep2lib.studies.activations import alive_activations
+from hep2lib.studies.batchnorm import batchnorm_study, unfolded
 from hep2lib.studies.finetuning import Grid
 from hep2lib.studies.store import TrialStore
 

@@ -119,7 +119,7 @@ def test_seeds_move_results_and_choose_nothing(shared_inputs, store, tmp_path):
     assert outcome.means().equals(alone.means())
     best = outcome.best()
     assert outcome.scores(best).equals(alone.scores(best))
-    assert not outcome.scores(best, seed=8).equals(outcome.scores(best))
+    assert outcome.table().groupby("seed")["loss"].sum().nunique() == 3
     spread = outcome.seed_spread()
     assert spread["seeds"].tolist() == [3, 3]
     for cell in spread.itertuples():

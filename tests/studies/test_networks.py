@@ -11,7 +11,7 @@ import torch
 from hep2lib.errors import InputError
 from hep2lib.studies import networks
 from hep2lib.studies.finetuning import Grid, Rotation, fine_tuning_study
-from hep2lib.studies.networks import TunedNetworkError, tuned_network, tuned_networks
+from hep2lib.studies.networks import TunedNetworkError, tuned_networks
 from hep2lib.studies.outcome import OutcomeError
 from hep2lib.studies.store import TrialStore
 
@@ -49,13 +49,13 @@ def test_each_network_gives_the_scores_on_record(shared_inputs, study, images, t
 
 def test_networks_are_kept_and_opened_again(shared_inputs, study, tmp_path, monkeypatch):
     chosen = study.best(139)
-    first = tuned_network(shared_inputs, study, chosen, 1, tmp_path)
+    first = tuned_networks(shared_inputs, study, chosen, tmp_path)[1]
     (one, *_) = tmp_path.glob("*.safetensors")
     one.unlink()  # a lost file is computed again, though its record is there
     tuned_networks(shared_inputs, study, chosen, tmp_path)
     assert one.is_file()
     monkeypatch.setattr(networks, "keep_network", None)
-    assert tuned_network(shared_inputs, study, chosen, 1, tmp_path).state_digest() == first.state_digest()
+    assert tuned_networks(shared_inputs, study, chosen, tmp_path)[1].state_digest() == first.state_digest()
     one.write_bytes(b"damaged")
     with pytest.raises(TunedNetworkError, match=r"safetensors: not readable .*; delete it"):
         tuned_networks(shared_inputs, study, chosen, tmp_path)

@@ -156,9 +156,9 @@ def test_a_solver_that_stops_early_is_on_its_way_to_the_same_order(monkeypatch):
     X, y = problem(10)
     gram = gram_matrix(X - X.mean(axis=0))
     exact = np.array(svm_path(gram, y, everywhere(26), values=(1.0,)).test[0])
-    early = np.array(early_stopped_path(gram, y, everywhere(26), values=(1.0,)).test[0])
+    early = np.array(early_stopped_path(gram, y, everywhere(26), (1.0,), "C").test[0])
     assert np.abs(early - exact).max() > 0
     assert np.corrcoef(early, exact)[0, 1] > 0.9
     monkeypatch.setattr("hep2lib.studies.early_stopped.PASSES", 1)
-    sooner = np.array(early_stopped_path(gram, y, everywhere(26), values=(1.0,)).test[0])
+    sooner = np.array(early_stopped_path(gram, y, everywhere(26), (1.0,), "C").test[0])
     assert np.abs(sooner - early).max() > 0

@@ -72,8 +72,6 @@ class Simulation:
             parts.append(f"label noise {self.label_noise:g}")
         if self.scale != 1:
             parts.append(f"scale {self.scale:g}")
-        if self.parameters != Parameters():
-            parts.append("own parameters")
         return f"simulated database ({', '.join(parts)})"
 
     def stream(self, *key: int) -> np.random.Generator:

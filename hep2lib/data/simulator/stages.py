@@ -36,7 +36,6 @@ def stages(
     *,
     seed: int = 0,
     share: float = 1.0,
-    simulation: Simulation | None = None,
 ) -> list[Stage]:
     """Simulate one field and keep it after each stage.
 
@@ -46,7 +45,6 @@ def stages(
         seed: other fields for other seeds.
         share: of the field's width and height that is shown, above 0 and at most 1: a window around a
             dividing cell, so that the same cells can be followed through the stages.
-        simulation: laboratories and parameters; None for the defaults with this seed.
 
     Returns:
         Cells, staining, unspecific light, lens, illumination, camera, file, squeezed to 224 x 224.
@@ -56,7 +54,7 @@ def stages(
     """
     if not 0 < share <= 1:
         raise SimulationError(f"share {share!r}: above 0 and at most 1 of the field can be shown")
-    simulation = simulation or Simulation(seed=seed, apart=True)
+    simulation = Simulation(seed=seed, apart=True)
     laboratories, specimens = simulation.draw()
     own = simulation.parameters.specimen
     model = specimens[0]
