@@ -235,7 +235,8 @@ def _study(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from hep2lib.runs.execution import RunError, execute_run
+    from hep2lib.runs.execution import execute_run
+    from hep2lib.runs.project import RunError
 
     start = time.perf_counter()
     try:
@@ -252,7 +253,8 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _book(options: argparse.Namespace) -> int:
-    from hep2lib.runs.site import RunError, build_book
+    from hep2lib.runs.project import RunError
+    from hep2lib.runs.site import build_book
 
     try:
         print(f"the book: {build_book(options.run)}")
@@ -270,7 +272,7 @@ def _publish(options: argparse.Namespace) -> int:
 
 
 def _pair(options: argparse.Namespace) -> int:
-    from hep2lib.runs.notebooks import check_pairs, pair
+    from hep2lib.runs.pairs import check_pairs, pair
     from hep2lib.runs.project import project_root
 
     folder = project_root() / "notebooks"

@@ -18,7 +18,8 @@ from hep2lib.runs.execution import page_values
 from hep2lib.runs.notebooks import PAGES, execute
 from hep2lib.runs.paper import printed_claims
 from hep2lib.runs.run import open_run
-from hep2lib.runs.site import check_html
+
+from .runs.htmlcheck import check_html
 
 pytestmark = pytest.mark.slow
 

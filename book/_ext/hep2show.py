@@ -13,11 +13,8 @@ from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 from sphinx.util.docutils import SphinxDirective
 
-from hep2lib.runs.captions import caption_pieces
-
 TABLE = re.compile(r'<div class="hep2-table" id="(?P<label>[^"]+)"')
 CAPTION = re.compile(r'(?<=-caption">).*?(?=</caption>)', re.DOTALL)
-MARKS = {"text": nodes.Text, "em": nodes.emphasis, "strong": nodes.strong, "code": nodes.literal}
 STATUS = {
     "name": "Run",
     "profile": "Profile",
@@ -92,8 +89,7 @@ class NumberTables(SphinxTransform):
                 continue
             shown = raw.parent if raw.parent.get("nb_element") == "mime_bundle" else raw
             parts = table_parts(raw.astext())
-            title = html.unescape(re.sub(r"<[^>]+>", "", parts["caption"]))
-            table = hep2_table(title=title, names=[found["label"]], **parts)
+            table = hep2_table(title=html.unescape(parts["caption"]), names=[found["label"]], **parts)
             shown.replace_self(table)
             self.document.note_explicit_target(table, table)
 
@@ -157,9 +153,7 @@ class RunFigure(RunDirective):
         number = nodes.inline(
             "", "", _number_link(self.env.docname, f"fig-{name}"), classes=["caption-number"]
         )
-        caption = nodes.caption(about["caption"], "", number, nodes.Text(" "))
-        for kind, text in caption_pieces(about["caption"]):
-            caption += nodes.Text(text) if kind == "text" else MARKS[kind](text, text)
+        caption = nodes.caption(about["caption"], "", number, nodes.Text(f" {about['caption']}"))
         return [hep2_figure_again("", nodes.image("", uri=uri, alt=about["alt"], width=width), caption)]
 
 

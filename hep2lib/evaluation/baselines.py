@@ -7,6 +7,7 @@ validation part, and is scored on the test part, which nothing else sees.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +18,9 @@ from sklearn.preprocessing import StandardScaler
 
 from hep2lib.data.decoding import read_header
 from hep2lib.data.folds import Fold
-from hep2lib.evaluation.handmade import HANDMADE, as_images, handmade_features, mean_green
+from hep2lib.evaluation.handmade import as_images, handmade_features, mean_green
 from hep2lib.evaluation.metrics import FloatArray, IntArray, ScoreError, auc
-from hep2lib.evaluation.thresholds import Threshold, choose_threshold
+from hep2lib.evaluation.thresholds import choose_threshold
 from hep2lib.progress import progress
 
 STRENGTHS: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
@@ -32,30 +33,22 @@ class Baseline:
 
     Attributes:
         name: a few words, as in the tables.
-        description: what it uses.
         score: P(positive), or the quantity itself, shape (images,); NaN where no fold tested the image.
         decision: 1 or 0 at its fold's threshold, shape (images,); -1 where no fold tested the image.
         fold: number of the fold that tested the image, shape (images,); -1 where none did.
-        thresholds: each fold's, chosen on its validation part.
-        strengths: each fold's C, chosen on its validation part; empty where nothing is fitted.
     """
 
     name: str
-    description: str
     score: FloatArray
     decision: IntArray
     fold: IntArray
-    thresholds: tuple[Threshold, ...]
-    strengths: tuple[float, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _FoldScores:
-    """Scores of one fold's validation and test parts, and the C behind them (None: nothing fitted)."""
+class _FoldScores(NamedTuple):
+    """Scores of one fold's validation and test parts."""
 
     validation: FloatArray
     test: FloatArray
-    strength: float | None = None
 
 
 def metadata_table(database: pd.DataFrame) -> pd.DataFrame:
@@ -110,26 +103,19 @@ def _logistic(feature: FloatArray, y: IntArray, fold: Fold) -> _FoldScores:
         model.fit(standard[fold.train], y[fold.train])
         validation = model.predict_proba(standard[fold.validation])[:, 1]
         if (found := auc(y[fold.validation], validation)) > area + 1e-12:
-            best, area = (
-                _FoldScores(validation, model.predict_proba(standard[fold.test])[:, 1], strength),
-                found,
-            )
+            best, area = _FoldScores(validation, model.predict_proba(standard[fold.test])[:, 1]), found
     assert best is not None  # an AUC is never below 0
     return best
 
 
-def _assembled(
-    name: str, description: str, y: IntArray, folds: Sequence[Fold], parts: list[_FoldScores]
-) -> Baseline:
+def _assembled(name: str, y: IntArray, folds: Sequence[Fold], parts: list[_FoldScores]) -> Baseline:
     score, decision = np.full(y.size, np.nan), np.full(y.size, -1, dtype=np.int64)
-    number, thresholds = np.full(y.size, -1, dtype=np.int64), []
+    number = np.full(y.size, -1, dtype=np.int64)
     for index, (fold, part) in enumerate(zip(folds, parts, strict=True)):
         threshold = choose_threshold(y[fold.validation], part.validation, "youden")
         score[fold.test], number[fold.test] = part.test, index
-        decision[fold.test] = threshold.decide(part.test)
-        thresholds.append(threshold)
-    strengths = tuple(part.strength for part in parts if part.strength is not None)
-    return Baseline(name, description, score, decision, number, tuple(thresholds), strengths)
+        decision[fold.test] = part.test >= threshold
+    return Baseline(name, score, decision, number)
 
 
 def always_positive(database: pd.DataFrame, folds: Sequence[Fold]) -> Baseline:
@@ -141,7 +127,7 @@ def always_positive(database: pd.DataFrame, folds: Sequence[Fold]) -> Baseline:
     """
     y = _labels(database, folds)
     parts = [_FoldScores(np.ones(fold.validation.size), np.ones(fold.test.size)) for fold in folds]
-    return _assembled("always positive", "no image is looked at", y, folds, parts)
+    return _assembled("always positive", y, folds, parts)
 
 
 def metadata_only(database: pd.DataFrame, folds: Sequence[Fold]) -> Baseline:
@@ -158,7 +144,7 @@ def metadata_only(database: pd.DataFrame, folds: Sequence[Fold]) -> Baseline:
     y = _labels(database, folds)
     table = metadata_table(database)
     parts = [_logistic(_one_hot(table, fold.train), y, fold) for fold in folds]
-    return _assembled("metadata only", ", ".join(table.columns) + ": logistic regression", y, folds, parts)
+    return _assembled("metadata only", y, folds, parts)
 
 
 def intensity_only(
@@ -177,7 +163,7 @@ def intensity_only(
     y = _labels(database, folds)
     green = mean_green(_matching(images, y))
     parts = [_FoldScores(green[fold.validation], green[fold.test]) for fold in folds]
-    return _assembled("mean green intensity", "mean of the green channel", y, folds, parts)
+    return _assembled("mean green intensity", y, folds, parts)
 
 
 def handmade_only(
@@ -196,7 +182,7 @@ def handmade_only(
     y = _labels(database, folds)
     feature = handmade_features(_matching(images, y))
     parts = [_logistic(feature, y, fold) for fold in folds]
-    return _assembled("hand-made features", f"{len(HANDMADE)} features: logistic regression", y, folds, parts)
+    return _assembled("hand-made features", y, folds, parts)
 
 
 def run_baselines(

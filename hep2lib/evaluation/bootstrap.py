@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hep2lib.evaluation.inference import Comparison, Interval, critical_value
+from hep2lib.evaluation.inference import LEVEL, Interval
 from hep2lib.evaluation.metrics import FloatArray, IntArray, ScoreError, check_scores, confusion
 from hep2lib.evaluation.placements import check_specimens
 
@@ -64,22 +64,12 @@ def at_threshold(threshold: float, rate: str) -> Metric:
 
     Args:
         threshold: on the scores' scale; 0.5 where the scores are decisions (0 or 1) made fold by fold.
-        rate: a rate of `metrics.Confusion`: "accuracy", "balanced_accuracy", "sensitivity", "specificity",
-            "mcc", ...
+        rate: a rate of `metrics.Confusion`: "accuracy", "balanced_accuracy", "sensitivity", "specificity"
+            or "mcc".
     """
 
     def metric(y: IntArray, score: FloatArray, weight: FloatArray) -> FloatArray:
         return getattr(confusion(y, score >= threshold, weight), rate)
-
-    return metric
-
-
-def one_by_one(function: Callable[[IntArray, FloatArray], float]) -> Metric:
-    """Make a `Metric` of a function of labels and scores without weights (slower: a call a repetition)."""
-
-    def metric(y: IntArray, score: FloatArray, weight: FloatArray) -> FloatArray:
-        rows = (np.repeat(np.arange(y.size), counts.astype(np.int64)) for counts in weight)
-        return np.array([function(y[drawn], score[drawn]) for drawn in rows], dtype=np.float64)
 
     return metric
 
@@ -162,15 +152,6 @@ def _sample(
     return _Sample(labels, check_specimens(specimen, labels.size), numbers, repetitions, generator)
 
 
-def _percentiles(drawn: FloatArray, level: float) -> tuple[float, float]:
-    critical_value(level)
-    drawn = drawn[np.isfinite(drawn)]
-    if not drawn.size:
-        raise ScoreError("The figure is undefined in every repetition (a rate without a denominator).")
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
 def bootstrap_interval(
     metric: Metric,
     y: npt.ArrayLike,
@@ -178,21 +159,17 @@ def bootstrap_interval(
     specimen: npt.ArrayLike | None,
     *,
     generator: np.random.Generator,
-    level: float = 0.95,
     repetitions: int = 2000,
-    fold: npt.ArrayLike | None = None,
 ) -> Interval:
-    """Percentile interval of any figure, by drawing specimens.
+    """95 % percentile interval of any figure, by drawing specimens.
 
     Args:
-        metric: `weighted_auc`, `at_threshold(...)`, `one_by_one(...)` or another.
+        metric: `weighted_auc`, `at_threshold(...)` or another.
         y: labels, shape (images,), both present.
         score: shape (images,), finite.
         specimen: name of each image's specimen, shape (images,); None: images are independent.
         generator: where chance comes from.
-        level: confidence, between 0 and 1.
         repetitions: number of drawings, at least 100.
-        fold: the fold in which each image was tested: draw within folds, and average the folds' figures.
 
     Returns:
         Repetitions in which the figure is undefined are left out of the percentiles.
@@ -201,22 +178,17 @@ def bootstrap_interval(
         ScoreError: as `metrics.check_scores`, or a figure that is never defined.
     """
     labels, scores = check_scores(y, score)
-    sample = _sample(labels, specimen, fold, repetitions, generator)
+    sample = _sample(labels, specimen, None, repetitions, generator)
     own, drawn = sample.figures(metric, scores)
-    low, high = _percentiles(drawn[0], level)
-    return Interval(
-        estimate=float(own[0]),
-        low=low,
-        high=high,
-        standard_error=float(np.nanstd(drawn[0], ddof=1)),
-        level=level,
-        method=f"{repetitions} drawings of specimens, percentiles",
-        specimens=int(sample.specimen.max()) + 1,
-        images=labels.size,
-    )
+    known = drawn[0][np.isfinite(drawn[0])]
+    if not known.size:
+        raise ScoreError("The figure is undefined in every repetition (a rate without a denominator).")
+    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    error = float(np.std(known, ddof=1))
+    return Interval(float(own[0]), float(low), float(high), error, int(sample.specimen.max()) + 1)
 
 
-def bootstrap_comparison(
+def bootstrap_p(
     metric: Metric,
     y: npt.ArrayLike,
     score_a: npt.ArrayLike,
@@ -224,37 +196,33 @@ def bootstrap_comparison(
     specimen: npt.ArrayLike | None,
     *,
     generator: np.random.Generator,
-    level: float = 0.95,
     repetitions: int = 2000,
     fold: npt.ArrayLike | None = None,
-) -> Comparison:
-    """Paired difference of any figure between two classifiers, by drawing the same specimens for both.
+) -> float:
+    """Two-sided p value of "no difference" between two classifiers, by drawing the same specimens for both.
 
-    Arguments as `bootstrap_interval`. The p value is twice the smaller share of drawings on either side of no
-    difference, counting one more than drawn (Davison & Hinkley 1997, section 4.2), so it is never 0.
+    Twice the smaller share of drawings on either side of no difference, counting one more than drawn (Davison
+    & Hinkley 1997, section 4.2), so it is never 0.
+
+    Args:
+        metric: as for `bootstrap_interval`.
+        y: labels, shape (images,), both present.
+        score_a: the first classifier's scores, shape (images,), finite.
+        score_b: the second one's.
+        specimen: name of each image's specimen, shape (images,); None: images are independent.
+        generator: where chance comes from.
+        repetitions: number of drawings, at least 100.
+        fold: the fold in which each image was tested: draw within folds, and average the folds' figures.
 
     Raises:
         ScoreError: as `bootstrap_interval`.
     """
     labels, first = check_scores(y, score_a)
     _, second = check_scores(y, score_b)
-    sample = _sample(labels, specimen, fold, repetitions, generator)
-    own, drawn = sample.figures(metric, first, second)
+    _, drawn = _sample(labels, specimen, fold, repetitions, generator).figures(metric, first, second)
     difference = drawn[0] - drawn[1]
-    low, high = _percentiles(difference, level)
     kept = difference[np.isfinite(difference)]
+    if not kept.size:
+        raise ScoreError("The figure is undefined in every repetition (a rate without a denominator).")
     tail = min(np.sum(kept <= 0), np.sum(kept >= 0))
-    return Comparison(
-        first=float(own[0]),
-        second=float(own[1]),
-        difference=float(own[0] - own[1]),
-        low=low,
-        high=high,
-        standard_error=float(np.std(kept, ddof=1)),
-        z=float("nan"),
-        p=float(min(1.0, 2 * (tail + 1) / (kept.size + 1))),
-        level=level,
-        method=f"{repetitions} paired drawings of specimens, percentiles",
-        specimens=int(sample.specimen.max()) + 1,
-        images=labels.size,
-    )
+    return float(min(1.0, 2 * (tail + 1) / (kept.size + 1)))

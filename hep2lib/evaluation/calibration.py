@@ -55,7 +55,6 @@ class Reliability:
         observed: share of positives in the bin, shape (bins,).
         low: lower end of the 95 % interval of `observed`, shape (bins,).
         high: upper end.
-        count: images in the bin, shape (bins,).
         error: expected calibration error, 0 to 1.
     """
 
@@ -63,7 +62,6 @@ class Reliability:
     observed: FloatArray
     low: FloatArray
     high: FloatArray
-    count: IntArray
     error: float
 
 
@@ -73,7 +71,6 @@ def reliability(
     specimen: npt.ArrayLike | None = None,
     *,
     bins: int = 10,
-    strategy: str = "quantile",
 ) -> Reliability:
     """The reliability curve and its summary, the expected calibration error (ECE).
 
@@ -86,19 +83,15 @@ def reliability(
         probability: P(positive), shape (images,), 0 to 1.
         specimen: name of each image's specimen, shape (images,): intervals of `share_interval` (0 to 1 where
             a bin holds one specimen); None: images are independent (Wilson's).
-        bins: number of bins, at least 1.
-        strategy: "quantile" (as many images in each) or "uniform" (equal widths).
+        bins: number of bins with as many images in each, at least 1.
 
     Raises:
-        ScoreError: as `check_probabilities`; an unknown strategy; no bin.
+        ScoreError: as `check_probabilities`; no bin.
     """
     labels, values = check_probabilities(y, probability)
-    if bins < 1 or strategy not in ("quantile", "uniform"):
-        raise ScoreError(
-            f"bins={bins}, strategy={strategy!r}: use 1 bin or more, and 'quantile' or 'uniform'."
-        )
-    steps = np.linspace(0, 1, bins + 1)
-    edges = steps if strategy == "uniform" else np.quantile(values, steps)
+    if bins < 1:
+        raise ScoreError(f"bins={bins}: use 1 bin or more.")
+    edges = np.quantile(values, np.linspace(0, 1, bins + 1))
     place = np.searchsorted(edges[1:-1], values, side="right")
     filled, place, count = np.unique(place, return_inverse=True, return_counts=True)
     predicted = np.bincount(place, weights=values, minlength=filled.size) / count
@@ -111,7 +104,7 @@ def reliability(
     ]
     error = float(np.sum(count * np.abs(observed - predicted)) / labels.size)
     low, high = np.array(ends).T
-    return Reliability(predicted, observed, low, high, count.astype(np.int64), error)
+    return Reliability(predicted, observed, low, high, error)
 
 
 def _share_of(labels: IntArray, specimen: npt.NDArray | None) -> tuple[float, float]:
@@ -123,11 +116,6 @@ def _share_of(labels: IntArray, specimen: npt.NDArray | None) -> tuple[float, fl
     else:
         return 0.0, 1.0
     return found.low, found.high
-
-
-def expected_calibration_error(y: npt.ArrayLike, probability: npt.ArrayLike, *, bins: int = 10) -> float:
-    """ECE over bins of equal numbers of images; see `reliability`."""
-    return reliability(y, probability, bins=bins).error
 
 
 def log_odds(probability: npt.ArrayLike) -> FloatArray:
@@ -147,17 +135,11 @@ class Temperature:
 
     Attributes:
         value: above 1 where the model was too sure of itself.
-        before: mean log loss on the validation images as they were, in nats.
-        after: the same with this temperature.
-        images: number of validation images.
         at_limit: whether the search ended at a limit (validation perfectly separated, or no better than
             chance): then the value means little.
     """
 
     value: float
-    before: float
-    after: float
-    images: int
     at_limit: bool
 
     def calibrate(self, score: npt.ArrayLike) -> FloatArray:
@@ -186,8 +168,7 @@ def fit_temperature(y: npt.ArrayLike, score: npt.ArrayLike) -> Temperature:
 
     limit = float(np.log(_LARGEST))
     found = minimize_scalar(loss, bounds=(-limit, limit), method="bounded", options={"xatol": 1e-8})
-    at_limit = bool(abs(found.x) > limit - 1e-3)
-    return Temperature(float(np.exp(found.x)), loss(0.0), float(found.fun), labels.size, at_limit)
+    return Temperature(float(np.exp(found.x)), bool(abs(found.x) > limit - 1e-3))
 
 
 def calibrated(

@@ -17,7 +17,7 @@ import pandas as pd
 
 from hep2lib.errors import InputError
 from hep2lib.evaluation.baselines import Baseline
-from hep2lib.evaluation.inference import auc_interval, compare_auc
+from hep2lib.evaluation.inference import LEVEL, auc_interval, compare_auc
 from hep2lib.evaluation.metrics import FloatArray, IntArray, ScoreError
 from hep2lib.evaluation.proportions import compare_shares, share_interval
 
@@ -160,13 +160,9 @@ class Verdict:
         claim: the claim.
         verdict: "supported", "not supported" or "undecided".
         estimate: the figure or the difference; NaN where it could not be computed.
-        low: lower end of its interval at `level`, for itself alone.
+        low: lower end of its 95 % interval, for itself alone.
         high: upper end.
-        decisive_low: lower end of the interval that decided, widened for the number of claims.
-        decisive_high: upper end.
-        level: 0 to 1.
         specimens: number of specimens behind it.
-        images: number of images.
         database: what it was obtained on.
         reason: why there is no estimate; "" where there is one.
     """
@@ -176,11 +172,7 @@ class Verdict:
     estimate: float
     low: float
     high: float
-    decisive_low: float
-    decisive_high: float
-    level: float
     specimens: int
-    images: int
     database: str
     reason: str = ""
 
@@ -189,63 +181,36 @@ class Verdict:
         """The verdict if this had been the only claim: from its own interval, not the widened one."""
         return "undecided" if self.reason else _decide(self.claim, self.low, self.high)
 
-    def line(self) -> str:
-        """The verdict in one line, with what it was obtained on."""
-        if self.reason:
-            return f"{self.verdict} on the {self.database}: {self.reason}"
-        what = "difference" if self.claim.compares else self.claim.metric.replace("auc", "AUC")
-        unit = "points" if self.claim.compares else "%"
-        return (
-            f"{self.verdict} on the {self.database}: {what} {100 * self.estimate:.1f} {unit} "
-            f"({100 * self.level:g} % interval {100 * self.low:.1f} to {100 * self.high:.1f}; "
-            f"{self.specimens} specimens)"
-        )
 
-
-def judge(
-    claims: Sequence[Claim],
-    results: Sequence[Result],
-    database: pd.DataFrame,
-    *,
-    level: float = 0.95,
-    simultaneous: bool = True,
-) -> list[Verdict]:
-    """Judge each claim on the scores of a run.
+def judge(claims: Sequence[Claim], results: Sequence[Result], database: pd.DataFrame) -> list[Verdict]:
+    """Judge each claim on the scores of a run; the intervals that decide are widened for their number.
 
     Args:
         claims: what is claimed.
         results: what the run obtained, by names that the claims use; two results are compared on the rows
             both have.
         database: `label` and `specimen`; `attrs["name"]` and `attrs["simulated"]` say what it is.
-        level: confidence, between 0 and 1.
-        simultaneous: widen the deciding intervals for the number of claims (Bonferroni); False: each for
-            itself.
 
     Returns:
         One verdict a claim, in the claims' order. A result that is missing, or whose scores cannot be used,
         leaves the claim undecided with the reason.
     """
     named = {result.name: result for result in results}
-    decisive = 1 - (1 - level) / max(len(claims), 1) if simultaneous else level
-    return [_judge(claim, named, database, level, decisive) for claim in claims]
+    decisive = 1 - (1 - LEVEL) / max(len(claims), 1)  # Bonferroni
+    return [_judge(claim, named, database, decisive) for claim in claims]
 
 
-def _judge(
-    claim: Claim, named: Mapping[str, Result], database: pd.DataFrame, level: float, decisive: float
-) -> Verdict:
+def _judge(claim: Claim, named: Mapping[str, Result], database: pd.DataFrame, decisive: float) -> Verdict:
     where = str(database.attrs.get("name", "database without a name"))
     if database.attrs.get("simulated") and "simulated" not in where:
         where = f"simulated {where}"
     try:
-        estimate, low, high, specimens, images = _quantity(claim, named, database, level)
-        _, decisive_low, decisive_high, _, _ = _quantity(claim, named, database, decisive)
+        estimate, low, high, specimens = _quantity(claim, named, database, LEVEL)
+        verdict = _decide(claim, *_quantity(claim, named, database, decisive)[1:3])
     except ScoreError as error:
         nan = float("nan")
-        return Verdict(claim, "undecided", nan, nan, nan, nan, nan, level, 0, 0, where, str(error))
-    verdict = _decide(claim, decisive_low, decisive_high)
-    return Verdict(
-        claim, verdict, estimate, low, high, decisive_low, decisive_high, level, specimens, images, where
-    )
+        return Verdict(claim, "undecided", nan, nan, nan, 0, where, str(error))
+    return Verdict(claim, verdict, estimate, low, high, specimens, where)
 
 
 def _decide(claim: Claim, low: float, high: float) -> str:
@@ -258,8 +223,8 @@ def _decide(claim: Claim, low: float, high: float) -> str:
 
 def _quantity(
     claim: Claim, named: Mapping[str, Result], database: pd.DataFrame, level: float
-) -> tuple[float, float, float, int, int]:
-    """Estimate, ends, specimens and images of what a claim is about."""
+) -> tuple[float, float, float, int]:
+    """Estimate, ends and number of specimens of what a claim is about."""
     pair = [_named(name, named) for name in (claim.first, claim.second) if name]
     row = pair[0].row if len(pair) == 1 else np.intersect1d(pair[0].row, pair[1].row)
     if not row.size:
@@ -272,16 +237,16 @@ def _quantity(
         fold = _common_fold(pair, place) if claim.metric == "auc" else None
         if len(pair) == 1:
             one = auc_interval(y, scores[0], specimen, level, fold=fold)
-            return one.estimate, one.low, one.high, one.specimens, one.images
+            return one.estimate, one.low, one.high, one.specimens
         two = compare_auc(y, scores[0], scores[1], specimen, level, fold=fold)
-        return two.difference, two.low, two.high, two.specimens, two.images
+        return two.difference, two.low, two.high, two.specimens
     kept = {"accuracy": y >= 0, "sensitivity": y == 1, "specificity": y == 0}[claim.metric]
     hits = [(_decision(result)[at] == y)[kept] for result, at in zip(pair, place, strict=True)]
     if len(pair) == 1:
         one = share_interval(hits[0], specimen[kept], level)
-        return one.estimate, one.low, one.high, one.specimens, one.images
+        return one.estimate, one.low, one.high, one.specimens
     two = compare_shares(hits[0], hits[1], specimen[kept], level)
-    return two.difference, two.low, two.high, two.specimens, two.images
+    return two.difference, two.low, two.high, two.specimens
 
 
 def _named(name: str, named: Mapping[str, Result]) -> Result:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from hep2lib.evaluation.bootstrap import bootstrap_comparison, weighted_auc
+from hep2lib.evaluation.bootstrap import bootstrap_p, weighted_auc
 from hep2lib.evaluation.claims import Result
 from hep2lib.evaluation.inference import compare_auc, holm
 from hep2lib.evaluation.metrics import ScoreError
@@ -17,7 +17,6 @@ def against_each(
     database: pd.DataFrame,
     *,
     generator: np.random.Generator,
-    level: float = 0.95,
     repetitions: int = 2000,
 ) -> pd.DataFrame:
     """Differences of the AUC (mean of the folds) between one result and each of the others.
@@ -31,12 +30,12 @@ def against_each(
         others: what it is compared with, each tested on the same rows in the same folds.
         database: `label` and `specimen`, one row an image.
         generator: where the bootstrap's chance comes from.
-        level: of the intervals, between 0 and 1; each for itself, not corrected.
         repetitions: of the bootstrap.
 
     Returns:
-        One row a comparison: ``against``, ``difference`` (first minus other), ``low``, ``high`` (over
-        specimens), ``p_images``, ``p_specimens``, ``p_drawn``, ``p_holm``, ``specimens``.
+        One row a comparison: ``against``, ``difference`` (first minus other), ``low``, ``high`` (95 %
+        interval over specimens, each for itself), ``p_images``, ``p_specimens``, ``p_drawn``, ``p_holm``,
+        ``specimens``.
 
     Raises:
         ScoreError: as `inference.compare_auc`; rows or folds that differ.
@@ -54,9 +53,9 @@ def against_each(
             )
         scores = (first.score, other.score)
         fold = None if other.fold is None else first.fold
-        aware = compare_auc(y, *scores, specimen, level, fold=fold)
-        naive = compare_auc(y, *scores, None, level, fold=fold)
-        drawn = bootstrap_comparison(
+        aware = compare_auc(y, *scores, specimen, fold=fold)
+        naive = compare_auc(y, *scores, None, fold=fold)
+        drawn = bootstrap_p(
             weighted_auc, y, *scores, specimen, generator=generator, repetitions=repetitions, fold=fold
         )
         rows.append(
@@ -67,7 +66,7 @@ def against_each(
                 "high": aware.high,
                 "p_images": naive.p,
                 "p_specimens": aware.p,
-                "p_drawn": drawn.p,
+                "p_drawn": drawn,
                 "specimens": aware.specimens,
             }
         )

@@ -5,8 +5,10 @@ import pandas as pd
 
 from hep2lib.evaluation.metrics import FloatArray
 
-GRADES: tuple[str, ...] = ("0", "+/-", "1+", "2+", "3+", "4+")
+GRADES: tuple[str, ...] = ("0", "+/-", "weak", "1+", "2+", "3+", "4+")
 """Intensity grades, as readers write them, from none to very bright."""
+
+_PATTERNS = 12  # at most in one picture
 
 QUANTILES: tuple[float, ...] = (0.05, 0.35, 0.65, 0.95)
 
@@ -32,17 +34,16 @@ def at_quantiles(
     return chosen
 
 
-def one_a_pattern(database: pd.DataFrame, brightness: FloatArray, at_most: int = 12) -> dict[str, int]:
+def one_a_pattern(database: pd.DataFrame, brightness: FloatArray) -> dict[str, int]:
     """For each pattern, the image of median brightness; the commonest patterns first, negatives last.
 
     Args:
         database: columns ``label`` and ``pattern``; images of unknown pattern count as "positive", if they
             are.
         brightness: shape (images,).
-        at_most: number of images.
 
     Returns:
-        Pattern to row number.
+        Pattern to row number, 12 at most.
     """
     label = database["label"].to_numpy()
     name = np.where(database["pattern"] == "", "positive", database["pattern"]).astype(object)
@@ -50,9 +51,9 @@ def one_a_pattern(database: pd.DataFrame, brightness: FloatArray, at_most: int =
     counts = pd.Series(name[label == 1]).value_counts(sort=False)
     positive = sorted(counts.index, key=lambda pattern: (-counts[pattern], pattern))
     negative = sorted(set(name[label == 0]), key=lambda pattern: (len(pattern), pattern))
-    wanted = positive[: max(at_most - len(negative), 1)] + negative
+    wanted = positive[: max(_PATTERNS - len(negative), 1)] + negative
     chosen = {}
-    for pattern in wanted[:at_most]:
+    for pattern in wanted[:_PATTERNS]:
         rows = np.flatnonzero(name == pattern)
         chosen[str(pattern)] = int(rows[np.argsort(brightness[rows], kind="stable")[len(rows) // 2]])
     return chosen

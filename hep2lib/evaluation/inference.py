@@ -15,6 +15,8 @@ from scipy.stats import t as student
 from hep2lib.evaluation.metrics import FloatArray, ScoreError
 from hep2lib.evaluation.placements import SpecimenSums, fold_sums
 
+LEVEL = 0.95  # of every interval that is told no other
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -25,20 +27,14 @@ class Interval:
         low: lower end, at most `estimate`.
         high: upper end, at least `estimate`.
         standard_error: of `estimate`, on its own scale.
-        level: 0 to 1.
-        method: how it was computed, in words.
         specimens: number of independent units.
-        images: number of images.
     """
 
     estimate: float
     low: float
     high: float
     standard_error: float
-    level: float
-    method: str
     specimens: int
-    images: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,32 +42,18 @@ class Comparison:
     """The difference between two classifiers on the same images, first minus second.
 
     Attributes:
-        first: the first one's figure.
-        second: the second one's figure.
-        difference: `first - second`.
+        difference: first figure minus second.
         low: lower end of the difference's interval.
         high: upper end.
-        standard_error: of the difference.
-        z: difference / standard error; NaN where the test is not a normal one.
         p: two-sided p value of "no difference", 0 to 1, uncorrected for other comparisons.
-        level: 0 to 1.
-        method: how it was computed, in words.
         specimens: number of independent units.
-        images: number of images.
     """
 
-    first: float
-    second: float
     difference: float
     low: float
     high: float
-    standard_error: float
-    z: float
     p: float
-    level: float
-    method: str
     specimens: int
-    images: int
 
 
 def critical_value(level: float) -> float:
@@ -138,14 +120,14 @@ def pair_bounds(area: npt.ArrayLike, pairs: int, level: float) -> tuple[FloatArr
 
 
 def auc_bounds(
-    parts: list[SpecimenSums], level: float = 0.95, scale: str = "logit"
+    parts: list[SpecimenSums], level: float = LEVEL, scale: str = "logit"
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Ends of the intervals of many classifiers' AUCs at once, as `auc_interval` says.
 
     Args:
         parts: the folds' sums, or the one of pooled scores (`placements.fold_sums`).
         level: confidence, between 0 and 1.
-        scale: "logit" or "plain".
+        scale: "logit", or "plain" for the symmetric interval that most packages print (cut at 0 and 1).
 
     Returns:
         Low ends, high ends and variances of the mean of the parts' AUCs, each of shape (classifiers,).
@@ -173,17 +155,12 @@ def auc_bounds(
     return np.where(known, low, low_pairs), np.where(known, high, high_pairs), np.maximum(variance, 0.0)
 
 
-def _name(specimen: npt.ArrayLike | None, fold: npt.ArrayLike | None) -> str:
-    return ("DeLong" if specimen is None else "Obuchowski") + (", mean of folds" if fold is not None else "")
-
-
 def auc_interval(
     y: npt.ArrayLike,
     score: npt.ArrayLike,
     specimen: npt.ArrayLike | None,
-    level: float = 0.95,
+    level: float = LEVEL,
     *,
-    scale: str = "logit",
     fold: npt.ArrayLike | None = None,
 ) -> Interval:
     """Confidence interval of an AUC whose images come several from a specimen.
@@ -208,7 +185,6 @@ def auc_interval(
         specimen: name of each image's specimen, shape (images,); None: every image is independent (DeLong
             1988).
         level: confidence, between 0 and 1.
-        scale: "logit", or "plain" for the symmetric interval that most packages print (cut at 0 and 1).
         fold: the fold in which each image was tested, shape (images,): then the mean of the folds' AUCs,
             which does not compare scores of two models with each other; None: pooled over all images.
 
@@ -217,22 +193,10 @@ def auc_interval(
     """
     parts = fold_sums(y, score, specimen, fold)
     area = float(np.mean([part.auc[0] for part in parts]))
-    low, high, variance = (float(value[0]) for value in auc_bounds(parts, level, scale))
-    how = f"{scale} scale"
+    low, high, variance = (float(value[0]) for value in auc_bounds(parts, level))
     if np.ptp(np.asarray(score, dtype=np.float64)) == 0:
-        low, high, how = area, area, "equal scores: 0.5 by definition"
-    elif variance == 0:
-        how = f"Clopper-Pearson on {sum(part.pairs for part in parts)} disjoint pairs of specimens"
-    return Interval(
-        estimate=area,
-        low=low,
-        high=high,
-        standard_error=float(np.sqrt(variance)),
-        level=level,
-        method=f"{_name(specimen, fold)}, {how}",
-        specimens=sum(part.specimens for part in parts),
-        images=int(np.size(y)),
-    )
+        low, high = area, area  # 0.5 by definition
+    return Interval(area, low, high, float(np.sqrt(variance)), sum(part.specimens for part in parts))
 
 
 def _without_variance(
@@ -253,7 +217,7 @@ def compare_auc(
     score_a: npt.ArrayLike,
     score_b: npt.ArrayLike,
     specimen: npt.ArrayLike | None,
-    level: float = 0.95,
+    level: float = LEVEL,
     *,
     fold: npt.ArrayLike | None = None,
 ) -> Comparison:
@@ -290,22 +254,14 @@ def compare_auc(
     area = np.mean([part.auc for part in parts], axis=0)
     covariance = np.sum([part.covariance() for part in parts], axis=0) / len(parts) ** 2
     variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
-    difference, error, z = float(area[0] - area[1]), 0.0, float("nan")
-    method = f"paired {_name(specimen, fold)}"
+    difference = float(area[0] - area[1])
     # Rounding leaves 1e-18 where the true variance is 0.
     if variance > 1e-15:
         error = float(np.sqrt(variance))
-        z = difference / error
-        low, high, p = (
-            difference - critical * error,
-            difference + critical * error,
-            float(2 * norm.sf(abs(z))),
-        )
+        low, high = difference - critical * error, difference + critical * error
+        p = float(2 * norm.sf(abs(difference / error)))
     elif np.array_equal(rankdata(first), rankdata(second)):
-        low, high, p, method = 0.0, 0.0, 1.0, f"{method}, identical ranks"
+        low, high, p = 0.0, 0.0, 1.0
     else:
         low, high, p = _without_variance(parts, area, level)
-        method = f"{method}, square-and-add of Clopper-Pearson bounds, sign test"
-    specimens, images = sum(part.specimens for part in parts), int(np.size(y))
-    figures = (float(area[0]), float(area[1]), difference, low, high, error, z, p)
-    return Comparison(*figures, level, method, specimens, images)
+    return Comparison(difference, low, high, p, sum(part.specimens for part in parts))

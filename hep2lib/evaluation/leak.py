@@ -19,7 +19,7 @@ CLASSIFIERS: tuple[str, ...] = ("logistic regression", "nearest neighbours")
 NEIGHBOURS = 3
 
 
-def image_folds(database: pd.DataFrame, k: int = 5, seed: int = 0) -> list[Fold]:
+def image_folds(database: pd.DataFrame, k: int, seed: int) -> list[Fold]:
     """Divide a database as if every image were a specimen of its own: the wrong way, to measure what it does.
 
     Args:

@@ -1,4 +1,4 @@
-"""What one number says of a set of scores: AUC, ROC curve, confusion counts and what follows from them.
+"""What one number says of a set of scores: AUC, confusion counts and the rates that follow from them.
 
 Throughout the room a label is 1 (positive) or 0 (negative), a higher score means "more positive", and an
 image is called positive when its score is at or above the threshold.
@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
-from sklearn.metrics import roc_curve
 
 from hep2lib.errors import InputError
 
@@ -97,39 +96,6 @@ def auc(y: npt.ArrayLike, score: npt.ArrayLike) -> float:
     return float(beaten / (count * (labels.size - count)))
 
 
-@dataclass(frozen=True, slots=True)
-class RocCurve:
-    """The points of a ROC curve, from (0, 0) to (1, 1).
-
-    Attributes:
-        false_positive_rate: 1 - specificity, shape (points,), increasing.
-        sensitivity: shape (points,), increasing.
-        threshold: shape (points,), decreasing; the first is infinite (nothing is called positive).
-        area: the area under the points, in 0 to 1.
-    """
-
-    false_positive_rate: FloatArray
-    sensitivity: FloatArray
-    threshold: FloatArray
-    area: float
-
-
-def roc(y: npt.ArrayLike, score: npt.ArrayLike, *, drop_collinear: bool = False) -> RocCurve:
-    """The ROC curve with all of its points (scikit-learn's `roc_curve`).
-
-    Args:
-        y: labels, shape (images,), each 0 or 1.
-        score: scores, shape (images,), finite.
-        drop_collinear: leave out points that lie on a straight piece of the curve (a lighter drawing).
-
-    Raises:
-        ScoreError: one label only, or a score that is not finite.
-    """
-    labels, scores = check_scores(y, score)
-    false_positive_rate, sensitivity, threshold = roc_curve(labels, scores, drop_intermediate=drop_collinear)
-    return RocCurve(false_positive_rate, sensitivity, threshold, auc(labels, scores))
-
-
 def _ratio(above: Any, below: Any) -> Any:
     """`above / below`, NaN where `below` is 0; a float for numbers, an array for arrays."""
     above, below = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
@@ -178,11 +144,6 @@ class Confusion:
         return (self.sensitivity + self.specificity) / 2
 
     @property
-    def youden(self) -> Any:
-        """Youden's J = sensitivity + specificity - 1 (Youden 1950)."""
-        return self.sensitivity + self.specificity - 1
-
-    @property
     def mcc(self) -> Any:
         """Matthews correlation coefficient, -1 to 1 (Matthews 1975); 0 where a margin is empty."""
         tp, fp = np.float64(self.true_positive), np.float64(self.false_positive)
@@ -190,16 +151,6 @@ class Confusion:
         margins = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
         value = np.nan_to_num(_ratio(tp * tn - fp * fn, margins), nan=0.0)
         return float(value) if np.ndim(value) == 0 else value
-
-    @property
-    def positive_predictive_value(self) -> Any:
-        """Share of the images called positive that are, at the prevalence of these images."""
-        return _ratio(self.true_positive, self.true_positive + self.false_positive)
-
-    @property
-    def negative_predictive_value(self) -> Any:
-        """Share of the images called negative that are, at the prevalence of these images."""
-        return _ratio(self.true_negative, self.true_negative + self.false_negative)
 
 
 def confusion(y: npt.ArrayLike, decision: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Confusion:
@@ -226,48 +177,3 @@ def confusion(y: npt.ArrayLike, decision: npt.ArrayLike, weight: npt.ArrayLike |
         return Confusion(*(int(cell.sum()) for cell in cells))
     weights = np.asarray(weight, dtype=np.float64)
     return Confusion(*(weights @ cell.astype(np.float64) for cell in cells))
-
-
-@dataclass(frozen=True, slots=True)
-class PredictiveValues:
-    """What a result means for a patient, at a given prevalence; NaN where no such result can occur.
-
-    Attributes:
-        positive: P(positive specimen | called positive), 0 to 1.
-        negative: P(negative specimen | called negative), 0 to 1.
-        prevalence: P(positive specimen), 0 to 1.
-    """
-
-    positive: float
-    negative: float
-    prevalence: float
-
-
-def predictive_values(sensitivity: float, specificity: float, prevalence: float) -> PredictiveValues:
-    """Predictive values by Bayes' rule, carried over to another prevalence.
-
-    Assumes that sensitivity and specificity stay what they are where the prevalence differs. They often do
-    not: an enriched set of unanimous readings is easier than consecutive routine sera (spectrum bias).
-
-    Args:
-        sensitivity: 0 to 1.
-        specificity: 0 to 1.
-        prevalence: share of positive specimens where the test is used, 0 to 1.
-
-    Raises:
-        ScoreError: an argument outside 0 to 1.
-    """
-    for name, value in (
-        ("sensitivity", sensitivity),
-        ("specificity", specificity),
-        ("prevalence", prevalence),
-    ):
-        if not 0 <= value <= 1:
-            raise ScoreError(f"{name} is {value}; it must be between 0 and 1 (a share, not a percentage).")
-    called_positive = sensitivity * prevalence + (1 - specificity) * (1 - prevalence)
-    called_negative = specificity * (1 - prevalence) + (1 - sensitivity) * prevalence
-    return PredictiveValues(
-        positive=_ratio(sensitivity * prevalence, called_positive),
-        negative=_ratio(specificity * (1 - prevalence), called_negative),
-        prevalence=prevalence,
-    )

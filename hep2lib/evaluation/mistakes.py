@@ -4,16 +4,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hep2lib.evaluation.metrics import FloatArray, IntArray, ScoreError, check_labels, check_scores
+from hep2lib.evaluation.examples import GRADES
+from hep2lib.evaluation.metrics import ScoreError, check_labels, check_scores
 from hep2lib.evaluation.proportions import share_interval
 
-GRADES: tuple[str, ...] = ("0", "+/-", "weak", "1+", "2+", "3+", "4+")
-"""Grades of fluorescence intensity, from dim to bright."""
 
-
-def errors_by(
-    database: pd.DataFrame, decision: npt.ArrayLike, column: str, *, level: float = 0.95
-) -> pd.DataFrame:
+def errors_by(database: pd.DataFrame, decision: npt.ArrayLike, column: str) -> pd.DataFrame:
     """Count the errors in each group of images.
 
     Many groups are small: the interval, not the share, says what was learnt of a group. Groups were not
@@ -24,13 +20,12 @@ def errors_by(
         decision: what the images are called, shape (images,), each 0 or 1.
         column: the one to group by, such as "pattern", "intensity" or "laboratory"; an empty value is
             "unknown".
-        level: confidence, between 0 and 1.
 
     Returns:
         One row a group, most images first, grades of `GRADES` from dim to bright: `group`, `images`,
         `specimens`, `errors`, `missed` (positives called negative), `false_alarms` (negatives called
-        positive), `share` (of images in error), `low` and `high` (its interval, `proportions.share_interval`;
-        0 and 1 where the group has one specimen).
+        positive), `share` (of images in error), `low` and `high` (its 95 % interval,
+        `proportions.share_interval`; 0 and 1 where the group has one specimen).
 
     Raises:
         ScoreError: no such column, or decisions of another number or value.
@@ -52,7 +47,7 @@ def errors_by(
         inside = groups == group
         wrong = called[inside] != y[inside]
         several = np.unique(specimen[inside]).size
-        interval = share_interval(wrong, specimen[inside], level) if several > 1 else None
+        interval = share_interval(wrong, specimen[inside]) if several > 1 else None
         rows.append(
             {
                 "group": group,
@@ -73,78 +68,30 @@ def errors_by(
     return table.sort_values(["images", "group"], ascending=[False, True], ignore_index=True)
 
 
-def worst_images(
-    database: pd.DataFrame,
-    score: npt.ArrayLike,
-    threshold: npt.ArrayLike = 0.5,
-    *,
-    count: int = 12,
-    one_a_specimen: bool = False,
-) -> pd.DataFrame:
-    """The images that are furthest on the wrong side of their threshold, for a gallery.
+def hardest_images(database: pd.DataFrame, score: npt.ArrayLike) -> pd.DataFrame:
+    """Of each label the three specimens that were called most wrongly, or least surely right.
 
     Args:
         database: `label`, `specimen`, one row an image; its other columns are kept.
-        score: shape (images,), finite, on one scale.
-        threshold: one for all images, or each image's own, shape (images,).
-        count: most images to return.
-        one_a_specimen: take the worst field of a specimen alone, because the others look like it.
+        score: shape (images,), finite, on one scale, 0 being the threshold.
 
     Returns:
-        At most `count` rows of the database that are decided wrongly, worst first, with `row` (in the
-        database), `score`, `beyond` (distance from the threshold) and `error` ("missed" or "false alarm").
+        At most 6 rows of the database, each its specimen's worst field, positives first and the worst of a
+        label first, with `row` (in the database), `score`, `beyond` (how far on the wrong side of the
+        threshold) and `error` ("missed", "false alarm" or "called right").
 
     Raises:
         ScoreError: scores of another number, or not finite.
     """
     y, scores = check_scores(database["label"], score, both=False)
-    limits = np.broadcast_to(np.asarray(threshold, dtype=np.float64), scores.shape)
-    beyond = np.where(y == 1, limits - scores, scores - limits)
-    wrong = (scores >= limits).astype(np.int64) != y
-    order = np.flatnonzero(wrong)[np.argsort(-beyond[wrong], kind="stable")]
-    if one_a_specimen:
-        order = order[~database["specimen"].iloc[order].duplicated().to_numpy()]
-    order = order[:count]
-    return _described(database, order, scores, beyond)
-
-
-def hardest_images(
-    database: pd.DataFrame, score: npt.ArrayLike, threshold: npt.ArrayLike = 0.5, *, each: int = 3
-) -> pd.DataFrame:
-    """Of each label the specimens that were called most wrongly, or least surely right, by their worst field.
-
-    Unlike `worst_images` it shows both kinds of error, and something where there is none.
-
-    Args:
-        database: `label`, `specimen`, one row an image; its other columns are kept.
-        score: shape (images,), finite, on one scale.
-        threshold: as in `worst_images`.
-        each: most specimens of a label.
-
-    Returns:
-        At most 2 `each` rows of the database, positives first, with the columns that `worst_images` adds;
-        `error` is "called right" where the image is on the right side.
-
-    Raises:
-        ScoreError: as `worst_images`.
-    """
-    y, scores = check_scores(database["label"], score, both=False)
-    limits = np.broadcast_to(np.asarray(threshold, dtype=np.float64), scores.shape)
-    beyond = np.where(y == 1, limits - scores, scores - limits)
+    beyond = np.where(y == 1, -scores, scores)
     order = np.argsort(-beyond, kind="stable")
     order = order[~database["specimen"].iloc[order].duplicated().to_numpy()]
-    chosen = np.concatenate([order[y[order] == label][:each] for label in (1, 0)])
-    return _described(database, chosen, scores, beyond)
-
-
-def _described(
-    database: pd.DataFrame, order: IntArray, scores: FloatArray, beyond: FloatArray
-) -> pd.DataFrame:
-    """Rows of the database in an order, with how far and in what way each is on the wrong side."""
-    table = database.iloc[order].copy()
-    table.insert(0, "row", order)
-    table["score"], table["beyond"] = scores[order], beyond[order]
+    chosen = np.concatenate([order[y[order] == label][:3] for label in (1, 0)])
+    table = database.iloc[chosen].copy()
+    table.insert(0, "row", chosen)
+    table["score"], table["beyond"] = scores[chosen], beyond[chosen]
     positive = table["label"] == 1
-    wrong = np.where(positive, beyond[order] > 0, beyond[order] >= 0)  # a score on the threshold is positive
+    wrong = np.where(positive, table["beyond"] > 0, table["beyond"] >= 0)  # on the threshold is positive
     table["error"] = np.where(wrong, np.where(positive, "missed", "false alarm"), "called right")
     return table.reset_index(drop=True)

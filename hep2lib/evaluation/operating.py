@@ -11,7 +11,7 @@ from hep2lib.evaluation.inference import Interval
 from hep2lib.evaluation.metrics import Confusion, FloatArray, IntArray, confusion
 from hep2lib.evaluation.proportions import share_interval
 from hep2lib.evaluation.strategies import Strategy
-from hep2lib.evaluation.thresholds import RULES, Threshold, choose_threshold
+from hep2lib.evaluation.thresholds import RULES, choose_threshold
 
 RULE_NAMES: dict[str, str] = {
     "default": "even odds",
@@ -37,7 +37,6 @@ class OperatingPoint:
 
     Attributes:
         rule: one of ``thresholds.RULES``.
-        thresholds: each fold's, chosen on its validation images.
         row: rows of the database, in the order of the decisions.
         label: their labels, each 0 or 1.
         decision: what they are called, each 0 or 1.
@@ -45,7 +44,6 @@ class OperatingPoint:
     """
 
     rule: str
-    thresholds: tuple[Threshold, ...]
     row: IntArray
     label: IntArray
     decision: IntArray
@@ -61,19 +59,17 @@ class OperatingPoint:
         """What images are called at all: "negative", "positive"."""
         return {("negative", "positive")[one] for one in np.unique(self.decision)}
 
-    def share(self, rate: str, level: float = 0.95) -> Interval:
+    def share(self, rate: str) -> Interval:
         """Accuracy, sensitivity or specificity, with its interval over specimens (``share_interval``)."""
         kept = {"accuracy": self.label >= 0, "sensitivity": self.label == 1, "specificity": self.label == 0}
         correct = (self.decision == self.label)[kept[rate]]
-        return share_interval(correct, self.specimen[kept[rate]], level)
+        return share_interval(correct, self.specimen[kept[rate]])
 
-    def drawn(self, metric: Metric | str, generator: np.random.Generator, level: float = 0.95) -> Interval:
+    def drawn(self, metric: Metric | str, generator: np.random.Generator) -> Interval:
         """Any rate of ``metrics.Confusion`` by name, or a metric, with percentiles over drawn specimens."""
         chosen = at_threshold(0.5, metric) if isinstance(metric, str) else metric
         decision = self.decision.astype(np.float64)
-        return bootstrap_interval(
-            chosen, self.label, decision, self.specimen, generator=generator, level=level
-        )
+        return bootstrap_interval(chosen, self.label, decision, self.specimen, generator=generator)
 
 
 def operating_point(strategy: Strategy, rule: str, specimens: np.ndarray) -> OperatingPoint:
@@ -89,13 +85,12 @@ def operating_point(strategy: Strategy, rule: str, specimens: np.ndarray) -> Ope
     """
     test = strategy.test
     score, fold = test["score"].to_numpy(), test["fold"].to_numpy()
-    decision, thresholds = np.zeros(len(test), dtype=np.int64), []
+    decision = np.zeros(len(test), dtype=np.int64)
     for number, part in strategy.validation.groupby("fold"):
         threshold = choose_threshold(part["label"], part["score"], rule, default=strategy.default)
-        decision[fold == number] = threshold.decide(score[fold == number])
-        thresholds.append(threshold)
+        decision[fold == number] = score[fold == number] >= threshold
     row, label = test["row"].to_numpy(np.int64), test["label"].to_numpy(np.int64)
-    return OperatingPoint(rule, tuple(thresholds), row, label, decision, specimens[row])
+    return OperatingPoint(rule, row, label, decision, specimens[row])
 
 
 def operating_points(strategy: Strategy, specimens: np.ndarray) -> dict[str, OperatingPoint]:
@@ -117,7 +112,7 @@ def at_prevalence(value: str, prevalence: float) -> Metric:
         share = prevalence
         if value == "negative":
             right, other, share = other, right, 1 - prevalence
-        # Bayes' rule, as in `metrics.predictive_values`, for all repetitions at once.
+        # Bayes' rule, for all repetitions at once.
         called = right * share + (1 - other) * (1 - share)
         return np.divide(right * share, called, out=np.full(len(weight), np.nan), where=called > 0)
 
@@ -173,6 +168,6 @@ def predictive_table(
     return pd.DataFrame(table)
 
 
-def with_interval(found: Interval, digits: int = 2) -> str:
+def with_interval(found: Interval) -> str:
     """An estimate with its interval as a table shows it: 0.91 (0.85 to 0.95)."""
-    return f"{found.estimate:.{digits}f} ({found.low:.{digits}f} to {found.high:.{digits}f})"
+    return f"{found.estimate:.2f} ({found.low:.2f} to {found.high:.2f})"

@@ -8,12 +8,10 @@ import numpy as np
 from hep2lib.evaluation.bands import RocBand
 from hep2lib.evaluation.inference import Interval
 from hep2lib.evaluation.metrics import Confusion
-from hep2lib.evaluation.style import COLOURS, MARKERS, Drawing, style
+from hep2lib.evaluation.style import COLOURS, GREY, INK, MARKERS, Drawing, style
 
 
-def roc_figure(
-    curves: Mapping[str, RocBand], points: Mapping[str, Confusion] | None = None, corner: float = 0.3
-) -> Drawing:
+def roc_figure(curves: Mapping[str, RocBand], points: Mapping[str, Confusion]) -> Drawing:
     """ROC curves, the first with its pointwise band and its operating points (the paper's Figure 3).
 
     Good curves crowd into the upper left corner, so that corner is drawn a second time, enlarged.
@@ -21,25 +19,23 @@ def roc_figure(
     Args:
         curves: by name; the first is the main one.
         points: operating points of the main one by name, as confusion counts.
-        corner: width and height of what is enlarged, 0 to 0.5.
     """
-    points = points or {}
     with style():
         figure, axes = plt.subplots(figsize=(5.4, 6.2), layout="constrained")
-        inset = axes.inset_axes((0.4, 0.1, 0.57, 0.57), xlim=(-0.01, corner), ylim=(1 - corner, 1.01))
+        inset = axes.inset_axes((0.4, 0.1, 0.57, 0.57), xlim=(-0.01, 0.3), ylim=(0.7, 1.01))
         for place in (axes, inset):
             for (name, band), colour, line in zip(curves.items(), COLOURS, "-" + "--" * 9, strict=False):
                 place.plot(band.false_positive_rate, band.sensitivity, line, color=colour, label=name)
             main = next(iter(curves.values()))
-            label = f"{100 * main.level:g} % band over {main.specimens} specimens"
+            label = f"95 % band over {main.specimens} specimens"
             place.fill_between(
                 main.false_positive_rate, main.low, main.high, color=COLOURS[0], alpha=0.18, lw=0, label=label
             )
             for (name, at), marker in zip(points.items(), MARKERS, strict=False):
-                place.plot(1 - at.specificity, at.sensitivity, marker, color="black", ms=6, label=name)
-        axes.indicate_inset_zoom(inset, edgecolor="grey")
+                place.plot(1 - at.specificity, at.sensitivity, marker, color=INK, ms=6, label=name)
+        axes.indicate_inset_zoom(inset, edgecolor=GREY)
         inset.tick_params(labelsize=9)
-        axes.plot([0, 1], [0, 1], color="grey", linestyle=":", linewidth=1, zorder=0)
+        axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1, zorder=0)
         axes.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
         axes.set_aspect("equal")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", fontsize=9)
@@ -53,24 +49,20 @@ def roc_figure(
     words = (
         f"ROC curves. Where one negative image in ten is called positive, the sensitivity is {_and(tenth)}."
     )
-    return Drawing(figure, words + (f" Operating points: {'; '.join(marked)}." if marked else ""))
+    return Drawing(figure, f"{words} Operating points: {'; '.join(marked)}.")
 
 
 def forest_plot(
     groups: Mapping[str, Mapping[str, Interval]],
-    reference: Mapping[str, float] | None = None,
-    label: str = "test AUC",
-    least: float = 0.45,
+    reference: Mapping[str, float],
 ) -> Drawing:
-    """Estimates with their intervals, one below the other in groups; the paper's values as open diamonds.
+    """Test AUCs with their intervals, one below the other in groups; the paper's values as open diamonds.
 
     Args:
         groups: title of a group to estimates by name, the first on top.
         reference: by the same names, what the paper printed.
-        label: what is estimated.
-        least: where the axis begins; an arrow stands for an estimate below it.
     """
-    reference = reference or {}
+    least = 0.45  # where the axis begins; an arrow stands for an estimate below it
     lines: list[tuple[str, Interval | None]] = []
     numbers: dict[int, str] = {}
     for title, members in groups.items():
@@ -96,11 +88,11 @@ def forest_plot(
                     ms=9,
                     label="the paper, on AIDA",
                 )
-        axes.axvline(0.5, color="grey", linestyle=":", linewidth=1)
+        axes.axvline(0.5, color=GREY, linestyle=":", linewidth=1)
         axes.set_yticks(range(len(lines)), [name for name, _ in lines])
         for text, (_, found) in zip(axes.get_yticklabels(), lines, strict=True):
             text.set_fontweight("bold" if found is None else "normal")
-        axes.set(xlabel=label, xlim=(least, 1.005), ylim=(len(lines) - 0.4, -0.6))
+        axes.set(xlabel="test AUC", xlim=(least, 1.005), ylim=(len(lines) - 0.4, -0.6))
         beside = axes.secondary_yaxis("right")
         beside.set_yticks(list(numbers), list(numbers.values()), fontsize=9)
         beside.spines["right"].set_visible(False)
@@ -110,9 +102,7 @@ def forest_plot(
     estimates = {name: one.estimate for members in groups.values() for name, one in members.items()}
     ranked = sorted(estimates, key=lambda name: -estimates[name])
     values = [f"{name} {estimates[name]:.2f}" for name in ranked]
-    return Drawing(
-        figure, f"{label[0].upper()}{label[1:]} with interval, from highest to lowest: {_and(values)}."
-    )
+    return Drawing(figure, f"Test AUC with interval, from highest to lowest: {_and(values)}.")
 
 
 def _and(words: Sequence[str]) -> str:

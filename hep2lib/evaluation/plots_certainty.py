@@ -1,15 +1,14 @@
 """Figures of how sure a result is: coverage, calibration, and what another fold or seed changes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import MultipleLocator
 
 from hep2lib.evaluation.calibration import Reliability
-from hep2lib.evaluation.coverage import Coverage
 from hep2lib.evaluation.metrics import FloatArray
-from hep2lib.evaluation.style import COLOURS, MARKERS, Drawing, style
+from hep2lib.evaluation.style import COLOURS, GREY, INK, MARKERS, Drawing, style
 
 COVERAGE_NAMES: dict[str, str] = {
     "images": "images taken for independent (DeLong)",
@@ -20,35 +19,25 @@ COVERAGE_NAMES: dict[str, str] = {
 """The kinds of interval in a reader's words."""
 
 
-def coverage_figure(
-    found: Sequence[Sequence[Coverage]],
-    observed: float | None = None,
-    band: tuple[float, float] = (0.93, 0.97),
-) -> Drawing:
+def coverage_figure(found: Mapping[float, Mapping[str, float]], observed: float | None = None) -> Drawing:
     """How often intervals held the true AUC, against how much the images of one specimen are alike.
 
     Args:
-        found: what ``coverage.simulate_coverage`` returned for each correlation, in increasing order.
+        found: what ``coverage.simulate_coverage`` returned, by correlation, in increasing order.
         observed: the correlation in the run itself, to be marked; None for no mark.
-        band: coverage that is close enough to the level.
     """
-    correlations = [one[0].design.correlation for one in found]
-    by_method = {
-        method: [next(c.covered for c in one if c.method == method) for one in found]
-        for method in (c.method for c in found[0])
-    }
+    correlations = list(found)
+    by_method = {method: [one[method] for one in found.values()] for method in found[correlations[0]]}
     with style():
         figure, axes = plt.subplots(figsize=(5.8, 4.8), layout="constrained")
-        axes.axhspan(
-            *band, color="grey", alpha=0.2, lw=0, label=f"{100 * band[0]:.0f} to {100 * band[1]:.0f} %"
-        )
+        axes.axhspan(0.93, 0.97, color=GREY, alpha=0.2, lw=0, label="93 to 97 %")
         for (method, covered), colour, marker in zip(
             by_method.items(), (COLOURS[1], *COLOURS[2:4], COLOURS[0]), MARKERS, strict=False
         ):
             name = COVERAGE_NAMES.get(method, method)
             axes.plot(correlations, covered, marker=marker, color=colour, label=name)
         if observed is not None:
-            axes.axvline(observed, color="black", linestyle=":", label=f"this run's scores ({observed:.2f})")
+            axes.axvline(observed, color=INK, linestyle=":", label=f"this run's scores ({observed:.2f})")
         axes.set(
             xlabel="correlation of two images of one specimen",
             ylabel="share of intervals that hold the truth",
@@ -81,7 +70,7 @@ def reliability_figure(curves: Mapping[str, Reliability]) -> Drawing:
         for axes in grid.flat[len(curves) :]:
             axes.set_axis_off()
         for axes, (title, curve), colour in zip(grid.flat, curves.items(), COLOURS, strict=False):
-            axes.plot([0, 1], [0, 1], color="grey", linestyle=":")
+            axes.plot([0, 1], [0, 1], color=GREY, linestyle=":")
             # Rounding leaves -1e-17 where an end is the estimate itself.
             below, above = np.maximum([curve.observed - curve.low, curve.high - curve.observed], 0)
             axes.errorbar(
@@ -111,11 +100,11 @@ def spread_figure(values: Mapping[str, FloatArray]) -> Drawing:
             for number, folds in enumerate(table):
                 height = place + (number - (len(table) - 1) / 2) * 0.2
                 axes.plot(folds, np.full(folds.size, height), "o", color=COLOURS[0], alpha=0.55, ms=5, mew=0)
-                axes.plot(folds.mean(), height, "|", color="black", ms=11, mew=2)
+                axes.plot(folds.mean(), height, "|", color=INK, ms=11, mew=2)
         axes.set_yticks(range(len(names)), names)
         axes.set(xlabel="test AUC", ylim=(len(names) - 0.5, -0.5))
         axes.plot([], [], "o", color=COLOURS[0], alpha=0.55, label="one fold of one seed")
-        axes.plot([], [], "|", color="black", ms=11, mew=2, label="mean of a seed's folds")
+        axes.plot([], [], "|", color=INK, ms=11, mew=2, label="mean of a seed's folds")
         figure.legend(loc="outside lower left", ncols=2, fontsize=9)
     parts = [
         f"{name} from {np.min(table):.2f} to {np.max(table):.2f} (seeds: {np.atleast_2d(table).shape[0]})"

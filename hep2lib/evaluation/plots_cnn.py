@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from scipy.ndimage import gaussian_filter
 
 from hep2lib.cnn.layers import Layer, layer_table
-from hep2lib.evaluation.style import COLOURS, NEGATIVE, POSITIVE, Drawing, style
+from hep2lib.evaluation.style import COLOURS, GREY, INK, NEGATIVE, POSITIVE, SEQUENTIAL, Drawing, style
 
 Values = npt.NDArray[np.floating]
 
@@ -37,23 +37,22 @@ def operation(pictures: Mapping[str, npt.NDArray]) -> Figure:
             if picture.ndim == 3:
                 axes.imshow(picture.transpose(1, 2, 0), interpolation="nearest")
             else:
-                drawn = axes.imshow(picture, cmap="cividis", interpolation="nearest")
+                drawn = axes.imshow(picture, cmap=SEQUENTIAL, interpolation="nearest")
                 scale = figure.colorbar(drawn, ax=axes, location="bottom", shrink=0.8)
                 scale.ax.tick_params(labelsize=9)
                 scale.ax.locator_params(nbins=4)
     return figure
 
 
-def first_filters(weight: Values, columns: int = 16) -> Figure:
-    """Filters of the first layer as small colour pictures, each stretched to its own range around grey.
+def first_filters(weight: Values) -> Figure:
+    """Filters of the first layer as small pictures, 16 a row, each stretched to its own range around grey.
 
     Args:
         weight: filters x 3 x height x width; channels red, green, blue.
-        columns: filters a row.
     """
-    rows = -(-len(weight) // columns)
+    rows = -(-len(weight) // 16)
     with style():
-        figure, grid = plt.subplots(rows, columns, figsize=(7, 0.46 * rows), squeeze=False)
+        figure, grid = plt.subplots(rows, 16, figsize=(7, 0.46 * rows), squeeze=False)
         figure.subplots_adjust(0, 0, 1, 1, wspace=0.12, hspace=0.12)
         for axes in grid.flat:
             axes.set_axis_off()
@@ -91,7 +90,7 @@ def seen_by_layers(
             block, _, own = layer.partition("-")
             grid[0, column].set_title(f"{block}\n{own}", fontsize=9)
             for axes, one in zip(grid[:, column], shown, strict=True):
-                axes.imshow(one, cmap="cividis", vmin=low, vmax=high, interpolation="nearest")
+                axes.imshow(one, cmap=SEQUENTIAL, vmin=low, vmax=high, interpolation="nearest")
     return figure
 
 
@@ -181,7 +180,7 @@ def map_of_layers(table: pd.DataFrame, depths: Sequence[int]) -> Drawing:
         below.minorticks_off()
         for depth in depths:
             for axes in (above, below):
-                axes.axvline(depth + 0.5, color="black", linewidth=1, linestyle="--")
+                axes.axvline(depth + 0.5, color=INK, linewidth=1, linestyle="--")
             above.text(depth + 0.5, -0.7, f"freeze {depth}", ha="center", va="bottom")
     last = ", ".join(f"{depth} after {table['name'][depth - 1]}" for depth in depths)
     return Drawing(
@@ -248,7 +247,7 @@ def softmax_curve(scores: Mapping[str, Values]) -> Drawing:
     x = np.linspace(-reach, reach, 201)
     with style():
         figure, axes = plt.subplots(figsize=(5.4, 3), layout="constrained")
-        axes.plot(x, 1 / (1 + np.exp(-x)), color="0.4")
+        axes.plot(x, 1 / (1 + np.exp(-x)), color=GREY)
         for (name, value), colour, marker in zip(
             differences.items(), (POSITIVE, NEGATIVE), "o^", strict=False
         ):

@@ -17,11 +17,9 @@ from hep2lib.data.folds import PARTS, Fold
 from hep2lib.data.shortcuts import SUSPICIOUS_AUC, Shortcut
 from hep2lib.data.simulate import Stage
 from hep2lib.evaluation.metrics import FloatArray
-from hep2lib.evaluation.plots import COLOURS, style
+from hep2lib.evaluation.style import COLOURS, INK, NEGATIVE, PAPER, PART_COLOURS, POSITIVE, style
 
-POSITIVE, NEGATIVE = COLOURS[2], COLOURS[1]
 _WIDEST = 1400  # pixels across a figure of 7 inches, at most
-_PARTS = {"train": "#c9d7e8", "validation": "#ecb45a", "test": "#1f3b70"}
 
 
 def gallery(pictures: Mapping[str, npt.NDArray[np.uint8] | torch.Tensor], columns: int = 4) -> Figure:
@@ -91,7 +89,7 @@ def intensity_histograms(brightness: FloatArray, labels: npt.ArrayLike) -> Figur
         for label, name, colour, hatch in ((0, "negative", NEGATIVE, "//"), (1, "positive", POSITIVE, "")):
             values = level[y == label]
             weights = np.full(values.size, 1 / values.size)
-            look = {"color": colour, "alpha": 0.55, "hatch": hatch, "edgecolor": "white"}
+            look = {"color": colour, "alpha": 0.55, "hatch": hatch, "edgecolor": PAPER}
             axes.hist(values, bins, weights=weights, label=f"{name} ({values.size} images)", **look)
             axes.axvline(float(np.median(values)), color=colour, linestyle="--")
         axes.set(xlabel="mean of the green channel (grey levels, 0 to 255)", ylabel="share of the class")
@@ -118,15 +116,17 @@ def fold_picture(folds: Sequence[Fold], database: pd.DataFrame) -> Figure:
     positives = int((first["label"] == 1).sum())
     with style():
         figure, axes = plt.subplots(figsize=(7, 0.36 * len(folds) + 1.5), layout="constrained")
-        axes.imshow(part, aspect="auto", interpolation="nearest", cmap=ListedColormap(list(_PARTS.values())))
+        axes.imshow(
+            part, aspect="auto", interpolation="nearest", cmap=ListedColormap(list(PART_COLOURS.values()))
+        )
         axes.set_yticks(range(len(folds)), [str(number + 1) for number in range(len(folds))])
         axes.set_yticks(np.arange(1, len(folds)) - 0.5, minor=True)
         axes.grid(visible=False)
-        axes.grid(visible=True, which="minor", axis="y", color="white", linewidth=2, alpha=1)
-        axes.axvline(positives - 0.5, color="black", linewidth=2)
+        axes.grid(visible=True, which="minor", axis="y", color=PAPER, linewidth=2, alpha=1)
+        axes.axvline(positives - 0.5, color=INK, linewidth=2)
         axes.set(xlabel=f"specimens: {positives} positive | {len(first) - positives} negative", ylabel="fold")
         figure.legend(
-            handles=[Patch(color=colour, label=name) for name, colour in _PARTS.items()],
+            handles=[Patch(color=colour, label=name) for name, colour in PART_COLOURS.items()],
             loc="outside upper center",
             ncols=3,
         )
@@ -151,7 +151,7 @@ def leak_figure(table: pd.DataFrame) -> Figure:
                 values = part.loc[part["folds"] == kind, "auc"].to_numpy()
                 offset = np.linspace(-0.12, 0.12, len(values))
                 axes.plot(place + offset, values, "o" if place == 0 else "s", color=colour, alpha=0.6)
-                axes.plot([place - 0.25, place + 0.25], [values.mean()] * 2, color="black", linewidth=2)
+                axes.plot([place - 0.25, place + 0.25], [values.mean()] * 2, color=INK, linewidth=2)
             axes.set_xticks(range(2), [f"folds\n{kind}" for kind in kinds])
             axes.set(title=name, xlim=(-0.6, 1.6))
         row[0][0].set_ylabel("test AUC")
@@ -190,8 +190,8 @@ def shortcut_figure(found: Mapping[str, Sequence[Shortcut]]) -> Figure:
                 label=title,
             )
             axes.bar_label(bars, fmt="%.2f", padding=2)
-        axes.axhline(SUSPICIOUS_AUC, color="black", linestyle="--", label="warning above")
-        axes.axhline(0.5, color="black", linestyle=":", label="tells nothing")
+        axes.axhline(SUSPICIOUS_AUC, color=INK, linestyle="--", label="warning above")
+        axes.axhline(0.5, color=INK, linestyle=":", label="tells nothing")
         axes.set_xticks(range(len(names)), names)
         axes.set(ylabel="AUC of the files alone", ylim=(0, 1.05))
         axes.grid(visible=False, axis="x")

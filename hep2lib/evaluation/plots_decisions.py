@@ -8,22 +8,18 @@ import pandas as pd
 
 from hep2lib.evaluation.metrics import Confusion
 from hep2lib.evaluation.specimens import RoutineDay
-from hep2lib.evaluation.style import NEGATIVE, POSITIVE, SEQUENTIAL, Drawing, style
+from hep2lib.evaluation.style import GREY, INK, LIGHT, NEGATIVE, PAPER, POSITIVE, SEQUENTIAL, Drawing, style
 
 
-def confusion_figure(counts: Mapping[str, Confusion], unit: str = "images", columns: int = 2) -> Drawing:
-    """Confusion matrices side by side; the shade is the share of the row, the number the count.
+def confusion_figure(counts: Mapping[str, Confusion]) -> Drawing:
+    """Confusion matrices of images, two a row; the shade is the share of the row, the number the count.
 
     Args:
         counts: by title.
-        unit: what is counted.
-        columns: matrices a row.
     """
-    rows = -(-len(counts) // columns)
+    rows = -(-len(counts) // 2)
     with style():
-        figure, grid = plt.subplots(
-            rows, columns, figsize=(2.9 * columns, 2.6 * rows), layout="constrained", squeeze=False
-        )
+        figure, grid = plt.subplots(rows, 2, figsize=(5.8, 2.6 * rows), layout="constrained", squeeze=False)
         for axes in grid.flat[len(counts) :]:
             axes.set_axis_off()
         for axes, (title, one) in zip(grid.flat, counts.items(), strict=False):
@@ -34,9 +30,7 @@ def confusion_figure(counts: Mapping[str, Confusion], unit: str = "images", colu
             axes.imshow(share, cmap=SEQUENTIAL, vmin=0, vmax=1)
             for (i, j), count in np.ndenumerate(matrix):
                 text = f"{count}\n{100 * share[i, j]:.0f} %"
-                axes.text(
-                    j, i, text, ha="center", va="center", color="black" if share[i, j] > 0.5 else "white"
-                )
+                axes.text(j, i, text, ha="center", va="center", color=INK if share[i, j] > 0.5 else PAPER)
             axes.set_xticks([0, 1], ["negative", "positive"])
             axes.set_yticks([0, 1], ["negative", "positive"], rotation=90, va="center")
             axes.set(title=title, xlabel="called", ylabel="labelled")
@@ -46,7 +40,7 @@ def confusion_figure(counts: Mapping[str, Confusion], unit: str = "images", colu
         f"cleared, {c.false_positive} false alarms"
         for title, c in counts.items()
     ]
-    return Drawing(figure, f"Confusion matrices, {unit}. " + "; ".join(words) + ".")
+    return Drawing(figure, "Confusion matrices, images. " + "; ".join(words) + ".")
 
 
 def routine_figure(days: Mapping[str, RoutineDay]) -> Drawing:
@@ -57,9 +51,9 @@ def routine_figure(days: Mapping[str, RoutineDay]) -> Drawing:
     """
     parts = {
         "found": ("positive, called positive", POSITIVE, ""),
-        "missed": ("positive, called negative", "white", "////"),
+        "missed": ("positive, called negative", PAPER, "////"),
         "false_alarms": ("negative, called positive", NEGATIVE, "...."),
-        "cleared": ("negative, called negative", "#d9d9d9", ""),
+        "cleared": ("negative, called negative", LIGHT, ""),
     }
     with style():
         figure, axes = plt.subplots(figsize=(6.2, 0.72 * len(days) + 1.6), layout="constrained")
@@ -73,12 +67,12 @@ def routine_figure(days: Mapping[str, RoutineDay]) -> Drawing:
                 label=label,
                 color=colour,
                 hatch=hatch,
-                edgecolor="black",
+                edgecolor=INK,
                 lw=0.6,
             )
             texts = [f"{value:.0f}" if value >= 25 else "" for value in width]
             axes.bar_label(
-                bars, texts, label_type="center", fontsize=9, bbox={"fc": "white", "ec": "none", "pad": 1}
+                bars, texts, label_type="center", fontsize=9, bbox={"fc": PAPER, "ec": "none", "pad": 1}
             )
             left += width
         axes.set_yticks(range(len(days)), list(days))
@@ -93,9 +87,7 @@ def routine_figure(days: Mapping[str, RoutineDay]) -> Drawing:
     return Drawing(figure, "Bars of expected numbers of sera. " + "; ".join(words) + ".")
 
 
-def specimen_figure(
-    decisions: pd.DataFrame, images: pd.DataFrame, zone: Sequence[float] | None = None
-) -> Drawing:
+def specimen_figure(decisions: pd.DataFrame, images: pd.DataFrame, zone: Sequence[float]) -> Drawing:
     """Every specimen's fields above one another, from the lowest mean score to the highest.
 
     Args:
@@ -108,14 +100,13 @@ def specimen_figure(
     place = pd.Series(ordered.index, index=ordered["specimen"])
     with style():
         figure, axes = plt.subplots(figsize=(6.6, 4.6), layout="constrained")
-        if zone is not None:
-            axes.axhspan(*zone, color="grey", alpha=0.2, lw=0, label="review (mean of the folds' zones)")
+        axes.axhspan(*zone, color=GREY, alpha=0.2, lw=0, label="review (mean of the folds' zones)")
         split = ordered["disagree"].to_numpy()
         axes.vlines(
             ordered.index[split],
             ordered["lowest_score"][split],
             ordered["highest_score"][split],
-            color="black",
+            color=INK,
             lw=1,
             label="fields disagree",
         )
@@ -130,7 +121,7 @@ def specimen_figure(
                 mew=0,
                 label=f"{name} field",
             )
-        axes.axhline(0, color="black", lw=0.8)
+        axes.axhline(0, color=INK, lw=0.8)
         axes.set(xlabel="specimens, in order of their mean score", ylabel="score (0: the threshold)")
         figure.legend(loc="outside lower left", ncols=2, fontsize=9)
     wrong = int((decisions["by_mean"] != decisions["label"]).sum())

@@ -16,14 +16,14 @@ from hep2lib.evaluation.metrics import FloatArray
 from hep2lib.evaluation.style import COLOURS, DIVERGING, Drawing, style
 
 
-def error_shares(tables: Mapping[str, pd.DataFrame], at_most: int = 12) -> Drawing:
+def error_shares(tables: Mapping[str, pd.DataFrame]) -> Drawing:
     """Share of wrongly decided images in each group, with its interval; one panel a way of grouping.
 
     Args:
-        tables: what ``mistakes.errors_by`` returns, by what the groups are.
-        at_most: groups a panel; those with the most images.
+        tables: what ``mistakes.errors_by`` returns, by what the groups are; of each the
+            first twelve groups are shown.
     """
-    shown = {name: table.head(at_most) for name, table in tables.items()}
+    shown = {name: table.head(12) for name, table in tables.items()}
     heights = [len(table) + 1.2 for table in shown.values()]
     with style():
         figure, column = plt.subplots(

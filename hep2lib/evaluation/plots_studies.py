@@ -8,7 +8,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from hep2lib.evaluation.style import COLOURS, MARKERS, SEQUENTIAL, Drawing, style
+from hep2lib.evaluation.style import COLOURS, GREY, INK, MARKERS, SEQUENTIAL, Drawing, style
 
 
 def freezing_figure(layers: pd.DataFrame, depths: Sequence[int]) -> Drawing:
@@ -27,7 +27,7 @@ def freezing_figure(layers: pd.DataFrame, depths: Sequence[int]) -> Drawing:
         for (name, share), colour, line in zip(shares.items(), COLOURS, ("-", "--"), strict=False):
             axes.plot(range(1, len(share) + 1), share, line, color=colour, linewidth=2, label=name)
         for depth in depths:
-            axes.axvline(depth, color="0.35", linewidth=1, linestyle=":")
+            axes.axvline(depth, color=GREY, linewidth=1, linestyle=":")
             axes.text(depth + 1, 0.06, f"{depth} frozen", rotation=90, va="bottom")
         axes.yaxis.set_major_formatter(PercentFormatter(1))
         axes.set(xlabel="layer, as MATLAB counts", ylabel="share up to this layer")
@@ -72,7 +72,7 @@ def grid_figure(means: pd.DataFrame) -> Drawing:
             place = np.unravel_index(np.nanargmax(grid.to_numpy()), grid.shape)
             corner = (place[1] + 0.04, place[0] + 0.04)
             axes.add_patch(
-                plt.Rectangle(corner, 0.92, 0.92, fill=False, edgecolor="black", linewidth=3, clip_on=False)
+                plt.Rectangle(corner, 0.92, 0.92, fill=False, edgecolor=INK, linewidth=3, clip_on=False)
             )
             axes.set(title=f"freeze {depth}", xlabel="batch size", ylabel="")
             axes.tick_params(axis="y", rotation=0)
@@ -128,7 +128,7 @@ def seed_figure(results: pd.DataFrame, spread: pd.DataFrame) -> Drawing:
         for place, row in rows.iterrows():
             mine = results[(results[cell] == row[cell].to_numpy()).all(axis=1)]
             number = depths.index(row["freeze"])
-            axes.plot([row["low"], row["high"]], [place, place], color="0.7", linewidth=2, zorder=1)
+            axes.plot([row["low"], row["high"]], [place, place], color=GREY, linewidth=2, zorder=1)
             axes.scatter(
                 mine["validation_auc"],
                 np.full(len(mine), place),

@@ -10,7 +10,19 @@ from matplotlib.axes import Axes
 from sklearn.svm import SVC
 
 from hep2lib.cnn.googlenet import LAYERS
-from hep2lib.evaluation.style import COLOURS, MARKERS, NEGATIVE, POSITIVE, SEQUENTIAL, Drawing, style
+from hep2lib.evaluation.style import (
+    COLOURS,
+    FRAME,
+    GREY,
+    INK,
+    MARKERS,
+    NEGATIVE,
+    PAPER,
+    POSITIVE,
+    SEQUENTIAL,
+    Drawing,
+    style,
+)
 
 _FEW = 30  # layers up to this number are shown with their whole names
 
@@ -32,11 +44,11 @@ def margins_figure(points: npt.NDArray, labels: npt.NDArray, machines: Mapping[f
         x, y = np.meshgrid(np.linspace(low[0], high[0], 120), np.linspace(low[1], high[1], 120))
         for axes, (C, machine) in zip(row[0], machines.items(), strict=True):
             margin = machine.decision_function(np.c_[x.ravel(), y.ravel()]).reshape(x.shape)
-            axes.contour(x, y, margin, levels=[-1, 0, 1], colors="black", linestyles=["--", "-", "--"])
+            axes.contour(x, y, margin, levels=[-1, 0, 1], colors=INK, linestyles=["--", "-", "--"])
             for label, marker, colour in ((0, "o", NEGATIVE), (1, "^", POSITIVE)):
                 axes.plot(*points[labels == label].T, marker, color=colour, linestyle="none", ms=5)
             support = points[machine.support_]
-            axes.plot(*support.T, "o", mfc="none", mec="black", mew=0.7, ms=9, linestyle="none")
+            axes.plot(*support.T, "o", mfc="none", mec=INK, mew=0.7, ms=9, linestyle="none")
             axes.set(title=f"C = {C:g}", xlabel="first feature")
             axes.grid(visible=False)
             wide = 2 / np.linalg.norm(machine.coef_)
@@ -69,7 +81,7 @@ def layer_heat_map(means: pd.DataFrame, reading: str = "C") -> Drawing:
         bar.set_label("validation AUC, mean of the folds")
         column, row = grid.columns.get_loc(top["value"]), grid.index.get_loc(top["layer"])
         corner = (column - 0.5, row - 0.5)
-        axes.add_patch(plt.Rectangle(corner, 1, 1, fill=False, edgecolor="red", linewidth=2))
+        axes.add_patch(plt.Rectangle(corner, 1, 1, fill=False, edgecolor=FRAME, linewidth=2))
         exponents = np.log10(grid.columns.to_numpy(float))
         whole = np.arange(np.ceil(exponents[0]), exponents[-1] + 1e-9, 2)
         shown = whole if len(whole) > 1 else exponents
@@ -93,22 +105,19 @@ def layer_heat_map(means: pd.DataFrame, reading: str = "C") -> Drawing:
     )
 
 
-def depth_figure(
-    series: Mapping[str, pd.DataFrame], paper: tuple[str, float] | None = None, part: str = "test"
-) -> Drawing:
-    """AUC along the network: for each series the mean of the folds at each layer, and their range.
+def depth_figure(series: Mapping[str, pd.DataFrame], paper: tuple[str, float]) -> Drawing:
+    """Test AUC along the network: for each series the mean of the folds at each layer, and their range.
 
     Args:
-        series: by name a table with the columns ``layer``, ``fold`` and ``test_auc`` or ``validation_auc``.
+        series: by name a table with the columns ``layer``, ``fold`` and ``test_auc``.
         paper: a layer and the AUC that the paper printed for it.
-        part: "test" or "validation".
     """
     words = []
     with style():
         figure, axes = plt.subplots(figsize=(6.8, 3.9), layout="constrained")
         _shade_blocks(axes)
         for (name, table), colour, marker in zip(series.items(), COLOURS, MARKERS, strict=False):
-            by_layer = table.groupby("layer", sort=False)[f"{part}_auc"].agg(["mean", "min", "max"])
+            by_layer = table.groupby("layer", sort=False)["test_auc"].agg(["mean", "min", "max"])
             place = np.array([LAYERS.index(layer) + 1 for layer in by_layer.index])
             small = 3 if len(place) > _FEW else 6
             axes.fill_between(place, by_layer["min"], by_layer["max"], alpha=0.15, color=colour, lw=0)
@@ -119,18 +128,11 @@ def depth_figure(
                 f"{by_layer['mean'].iloc[-1]:.2f} at {by_layer.index[-1]}, highest at {best} "
                 f"({by_layer['mean'].max():.2f})"
             )
-        if paper is not None:
-            axes.plot(
-                LAYERS.index(paper[0]) + 1,
-                paper[1],
-                "D",
-                mfc="none",
-                color="black",
-                label="the paper, on AIDA",
-            )
-        axes.set(xlabel="layer, as MATLAB counts", ylabel=f"{part} AUC", xlim=(0, len(LAYERS) + 1))
+        place_of_paper = LAYERS.index(paper[0]) + 1
+        axes.plot(place_of_paper, paper[1], "D", mfc="none", color=INK, label="the paper, on AIDA")
+        axes.set(xlabel="layer, as MATLAB counts", ylabel="test AUC", xlim=(0, len(LAYERS) + 1))
         figure.legend(loc="outside lower left", ncols=2)
-    return Drawing(figure, f"{part.capitalize()} AUC against the layer's number. {'; '.join(words)}.")
+    return Drawing(figure, f"Test AUC against the layer's number. {'; '.join(words)}.")
 
 
 def reading_figure(tables: Mapping[str, pd.DataFrame], chosen: Mapping[str, float]) -> Drawing:
@@ -193,8 +195,8 @@ def _runs(names: list[str]) -> list[tuple[str, int, int]]:
 def _bracket_blocks(axes: Axes, names: list[str]) -> None:
     across = axes.get_yaxis_transform()
     for block, first, last in _runs(names):
-        axes.axhline(first - 0.5, color="white", linewidth=1.2)
-        axes.axhline(last + 0.5, color="white", linewidth=1.2)
+        axes.axhline(first - 0.5, color=PAPER, linewidth=1.2)
+        axes.axhline(last + 0.5, color=PAPER, linewidth=1.2)
         axes.text(
             1.03,
             (first + last) / 2,
@@ -205,12 +207,12 @@ def _bracket_blocks(axes: Axes, names: list[str]) -> None:
             fontweight="bold",
             fontsize=10,
         )
-        axes.plot([1.015, 1.015], [first - 0.3, last + 0.3], transform=across, color="grey", clip_on=False)
+        axes.plot([1.015, 1.015], [first - 0.3, last + 0.3], transform=across, color=GREY, clip_on=False)
 
 
 def _shade_blocks(axes: Axes) -> None:
     top = axes.get_xaxis_transform()
     for number, (block, first, last) in enumerate(_runs(list(LAYERS))):
         if number % 2 == 0:
-            axes.axvspan(first + 0.5, last + 1.5, color="grey", alpha=0.1, lw=0)
+            axes.axvspan(first + 0.5, last + 1.5, color=GREY, alpha=0.1, lw=0)
         axes.text((first + last) / 2 + 1, 1.02, block, transform=top, ha="center", fontsize=9)

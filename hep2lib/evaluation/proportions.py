@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
 
-from hep2lib.evaluation.inference import Comparison, Interval, critical_value
+from hep2lib.evaluation.inference import LEVEL, Comparison, Interval, critical_value
 from hep2lib.evaluation.metrics import FloatArray, ScoreError, check_labels
 from hep2lib.evaluation.placements import check_specimens
 
@@ -16,7 +16,7 @@ def _wilson(share: float, size: float, level: float) -> tuple[float, float]:
     return float(max(0.0, middle - half)), float(min(1.0, middle + half))
 
 
-def wilson_interval(successes: int, images: int, level: float = 0.95) -> Interval:
+def wilson_interval(successes: int, images: int) -> Interval:
     """Wilson's score interval of a share (Wilson 1927, J Am Stat Assoc 22:209).
 
     Assumes independent images: for several from a specimen use `share_interval`.
@@ -24,7 +24,6 @@ def wilson_interval(successes: int, images: int, level: float = 0.95) -> Interva
     Args:
         successes: 0 to `images`.
         images: at least 1.
-        level: confidence, between 0 and 1.
 
     Raises:
         ScoreError: counts that cannot be.
@@ -34,9 +33,8 @@ def wilson_interval(successes: int, images: int, level: float = 0.95) -> Interva
             f"{successes} of {images} is no share: give 0 <= successes <= images, and an image at least."
         )
     share = successes / images
-    low, high = _wilson(share, images, level)
-    error = float(np.sqrt(share * (1 - share) / images))
-    return Interval(share, low, high, error, level, "Wilson, independent images", images, images)
+    low, high = _wilson(share, images, LEVEL)
+    return Interval(share, low, high, float(np.sqrt(share * (1 - share) / images)), images)
 
 
 def _between_specimens(value: FloatArray, specimen: npt.ArrayLike | None) -> tuple[float, int]:
@@ -51,7 +49,7 @@ def _between_specimens(value: FloatArray, specimen: npt.ArrayLike | None) -> tup
     return float(count / (count - 1) * np.sum(sums**2) / value.size**2), count
 
 
-def share_interval(correct: npt.ArrayLike, specimen: npt.ArrayLike | None, level: float = 0.95) -> Interval:
+def share_interval(correct: npt.ArrayLike, specimen: npt.ArrayLike | None, level: float = LEVEL) -> Interval:
     """Interval of a share of images, by Wilson's formula for as many images as the specimens are worth.
 
     The variance is that of a ratio of specimens' sums; N images are then worth p(1 - p) / variance
@@ -80,12 +78,11 @@ def share_interval(correct: npt.ArrayLike, specimen: npt.ArrayLike | None, level
     else:
         size = specimens if share in (0.0, 1.0) else value.size
     low, high = _wilson(share, size, level)
-    method = f"Wilson, {value.size} images worth {size:.4g} independent ones"
-    return Interval(share, low, high, float(np.sqrt(variance)), level, method, specimens, value.size)
+    return Interval(share, low, high, float(np.sqrt(variance)), specimens)
 
 
 def compare_shares(
-    correct_a: npt.ArrayLike, correct_b: npt.ArrayLike, specimen: npt.ArrayLike | None, level: float = 0.95
+    correct_a: npt.ArrayLike, correct_b: npt.ArrayLike, specimen: npt.ArrayLike | None, level: float = LEVEL
 ) -> Comparison:
     """Paired difference of two shares on the same images: McNemar's question, for clustered images.
 
@@ -112,23 +109,10 @@ def compare_shares(
     variance, specimens = _between_specimens(first - second, specimen)
     difference, error = float(np.mean(first - second)), float(np.sqrt(variance))
     if variance > 0:
-        z, low, high = difference / error, difference - critical * error, difference + critical * error
-        p = float(2 * norm.sf(abs(z)))
+        low, high = difference - critical * error, difference + critical * error
+        p = float(2 * norm.sf(abs(difference / error)))
     else:
         width = _wilson(0.0, specimens, level)[1]
-        z, low, high = float("nan"), difference - width, difference + width
-        p = 1.0 if difference == 0 else float(2 * 0.5**specimens)
-    return Comparison(
-        first=float(first.mean()),
-        second=float(second.mean()),
-        difference=difference,
-        low=max(low, -1.0),
-        high=min(high, 1.0),
-        standard_error=error,
-        z=z,
-        p=min(p, 1.0),
-        level=level,
-        method="paired shares, variance between specimens",
-        specimens=specimens,
-        images=first.size,
-    )
+        low, high = difference - width, difference + width
+        p = 1.0 if difference == 0 else min(1.0, float(2 * 0.5**specimens))
+    return Comparison(difference, max(low, -1.0), min(high, 1.0), p, specimens)

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from hep2lib.data.folds import Fold
 from hep2lib.evaluation.calibration import log_odds
 from hep2lib.evaluation.inference import Interval, auc_interval
 from hep2lib.evaluation.metrics import Confusion, confusion
@@ -41,7 +40,7 @@ def decisions_at_youden(
     for fold, part in validation.groupby("fold"):
         threshold = choose_threshold(part["label"], part["score"], "youden", default=default)
         rows = (test["fold"] == fold).to_numpy()
-        decisions[rows] = threshold.decide(test["score"].to_numpy()[rows])
+        decisions[rows] = test["score"].to_numpy()[rows] >= threshold
     return confusion(test["label"], decisions), decisions
 
 
@@ -69,7 +68,7 @@ def aligned(
         threshold = choose_threshold(part["label"], part["score"], "youden", default=default)
         rows = (test["fold"] == fold).to_numpy()
         known, new = part["score"].to_numpy(), test["score"].to_numpy()[rows]
-        zero = np.array([threshold.value])
+        zero = np.array([threshold])
         if probabilities:
             known, new, zero = log_odds(known), log_odds(new), log_odds(np.clip(zero, 0, 1))
         scores[rows] = (new - zero) / (float(np.std(known)) or 1.0)
@@ -114,18 +113,3 @@ def table_3(
 def _name(choice: Configuration) -> str:
     rotations = f", x{choice.rotations} rotations" if choice.rotations > 1 else ""
     return f"freeze {choice.freeze}{rotations}"
-
-
-def fold_sizes(folds: list[Fold]) -> pd.DataFrame:
-    """Number of images in each part of each fold."""
-    return pd.DataFrame(
-        [
-            {
-                "Fold": number + 1,
-                "Training": len(fold.train),
-                "Validation": len(fold.validation),
-                "Test": len(fold.test),
-            }
-            for number, fold in enumerate(folds)
-        ]
-    )

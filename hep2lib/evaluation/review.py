@@ -51,16 +51,12 @@ class Review:
         return disagreement(self.decisions)
 
 
-def review_specimens(
-    strategy: Strategy, specimens: np.ndarray, *, sensitivity: float = 0.95, specificity: float = 0.95
-) -> Review:
+def review_specimens(strategy: Strategy, specimens: np.ndarray) -> Review:
     """Put fields together and choose each fold's review zone on its validation specimens.
 
     Args:
         strategy: its scores.
         specimens: specimen of each row of the database.
-        sensitivity: share of positive validation specimens that must not be called negative, 0 to 1.
-        specificity: share of negative validation specimens that must not be called positive, 0 to 1.
 
     Raises:
         ScoreError: one label only among a fold's validation images.
@@ -68,12 +64,10 @@ def review_specimens(
     known, test = strategy.one_scale("validation"), strategy.one_scale()
     tables, ends = [], []
     for fold, part in known.groupby("fold"):
-        before = specimen_decisions(part["label"], part["score"], specimens[part["row"]], 0.0)
-        zones = choose_zones(
-            before["label"], before["mean_score"], sensitivity=sensitivity, specificity=specificity
-        )
+        before = specimen_decisions(part["label"], part["score"], specimens[part["row"]])
+        zones = choose_zones(before["label"], before["mean_score"])
         tested = test[test["fold"] == fold]
-        after = specimen_decisions(tested["label"], tested["score"], specimens[tested["row"]], 0.0)
+        after = specimen_decisions(tested["label"], tested["score"], specimens[tested["row"]])
         tables.append(after.assign(fold=fold, zone=zones.assign(after["mean_score"])))
         ends.append((zones.low, zones.high))
     decisions = pd.concat(tables, ignore_index=True)

@@ -6,49 +6,36 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hep2lib.evaluation.metrics import Confusion, ScoreError, check_scores, confusion, predictive_values
+from hep2lib.evaluation.metrics import Confusion, ScoreError, check_scores, confusion
 from hep2lib.evaluation.placements import check_specimens
 from hep2lib.evaluation.thresholds import choose_threshold
 
-ZONES: tuple[str, str, str] = ("negative", "review", "positive")
 
-
-def specimen_decisions(
-    y: npt.ArrayLike, score: npt.ArrayLike, specimen: npt.ArrayLike, threshold: npt.ArrayLike = 0.5
-) -> pd.DataFrame:
+def specimen_decisions(y: npt.ArrayLike, score: npt.ArrayLike, specimen: npt.ArrayLike) -> pd.DataFrame:
     """Put the fields of each specimen together.
 
     A specimen is positive if any of its images is labelled so (in AIDA all of them agree).
 
     Args:
         y: labels of the images, shape (images,), each 0 or 1; one label alone is allowed.
-        score: shape (images,), finite.
+        score: shape (images,), finite, on one scale, 0 being the threshold.
         specimen: name of each image's specimen, shape (images,).
-        threshold: one for all images, or each image's own, shape (images,), where each fold has chosen one;
-            the images of a specimen are in one fold.
 
     Returns:
         One row a specimen, in order of names: `specimen`; `label`; `fields` (number of images); `mean_score`;
-        `lowest_score` and `highest_score`; `threshold`; `positive_share` (of its fields at or above the
-        threshold); `by_mean` (1 where the mean score is at or above the threshold); `by_majority` (1 where at
-        least half of the fields are: a tie is positive, because a missed positive costs more than a second
-        look); `disagree` (True where the fields are on both sides of the threshold).
+        `lowest_score` and `highest_score`; `positive_share` (of its fields at or above the threshold);
+        `by_mean` (1 where the mean score is at or above the threshold); `by_majority` (1 where at least half
+        of the fields are: a tie is positive, because a missed positive costs more than a second look);
+        `disagree` (True where the fields are on both sides of the threshold).
 
     Raises:
-        ScoreError: as `metrics.check_scores`; a missing specimen; two thresholds in one specimen.
+        ScoreError: as `metrics.check_scores`; a missing specimen.
     """
     labels, scores = check_scores(y, score, both=False)
     names = np.asarray(specimen)
     check_specimens(names, labels.size)
-    limits = np.broadcast_to(np.asarray(threshold, dtype=np.float64), labels.shape)
-    images = pd.DataFrame({"specimen": names, "label": labels, "score": scores, "threshold": limits})
-    images["called"] = (scores >= limits).astype(np.int64)
+    images = pd.DataFrame({"specimen": names, "label": labels, "score": scores, "called": scores >= 0})
     groups = images.groupby("specimen", sort=True)
-    if (groups["threshold"].nunique() > 1).any():
-        name = groups["threshold"].nunique().idxmax()
-        raise ScoreError(
-            f"The images of specimen {name!r} have different thresholds; give a specimen one threshold."
-        )
     table = pd.DataFrame(
         {
             "label": groups["label"].max(),
@@ -56,11 +43,10 @@ def specimen_decisions(
             "mean_score": groups["score"].mean(),
             "lowest_score": groups["score"].min(),
             "highest_score": groups["score"].max(),
-            "threshold": groups["threshold"].first(),
             "positive_share": groups["called"].mean(),
         }
     )
-    table["by_mean"] = (table["mean_score"] >= table["threshold"]).astype(np.int64)
+    table["by_mean"] = (table["mean_score"] >= 0).astype(np.int64)
     table["by_majority"] = (table["positive_share"] >= 0.5).astype(np.int64)
     table["disagree"] = (table["positive_share"] > 0) & (table["positive_share"] < 1)
     return table.reset_index()
@@ -134,25 +120,21 @@ class Zones:
     Attributes:
         low: score, at most `high`.
         high: score.
-        sensitivity: the share of positives at or above `low` that was asked for.
-        specificity: the share of negatives below `high` that was asked for.
     """
 
     low: float
     high: float
-    sensitivity: float
-    specificity: float
 
     def assign(self, score: npt.ArrayLike) -> npt.NDArray[np.int64]:
-        """Zone of each score: 0 negative, 1 review, 2 positive (positions in `ZONES`)."""
+        """Zone of each score: 0 negative, 1 review, 2 positive."""
         scores = np.asarray(score, dtype=np.float64)
         return (scores >= self.low).astype(np.int64) + (scores >= self.high).astype(np.int64)
 
 
-def choose_zones(
-    y: npt.ArrayLike, score: npt.ArrayLike, *, sensitivity: float = 0.95, specificity: float = 0.95
-) -> Zones:
-    """Choose the review zone on validation scores: as narrow as the two promises allow.
+def choose_zones(y: npt.ArrayLike, score: npt.ArrayLike) -> Zones:
+    """Choose the review zone on validation scores: as narrow as two promises allow.
+
+    They are that 95 % of the positives are not called negative, and 95 % of the negatives not positive.
 
     Where one threshold keeps both promises there is nothing to review, and both ends are put in the middle of
     the thresholds that do.
@@ -160,17 +142,15 @@ def choose_zones(
     Args:
         y: validation labels, shape (images,) or (specimens,), both present.
         score: validation scores, of the same shape, finite.
-        sensitivity: share of positives that must not be called negative, 0 to 1.
-        specificity: share of negatives that must not be called positive, 0 to 1.
 
     Raises:
         ScoreError: as `thresholds.choose_threshold`.
     """
-    low = choose_threshold(y, score, "sensitivity", target=sensitivity).value
-    high = choose_threshold(y, score, "specificity", target=specificity).value
+    low = choose_threshold(y, score, "sensitivity")
+    high = choose_threshold(y, score, "specificity")
     if low >= high:
         low = high = high + (low - high) / 2
-    return Zones(low, high, sensitivity, specificity)
+    return Zones(low, high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,52 +197,47 @@ def zone_report(y: npt.ArrayLike, zone: npt.ArrayLike) -> ZoneReport:
 
 @dataclass(frozen=True, slots=True)
 class RoutineDay:
-    """What an operating point means for a number of routine sera; expected numbers, not whole ones.
+    """What an operating point means for 1,000 routine sera; expected numbers, not whole ones.
 
     Attributes:
-        sera: number of sera.
-        prevalence: share of positive ones, 0 to 1.
         found: positive sera called positive.
         missed: positive sera called negative.
         false_alarms: negative sera called positive.
         cleared: negative sera called negative.
-        positive_predictive_value: share of those called positive that are.
-        negative_predictive_value: share of those called negative that are.
+        positive_predictive_value: share of those called positive that are; NaN where none is called so.
     """
 
-    sera: int
-    prevalence: float
     found: float
     missed: float
     false_alarms: float
     cleared: float
     positive_predictive_value: float
-    negative_predictive_value: float
 
 
-def routine_day(sensitivity: float, specificity: float, prevalence: float, sera: int = 1000) -> RoutineDay:
-    """Carry an operating point over to routine sera, by Bayes' rule.
+def routine_day(sensitivity: float, specificity: float, prevalence: float) -> RoutineDay:
+    """Carry an operating point over to 1,000 routine sera, by Bayes' rule.
 
-    Assumptions: see `metrics.predictive_values`.
+    Assumes that sensitivity and specificity stay what they are where the prevalence differs. They often do
+    not: an enriched set of unanimous readings is easier than consecutive routine sera (spectrum bias).
 
     Args:
         sensitivity: 0 to 1.
         specificity: 0 to 1.
         prevalence: share of positive sera, 0 to 1.
-        sera: how many.
 
     Raises:
         ScoreError: a share outside 0 to 1.
     """
-    values = predictive_values(sensitivity, specificity, prevalence)
-    positive, negative = sera * prevalence, sera * (1 - prevalence)
+    shares = {"sensitivity": sensitivity, "specificity": specificity, "prevalence": prevalence}
+    for name, value in shares.items():
+        if not 0 <= value <= 1:
+            raise ScoreError(f"{name} is {value}; it must be between 0 and 1 (a share, not a percentage).")
+    called_positive = sensitivity * prevalence + (1 - specificity) * (1 - prevalence)
+    positive, negative = 1000 * prevalence, 1000 * (1 - prevalence)
     return RoutineDay(
-        sera=sera,
-        prevalence=prevalence,
         found=positive * sensitivity,
         missed=positive * (1 - sensitivity),
         false_alarms=negative * (1 - specificity),
         cleared=negative * specificity,
-        positive_predictive_value=values.positive,
-        negative_predictive_value=values.negative,
+        positive_predictive_value=sensitivity * prevalence / called_positive if called_positive else np.nan,
     )

@@ -14,14 +14,12 @@ class Spread:
 
     Attributes:
         mean: their mean.
-        standard_deviation: with the divisor count - 1; NaN for one value.
         lowest: the smallest.
         highest: the largest.
         count: number of values.
     """
 
     mean: float
-    standard_deviation: float
     lowest: float
     highest: float
     count: int
@@ -44,37 +42,7 @@ def spread(values: npt.ArrayLike) -> Spread:
         raise ScoreError(
             "A spread needs a list of finite values, one at least; leave out folds without a result."
         )
-    deviation = float(np.std(numbers, ddof=1)) if numbers.size > 1 else float("nan")
-    return Spread(float(numbers.mean()), deviation, float(numbers.min()), float(numbers.max()), numbers.size)
-
-
-@dataclass(frozen=True, slots=True)
-class SeedsAndFolds:
-    """What seeds and folds each contribute to a figure.
-
-    Attributes:
-        over_seeds: spread of the seeds' means over folds: what another training would change.
-        over_folds: spread of the folds' means over seeds: what other test specimens (and training ones)
-            change.
-    """
-
-    over_seeds: Spread
-    over_folds: Spread
-
-
-def seeds_and_folds(values: npt.ArrayLike) -> SeedsAndFolds:
-    """Separate the spread over seeds from the spread over folds.
-
-    Args:
-        values: a figure of each trial, shape (seeds, folds), finite.
-
-    Raises:
-        ScoreError: another shape, or a value that is not finite.
-    """
-    table = np.asarray(values, dtype=np.float64)
-    if table.ndim != 2:
-        raise ScoreError(f"Values have the shape {table.shape}; give a table of seeds by folds.")
-    return SeedsAndFolds(spread(table.mean(axis=1)), spread(table.mean(axis=0)))
+    return Spread(float(numbers.mean()), float(numbers.min()), float(numbers.max()), numbers.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +50,14 @@ class FoldAuc:
     """AUC of a cross-validation, both ways of putting its folds together.
 
     Attributes:
-        folds: the folds' numbers, in order.
-        values: the folds' AUCs, shape (folds,).
+        values: the folds' AUCs in order of their numbers, shape (folds,).
         mean: of the folds' AUCs; only scores of one model are compared with each other.
-        standard_deviation: between folds.
         pooled: of all out-of-fold scores at once; also compares scores of different models, which may be
             calibrated differently, and is lower where they are.
     """
 
-    folds: tuple[int, ...]
     values: FloatArray
     mean: float
-    standard_deviation: float
     pooled: float
 
 
@@ -114,13 +78,11 @@ def fold_auc(y: npt.ArrayLike, score: npt.ArrayLike, fold: npt.ArrayLike) -> Fol
         raise ScoreError(
             f"There are {labels.size} labels and fold numbers of shape {numbers.shape}; give one a label."
         )
-    names = tuple(int(name) for name in np.unique(numbers))
     values = []
-    for name in names:
+    for name in np.unique(numbers):
         inside = numbers == name
         try:
             values.append(auc(labels[inside], scores[inside]))
         except ScoreError as error:
             raise ScoreError(f"In fold {name}: {error}") from None
-    described = spread(values)
-    return FoldAuc(names, np.array(values), described.mean, described.standard_deviation, auc(labels, scores))
+    return FoldAuc(np.array(values), float(np.mean(values)), auc(labels, scores))

@@ -181,17 +181,16 @@ def strategy_results(strategies: Iterable[Strategy]) -> list[Result]:
     return [strategy.result() for strategy in strategies]
 
 
-def result_auc(result: Result, database: pd.DataFrame, level: float = 0.95) -> Interval:
+def result_auc(result: Result, database: pd.DataFrame) -> Interval:
     """Mean of the folds' test AUCs of a result, with its interval over specimens.
 
     Args:
         result: a strategy's or a baseline's.
         database: `label` and `specimen`, one row an image.
-        level: confidence, between 0 and 1.
     """
     y = database["label"].to_numpy(dtype=np.int64)[result.row]
     specimen = database["specimen"].to_numpy()[result.row]
-    return auc_interval(y, result.score, specimen, level, fold=result.fold)
+    return auc_interval(y, result.score, specimen, fold=result.fold)
 
 
 def tuned_aucs(outcome: FineTuningOutcome, choice: Configuration) -> FloatArray:

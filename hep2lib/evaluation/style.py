@@ -21,6 +21,15 @@ MARKERS = "os^DvP"
 POSITIVE, NEGATIVE = COLOURS[2], COLOURS[1]
 """The two labels."""
 
+INK, GREY, LIGHT, PAPER = "black", "grey", "#d9d9d9", "white"
+"""What says no more than that it is there: marks, lines beside the matter, areas, and the ground."""
+
+FRAME = COLOURS[3]
+"""Around one cell of a map."""
+
+PART_COLOURS = {"train": "#c9d7e8", "validation": "#ecb45a", "test": "#1f3b70"}
+"""The parts of a fold."""
+
 SEQUENTIAL, DIVERGING = "cividis", "PuOr_r"
 """Maps of values that rise, and of values on both sides of zero."""
 
@@ -32,8 +41,8 @@ _STYLE: Any = {
     "font.size": 10,
     "grid.alpha": 0.3,
     "legend.frameon": False,
-    "savefig.facecolor": "white",
-    "figure.facecolor": "white",
+    "savefig.facecolor": PAPER,
+    "figure.facecolor": PAPER,
 }
 
 

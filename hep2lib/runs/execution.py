@@ -5,11 +5,9 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from hep2lib.files import cores, write_json
 from hep2lib.progress import progress
-from hep2lib.runs.notebooks import PAGES, RunError, execute
+from hep2lib.runs.notebooks import PAGES, execute
 from hep2lib.runs.run import Run
 from hep2lib.studies.execution import close_pools
-
-__all__ = ["RunError", "execute_run", "page_values"]
 
 
 def page_values(run: Run) -> dict[str, object]:

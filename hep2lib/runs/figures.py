@@ -11,12 +11,11 @@ LARGEST = 150_000  # bytes of a PNG, where the lowest resolution allows it
 MARGIN = 0.05  # inches around everything drawn
 
 
-def figure_png(figure: Figure, largest: int = LARGEST) -> tuple[bytes, int]:
-    """Draw a figure as a PNG of at most 256 colours.
+def figure_png(figure: Figure) -> tuple[bytes, int]:
+    """Draw a figure as a PNG of at most 256 colours, and of `LARGEST` bytes where a lower resolution allows.
 
     Args:
         figure: what to draw; its background is made white.
-        largest: size in bytes that is not to be passed where a lower resolution avoids it.
 
     Returns:
         The file's bytes, and the width in CSS pixels (96 to the inch) at which its text has the size it was
@@ -25,11 +24,11 @@ def figure_png(figure: Figure, largest: int = LARGEST) -> tuple[bytes, int]:
     content, width, before = b"", 0, RESOLUTIONS[0]
     for resolution in RESOLUTIONS:
         at_best = len(content) * (resolution / before) ** 2
-        if at_best > largest and resolution > RESOLUTIONS[-1]:
+        if at_best > LARGEST and resolution > RESOLUTIONS[-1]:
             continue  # too large still: a file shrinks no faster than its pixels
         content, pixels = _compact_png(figure, resolution)
         width, before = round(pixels / resolution * 96), resolution
-        if len(content) <= largest:
+        if len(content) <= LARGEST:
             break
     return content, width
 

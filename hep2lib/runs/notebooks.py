@@ -1,7 +1,8 @@
 """The pages of the paper as notebooks: checked against the given parameters, executed, kept in a run."""
 
 import difflib
-import re
+import importlib
+import pkgutil
 import shutil
 import sys
 import tempfile
@@ -17,35 +18,16 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
+import hep2lib
 from hep2lib.errors import InputError
 from hep2lib.files import write_text
 from hep2lib.runs.normalise import normalise
-from hep2lib.runs.pairs import (
-    NotebookError,
-    check_pairs,
-    notebook_parameters,
-    notebook_text,
-    pair,
-    read_source,
-)
+from hep2lib.runs.pairs import NotebookError, notebook_parameters, notebook_text, read_source
 from hep2lib.runs.project import RunError, project_root
 from hep2lib.runs.text import terminal_text
 
-__all__ = ["PAGES", "NotebookError", "RunError", "check_pairs", "execute", "page_parameters", "pair"]
-
 PAGES = ("01-dataset", "02-cnn", "03-fine-tuning", "04-svm", "05-results")
-_CLASS = re.compile(r"^class (\w+)\((\w+)", re.MULTILINE)
 CELL_SECONDS = 3600.0  # for one cell: the studies have run before, but a notebook alone may run them itself
-
-
-def page_parameters(page: str, *, project: Path | None = None) -> dict[str, Any]:
-    """The parameters that a page's notebook knows and their defaults.
-
-    Raises:
-        NotebookError: if there is no such page.
-    """
-    source = _source(page, project)
-    return notebook_parameters(read_source(source), source.name)
 
 
 def execute(
@@ -101,8 +83,8 @@ def execute(
     return target
 
 
-def _source(page: str, project: Path | None) -> Path:
-    folder = (project or project_root()) / "notebooks"
+def _source(page: str, project: Path) -> Path:
+    folder = project / "notebooks"
     source = folder / f"{page}.md"
     if not source.is_file():
         pages = ", ".join(sorted(file.stem for file in folder.glob("[0-9][0-9]-*.md"))) or "none"
@@ -165,14 +147,12 @@ def _failure(error: Exception, page: str, cell_seconds: float, kept: Path) -> Ex
 
 
 def _is_input_error(name: str) -> bool:
-    """Whether ``name`` is InputError or a kind of it, as the package's sources say.
+    """Whether ``name``, all that a kernel says of an error's class, is InputError or a kind of it."""
+    for module in pkgutil.walk_packages(hep2lib.__path__, "hep2lib."):
+        if module.name != "hep2lib.__main__":
+            importlib.import_module(module.name)
+    return name in _names_of_kinds(InputError)
 
-    Only the name of its class comes back from the kernel; importing every module to look for it would take
-    seconds.
-    """
-    bases: dict[str, str] = {}
-    for module in Path(__file__).resolve().parents[1].rglob("*.py"):
-        bases.update(_CLASS.findall(module.read_text(encoding="utf-8")))
-    while name in bases and name != InputError.__name__:
-        name = bases[name]
-    return name == InputError.__name__
+
+def _names_of_kinds(kind: type[Exception]) -> set[str]:
+    return {kind.__name__}.union(*(_names_of_kinds(each) for each in kind.__subclasses__()))

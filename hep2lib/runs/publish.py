@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from hep2lib.files import write_bytes, write_json, write_text
-from hep2lib.runs.captions import one_line, plain_text
+from hep2lib.runs.captions import one_line
 from hep2lib.runs.figures import figure_png, figure_svg
 from hep2lib.runs.published import PublishError, read_pages
 from hep2lib.runs.tables import Format, table_html
@@ -40,11 +40,6 @@ class PublishedTable:
     html: str
     text: str
 
-    @property
-    def label(self) -> str:
-        """What a link leads to: ``[](#table-NAME)``."""
-        return f"table-{self.name}"
-
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict, dict]:
         about = {"kind": "table", "name": self.name, "caption": self.caption}
         return {"text/html": self.html, "text/plain": self.text}, {"hep2": about}
@@ -68,16 +63,11 @@ class PublishedFigure:
     png: bytes
     width: int
 
-    @property
-    def label(self) -> str:
-        """What a link leads to: ``[](#fig-NAME)``."""
-        return f"fig-{self.name}"
-
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict, dict]:
         about = {"kind": "figure", "name": self.name, "alt": self.alt, "caption": self.caption}
         data = {
             "image/png": base64.b64encode(self.png).decode("ascii"),
-            "text/plain": f"Figure: {plain_text(self.caption)}",
+            "text/plain": f"Figure: {self.caption}",
         }
         return data, {"image/png": {"alt": self.alt, "width": self.width}, "hep2": about}
 
@@ -139,8 +129,7 @@ class Publication:
             name: words joined by hyphens ("fine-tuning-depths").
             frame: one row a row of the table. Its index, if it is more than a row number, becomes the first
                 columns; otherwise the first column says what a row is about.
-            caption: one line that says what is shown and on what it was obtained; may hold **strong**,
-                *emphasis* and `code`.
+            caption: one line that says what is shown and on what it was obtained, as plain text.
             formats: by column, a format such as ``".3f"`` or a function from a value to its text.
 
         Returns:
@@ -172,8 +161,7 @@ class Publication:
             figure: a Matplotlib figure, or an Axes or a seaborn grid of one. Up to 7 inches wide, with
                 letters of 9 points or more, it can be read on a phone.
             alt: what the figure shows, for who cannot see it: 40 characters or more, not the caption.
-            caption: one line that says what is shown and on what it was obtained; may hold **strong**,
-                *emphasis* and `code`.
+            caption: one line that says what is shown and on what it was obtained, as plain text.
 
         Returns:
             The figure, which shows itself.
@@ -245,7 +233,7 @@ def _alternative(name: str, alt: str, caption: str) -> str:
             f"figure {name!r}: its alt text has {len(alt)} characters; "
             f"describe in {ALT_LENGTH} or more what it shows"
         )
-    if alt.casefold() == plain_text(caption).casefold():
+    if alt.casefold() == caption.casefold():
         raise PublishError(
             f"figure {name!r}: its alt text repeats the caption; describe what can be seen instead"
         )

@@ -35,8 +35,3 @@ def read_pages(run: Path | str) -> dict[str, dict[str, Any]]:
                 f"{file}: not what a page publishes; delete it and execute {file.stem} again"
             ) from None
     return pages
-
-
-def read_values(run: Path | str) -> dict[str, dict[str, Any]]:
-    """All values of a run by name, each ``{"value": ..., "interval": [lower, upper]}``."""
-    return {name: entry for page in read_pages(run).values() for name, entry in page["values"].items()}

@@ -16,11 +16,8 @@ import yaml
 from hep2lib.errors import InputError
 from hep2lib.files import write_json, write_text
 from hep2lib.progress import progress
-from hep2lib.runs.htmlcheck import check_html
 from hep2lib.runs.project import RunError, project_root
 from hep2lib.runs.text import without_control
-
-__all__ = ["SiteError", "build_book", "check_html", "project_root", "publish_run", "published_run"]
 
 RUN = "book/run"  # where the book expects its run, in the clone as in a staged copy
 RESULTS = ("published", "figures", "tables", "run.json", "parameters.yaml")
@@ -41,28 +38,26 @@ def published_run(project: Path | None = None) -> Path:
     return (project or project_root()) / RUN
 
 
-def build_book(run: Path | None = None, output: Path | None = None, *, project: Path | None = None) -> Path:
+def build_book(run: Path | None = None, *, project: Path | None = None) -> Path:
     """Render the book of a run; a warning of the renderer is an error.
 
     Args:
         run: the run's folder; without one, the published run that comes with the clone.
-        output: the folder of the html, replaced as a whole; RUN/html unless told otherwise, and for the
-            published run _build/html in the clone.
         project: the clone, if not the one this package is installed from.
 
     Returns:
-        The html file to open first.
+        The html file to open first, in RUN/html, or for the published run in the clone's _build/html; that
+        folder is replaced as a whole.
 
     Raises:
         SiteError: if there is no such run, or it lacks a page or a result file.
         RunError: if the pages cannot be rendered: the renderer's warnings.
     """
     project = project or project_root()
-    if output is None:
-        output = project / "_build" / "html" if run is None else Path(run).absolute() / "html"
+    output = project / "_build" / "html" if run is None else Path(run).absolute() / "html"
     run = published_run(project) if run is None else Path(run).absolute()
     pages = _toc_pages(project)
-    work = output.absolute().with_name("site")
+    work = output.with_name("site")
     shutil.rmtree(work, ignore_errors=True)
     _stage(project, run, work / "source", pages)
     _render(work, len(pages))

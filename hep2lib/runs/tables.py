@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 
-from hep2lib.runs.captions import caption_html
-
 Format = str | Callable[[object], str]
 
 _NUMBER = re.compile(r"[+\-−]?\d")
@@ -42,7 +40,7 @@ def table_html(
 
     Args:
         frame: one row a row of the table; its first ``headers`` columns say what a row is about.
-        caption: one line; may hold **strong**, *emphasis* and `code`.
+        caption: one line of plain text.
         label: the id of the whole, which a link can lead to.
         formats: as in :func:`table_cells`.
         headers: number of leading columns that are headers of their row.
@@ -62,7 +60,7 @@ def table_html(
     )
     return (
         f"<div {frame_of_it}>\n<table>\n"
-        f'<caption id="{label}-caption">{caption_html(caption)}</caption>\n'
+        f'<caption id="{label}-caption">{html.escape(caption, quote=False)}</caption>\n'
         f"<thead>\n<tr>{head}</tr>\n</thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>\n"
     )
 

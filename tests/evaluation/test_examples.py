@@ -28,13 +28,13 @@ def test_without_patterns_there_is_one_image_a_class() -> None:
 
 
 def test_negatives_are_kept_where_there_are_many_patterns() -> None:
-    table = pd.DataFrame({"label": LABEL, "pattern": ["a", "b", "c", "", "", "", "d"]})
-    assert list(one_a_pattern(table, BRIGHTNESS, at_most=3)) == ["a", "b", "negative"]
+    table = pd.DataFrame({"label": [1] * 14 + [0], "pattern": [*"abcdefghijklmn", ""]})
+    assert list(one_a_pattern(table, np.zeros(15))) == [*"abcdefghijk", "negative"]
 
 
 def test_the_median_image_of_each_grade_from_dim_to_bright() -> None:
-    table = pd.DataFrame({"label": LABEL, "intensity": ["4+", "+/-", "4+", "0", "0", "", "4+"]})
-    assert list(one_a_grade(table, BRIGHTNESS).items()) == [("0", 3), ("+/-", 1), ("4+", 6)]
+    table = pd.DataFrame({"label": LABEL, "intensity": ["4+", "weak", "4+", "0", "0", "", "4+"]})
+    assert list(one_a_grade(table, BRIGHTNESS).items()) == [("0", 3), ("weak", 1), ("4+", 6)]
     words = table.assign(intensity=["positive", "intermediate", "1+", "", "", "", ""])
     assert list(one_a_grade(words, BRIGHTNESS)) == ["1+", "intermediate", "positive"]
 

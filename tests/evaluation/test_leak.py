@@ -38,7 +38,7 @@ def identity(database: pd.DataFrame) -> np.ndarray:
 
 def test_only_folds_by_image_show_the_classifier_the_tested_specimens(database: pd.DataFrame) -> None:
     assert shared_share(specimen_folds(database, 5), database) == 0
-    assert shared_share(image_folds(database, 5), database) > 0.9
+    assert shared_share(image_folds(database, 5, 0), database) > 0.9
 
 
 def test_image_folds_test_every_image_once(database: pd.DataFrame) -> None:

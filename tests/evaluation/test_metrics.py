@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, matthews_corrcoef, roc_auc_score
 
 from hep2lib.errors import InputError
-from hep2lib.evaluation.metrics import ScoreError, auc, confusion, predictive_values, roc
+from hep2lib.evaluation.metrics import ScoreError, auc, confusion
 
 
 def test_auc_counts_pairs_and_half_of_ties():
@@ -49,15 +49,6 @@ def test_auc_refuses(y, score, message):
     assert issubclass(ScoreError, InputError)
 
 
-def test_roc_has_its_corners_and_its_area():
-    curve = roc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
-    assert (curve.false_positive_rate[0], curve.sensitivity[0]) == (0, 0)
-    assert (curve.false_positive_rate[-1], curve.sensitivity[-1]) == (1, 1)
-    assert curve.area == pytest.approx(0.75)
-    assert np.trapezoid(curve.sensitivity, curve.false_positive_rate) == pytest.approx(0.75)
-    assert np.all(np.diff(curve.threshold) < 0)
-
-
 def test_confusion_of_ten_images():
     y = [1, 1, 1, 1, 1, 1, 0, 0, 0, 0]
     called = [1, 1, 1, 1, 0, 0, 1, 0, 0, 0]
@@ -69,17 +60,13 @@ def test_confusion_of_ten_images():
     assert counts.sensitivity == pytest.approx(4 / 6)
     assert counts.specificity == pytest.approx(3 / 4)
     assert counts.balanced_accuracy == pytest.approx(balanced_accuracy_score(y, called))
-    assert counts.youden == pytest.approx(4 / 6 + 3 / 4 - 1)
     assert counts.mcc == pytest.approx(matthews_corrcoef(y, called))
-    assert counts.positive_predictive_value == pytest.approx(4 / 5)
-    assert counts.negative_predictive_value == pytest.approx(3 / 5)
 
 
-def test_always_positive_has_no_negative_predictive_value():
+def test_always_positive_is_worth_nothing():
     counts = confusion([1, 1, 0], [1, 1, 1])
     assert counts.balanced_accuracy == 0.5
     assert counts.mcc == 0.0
-    assert np.isnan(counts.negative_predictive_value)
 
 
 def test_one_label_alone_can_be_counted():
@@ -105,21 +92,3 @@ def test_confusion_refuses_scores_in_place_of_decisions():
         confusion([1, 0], [0.7, 0.2])
     with pytest.raises(ScoreError, match="2 labels and 3 decisions"):
         confusion([1, 0], [1, 0, 1])
-
-
-def test_predictive_values_by_counting_a_thousand_sera():
-    # 228 positive, of which 0.9 found: 205.2; 772 negative, of which 0.8 cleared: 617.6.
-    values = predictive_values(0.9, 0.8, 0.228)
-    assert values.positive == pytest.approx(205.2 / (205.2 + 154.4))
-    assert values.negative == pytest.approx(617.6 / (617.6 + 22.8))
-    counts = confusion([1] * 4 + [0] * 6, [1, 1, 1, 0, 1, 0, 0, 0, 0, 0])
-    same = predictive_values(counts.sensitivity, counts.specificity, 0.4)
-    assert same.positive == pytest.approx(counts.positive_predictive_value)
-    assert same.negative == pytest.approx(counts.negative_predictive_value)
-
-
-def test_predictive_values_that_do_not_exist_and_a_percentage():
-    assert np.isnan(predictive_values(0.0, 1.0, 0.3).positive)
-    assert np.isnan(predictive_values(1.0, 0.0, 0.3).negative)
-    with pytest.raises(ScoreError, match="prevalence is 72; it must be between 0 and 1"):
-        predictive_values(0.9, 0.9, 72)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from hep2lib.evaluation.metrics import ScoreError
-from hep2lib.evaluation.mistakes import errors_by, hardest_images, worst_images
+from hep2lib.evaluation.mistakes import errors_by, hardest_images
 from hep2lib.evaluation.proportions import share_interval
 
 DATABASE = pd.DataFrame(
@@ -36,37 +36,21 @@ def test_one_specimen_tells_nothing_of_its_group():
     assert (table.loc["s", "low"], table.loc["s", "high"]) == (0.0, 1.0)
 
 
-def test_worst_first():
-    score = [0.9, 0.4, 0.6, 0.1, 0.8, 0.2, 0.5]
-    table = worst_images(DATABASE, score)
-    assert table["image"].tolist() == ["d", "e", "b"]
-    assert table["error"].tolist() == ["missed", "false alarm", "missed"]
-    assert table["row"].tolist() == [3, 4, 1]
-    np.testing.assert_allclose(table["beyond"], [0.4, 0.3, 0.1])
-    assert worst_images(DATABASE, score, count=1)["image"].tolist() == ["d"]
-    assert worst_images(DATABASE, score, [0.0] * 4 + [1.0] * 3)["image"].tolist() == ["g"]
-    assert worst_images(DATABASE, DATABASE["label"]).empty
-
-
-def test_one_field_of_a_specimen():
-    score = [0.1, 0.4, 0.6, 0.2, 0.7, 0.2, 0.5]
-    assert worst_images(DATABASE, score)["image"].tolist() == ["a", "d", "e", "b"]
-    assert worst_images(DATABASE, score, one_a_specimen=True)["image"].tolist() == ["a", "d", "e"]
-
-
 def test_the_hardest_of_both_labels_whether_wrong_or_not():
-    score = [0.1, 0.4, 0.6, 0.2, 0.4, 0.2, 0.5]
-    table = hardest_images(DATABASE, score, each=2)
-    assert table["image"].tolist() == ["a", "d", "e", "f"]
-    assert table["error"].tolist() == ["missed", "missed", "called right", "called right"]
-    on_it = hardest_images(DATABASE, [0.5] * 7, each=1)
-    assert on_it["error"].tolist() == ["called right", "false alarm"]
+    score = np.array([0.1, 0.4, 0.6, 0.2, 0.4, 0.2, 0.5]) - 0.5
+    table = hardest_images(DATABASE, score)
+    assert table["image"].tolist() == ["a", "d", "g", "e", "f"]
+    assert table["row"].tolist() == [0, 3, 6, 4, 5]
+    assert table["error"].tolist() == ["missed", "missed", "called right", "called right", "called right"]
+    np.testing.assert_allclose(table["beyond"], [0.4, 0.3, 0.0, -0.1, -0.3], atol=1e-15)
+    on_it = hardest_images(DATABASE, [0] * 7)
+    assert on_it["error"].tolist() == ["called right"] * 3 + ["false alarm"] * 2
 
 
 def test_grades_go_from_dim_to_bright():
-    graded = DATABASE.assign(intensity=["3+", "1+", "+/-", "", "0", "0", "3+"])
+    graded = DATABASE.assign(intensity=["3+", "1+", "weak", "", "0", "0", "3+"])
     table = errors_by(graded, CALLED, "intensity")
-    assert table["group"].tolist() == ["0", "+/-", "1+", "3+", "unknown"]
+    assert table["group"].tolist() == ["0", "weak", "1+", "3+", "unknown"]
 
 
 def test_refusals():
@@ -75,4 +59,4 @@ def test_refusals():
     with pytest.raises(ScoreError, match="7 images and 2 decisions"):
         errors_by(DATABASE, [0, 1], "pattern")
     with pytest.raises(ScoreError, match="7 labels and scores"):
-        worst_images(DATABASE, [0.1])
+        hardest_images(DATABASE, [0.1])

@@ -57,7 +57,7 @@ def test_the_softmax_of_two_scores_lies_on_its_curve():
 def test_filters_are_drawn_around_grey():
     weight = np.zeros((3, 3, 7, 7))
     weight[1, 0, 2, 2] = -4.0
-    figure = plots_cnn.first_filters(weight, columns=2)
+    figure = plots_cnn.first_filters(weight)
     shown = [axes.images[0].get_array() for axes in figure.axes if axes.images]
     assert len(shown) == 3
     assert (shown[0] == 0.5).all()

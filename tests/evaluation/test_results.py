@@ -4,7 +4,7 @@ import pytest
 
 from hep2lib.data.folds import Fold
 from hep2lib.evaluation.metrics import auc
-from hep2lib.evaluation.results import aligned, decisions_at_youden, fold_sizes, scored_auc, table_3
+from hep2lib.evaluation.results import aligned, decisions_at_youden, scored_auc, table_3
 from hep2lib.studies.outcome import FineTuningOutcome
 
 DATABASE = pd.DataFrame({"specimen": [f"s{row // 2}" for row in range(40)]})
@@ -91,7 +91,3 @@ def test_table_3_has_a_row_a_depth_and_one_for_rotations():
     assert table["Batch size, rate, epoch"].tolist() == ["16, 0.01, 1"] * 3
     mean = np.mean([auc(np.arange(20) % 4 // 2, r["epochs"][0]["test"]) for r in records[:2]])
     assert table["Test AUC"][0] == pytest.approx(mean)
-
-
-def test_fold_sizes_count_images():
-    assert fold_sizes(FOLDS).to_dict("records")[0] == {"Fold": 1, "Training": 0, "Validation": 20, "Test": 20}

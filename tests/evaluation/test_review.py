@@ -21,16 +21,9 @@ def test_every_specimen_is_decided_once(svm):
     assert review.report.counts.sum() == SPECIMENS
     assert set(review.decisions["zone"]) <= {0, 1, 2}
     scores = svm.one_scale()
-    whole = specimen_decisions(scores["label"], scores["score"], OWNER[scores["row"]], 0.0)
+    whole = specimen_decisions(scores["label"], scores["score"], OWNER[scores["row"]])
     merged = review.decisions.merge(whole, on="specimen")
     np.testing.assert_array_equal(merged["by_mean_x"], merged["by_mean_y"])
-
-
-def test_zones_keep_their_promises_on_validation_specimens_and_cost_reviews(svm):
-    strict, loose = (review_specimens(svm, OWNER, sensitivity=t, specificity=t) for t in (0.99, 0.8))
-    assert strict.report.review_rate > loose.report.review_rate
-    assert strict.zone[0] < loose.zone[0]
-    assert strict.report.missed <= loose.report.missed
 
 
 def test_zone_is_the_mean_of_the_folds(svm):

@@ -18,7 +18,7 @@ from hep2lib.evaluation.specimens import (
 
 SPECIMEN = ["b", "b", "a", "a", "a", "c", "d", "d"]
 LABEL = [1, 1, 0, 0, 0, 1, 0, 0]
-SCORE = [0.9, 0.3, 0.1, 0.2, 0.6, 0.4, 0.45, 0.5]
+SCORE = np.array([0.9, 0.3, 0.1, 0.2, 0.6, 0.4, 0.45, 0.5]) - 0.5
 
 
 def test_fields_by_mean_and_by_majority():
@@ -26,7 +26,7 @@ def test_fields_by_mean_and_by_majority():
     assert table.index.tolist() == ["a", "b", "c", "d"]
     assert table["fields"].tolist() == [3, 2, 1, 2]
     assert table["label"].tolist() == [0, 1, 1, 0]
-    np.testing.assert_allclose(table["mean_score"], [0.3, 0.6, 0.4, 0.475])
+    np.testing.assert_allclose(table["mean_score"], [-0.2, 0.1, -0.1, -0.025])
     np.testing.assert_allclose(table["positive_share"], [1 / 3, 0.5, 0.0, 0.5])
     assert table["by_mean"].tolist() == [0, 1, 0, 0]
     # Specimens b and d are ties: positive.
@@ -41,35 +41,24 @@ def test_confusion_and_disagreement_of_specimens():
     assert (by_majority.true_positive, by_majority.false_positive) == (1, 1)
     # Of a, b and d (c has one field) all three disagree.
     assert disagreement(decisions) == 1.0
-    assert np.isnan(disagreement(specimen_decisions([1, 0], [0.9, 0.1], ["a", "b"])))
+    assert np.isnan(disagreement(specimen_decisions([1, 0], [0.4, -0.4], ["a", "b"])))
 
 
 def test_a_specimen_with_one_positive_image_is_positive():
     assert specimen_decisions([0, 1], [0.1, 0.1], ["a", "a"])["label"].tolist() == [1]
 
 
-def test_each_fold_may_have_its_threshold():
-    threshold = np.where(np.isin(SPECIMEN, ["a", "b"]), 0.25, 0.45)
-    table = specimen_decisions(LABEL, SCORE, SPECIMEN, threshold).set_index("specimen")
-    assert table["by_mean"].tolist() == [1, 1, 0, 1]
-    with pytest.raises(ScoreError, match="specimen 'b' have different thresholds"):
-        specimen_decisions(LABEL, SCORE, SPECIMEN, [0.1, 0.2] + [0.5] * 6)
-
-
 def test_zones_keep_their_promises_on_validation():
     generator = np.random.default_rng(0)
     y = generator.integers(0, 2, 400)
     score = generator.normal(size=400) + 1.5 * y
-    zones = choose_zones(y, score, sensitivity=0.95, specificity=0.9)
+    zones = choose_zones(y, score)
     assert zones.low < zones.high
     report = zone_report(y, zones.assign(score))
     assert report.missed <= 0.05
-    assert report.false_alarms <= 0.1
+    assert report.false_alarms <= 0.05
     assert report.counts.sum() == 400
     assert report.review_rate == pytest.approx(np.mean((score >= zones.low) & (score < zones.high)))
-    wider = choose_zones(y, score, sensitivity=0.99, specificity=0.99)
-    assert wider.low <= zones.low
-    assert wider.high >= zones.high
 
 
 def test_nothing_to_review_where_one_threshold_does():
@@ -79,7 +68,7 @@ def test_nothing_to_review_where_one_threshold_does():
 
 
 def test_zone_report_by_hand():
-    zones = Zones(0.3, 0.7, 0.95, 0.95)
+    zones = Zones(0.3, 0.7)
     assert zones.assign([0.2, 0.3, 0.69, 0.7]).tolist() == [0, 1, 1, 2]
     report = zone_report([1, 1, 1, 0, 0], [0, 1, 2, 0, 2])
     assert report.counts.tolist() == [[1, 0, 1], [1, 1, 1]]
@@ -92,7 +81,9 @@ def test_a_thousand_routine_sera():
     assert (day.found, day.missed) == pytest.approx((225, 25))
     assert (day.false_alarms, day.cleared) == pytest.approx((150, 600))
     assert day.positive_predictive_value == pytest.approx(225 / 375)
-    assert day.negative_predictive_value == pytest.approx(600 / 625)
+    assert np.isnan(routine_day(0.0, 1.0, 0.3).positive_predictive_value)
+    with pytest.raises(ScoreError, match="prevalence is 72; it must be between 0 and 1"):
+        routine_day(0.9, 0.9, 72)
 
 
 def test_correlation_of_a_specimens_images():

@@ -93,12 +93,8 @@ def executed_page(run: Path, page: str) -> nbformat.NotebookNode:
         publish.value("difference", -0.046)
         publish.value("name", "GoogLeNet")
         publish.value("alone", 1)
-        table = publish.table(
-            "depths", depths(), "AUC by *freeze depth*, simulated database.", {"AUC": ".3f"}
-        )
-        figure = publish.figure(
-            "roc-curves", curves(), ALT, "ROC curves, p < 0.05, of `inception_3a-output`."
-        )
+        table = publish.table("depths", depths(), "AUC by freeze depth, simulated database.", {"AUC": ".3f"})
+        figure = publish.figure("roc-curves", curves(), ALT, "ROC curves, p < 0.05, of inception_3a-output.")
         cells += [
             nbformat.v4.new_markdown_cell(
                 "## Results\n\n[](#table-depths) and [](#fig-roc-curves): {val}`fine-tuning.auc:.3f`."

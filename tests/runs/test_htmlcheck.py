@@ -1,6 +1,6 @@
 import pytest
 
-from hep2lib.runs.htmlcheck import check_html
+from .htmlcheck import check_html
 
 PAGE = '<!DOCTYPE html><html lang="en"><head></head><body><article>{}</article></body></html>'
 TITLE = "<h1 id='top'>A page</h1>"

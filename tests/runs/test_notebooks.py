@@ -6,16 +6,10 @@ import nbformat
 import pytest
 
 from hep2lib.errors import InputError
-from hep2lib.runs.notebooks import (
-    PAGES,
-    NotebookError,
-    RunError,
-    check_pairs,
-    execute,
-    page_parameters,
-    pair,
-)
-from hep2lib.runs.published import read_values
+from hep2lib.runs.notebooks import PAGES, execute
+from hep2lib.runs.pairs import NotebookError, check_pairs, notebook_parameters, pair, read_source
+from hep2lib.runs.project import RunError
+from hep2lib.runs.published import read_pages
 
 HEADER = """---
 jupytext:
@@ -162,8 +156,8 @@ def test_pairs_that_do_not_hold(project, spoil, problem):
 
 
 def test_parameters_and_their_defaults(project):
-    write(project, PARAMETERS + cell("seed = 2"))
-    assert page_parameters("03-fine-tuning", project=project) == {"run": "runs/mine", "seed": 0}
+    source = write(project, PARAMETERS + cell("seed = 2"))
+    assert notebook_parameters(read_source(source), source.name) == {"run": "runs/mine", "seed": 0}
 
 
 @pytest.mark.parametrize(
@@ -184,9 +178,9 @@ def test_parameters_and_their_defaults(project):
     ],
 )
 def test_parameters_that_are_none(project, text, message):
-    write(project, text)
+    source = write(project, text)
     with pytest.raises(NotebookError, match=message):
-        page_parameters("03-fine-tuning", project=project)
+        notebook_parameters(read_source(source), source.name)
 
 
 def test_an_unknown_parameter_or_page_is_said_before_anything_runs(project):
@@ -205,7 +199,7 @@ def test_an_unknown_parameter_or_page_is_said_before_anything_runs(project):
 def test_a_page_runs_in_this_interpreter_with_its_parameters(executed):
     _, run, notebook = executed
     assert notebook == run / "notebooks" / "03-fine-tuning.ipynb"
-    values = read_values(run)
+    values = read_pages(run)["03-fine-tuning"]["values"]
     assert values["seed"] == {"value": 3}
     assert values["interpreter"] == {"value": sys.executable}
 
@@ -237,13 +231,13 @@ def test_a_figures_cell_says_what_the_book_needs(executed):
     _, _, notebook = executed
     metadata = cells(notebook)[-1].metadata
     assert metadata.label == "fig-curve"
-    assert metadata.mystnb.figure == {"caption": r"Axes\, p \< 1 in *x*\.", "name": "fig-curve"}
+    assert metadata.mystnb.figure == {"caption": r"Axes\, p \< 1 in \*x\*\.", "name": "fig-curve"}
     assert metadata.mystnb.image.alt == "An empty pair of axes from zero to one in both directions."
     assert metadata.mystnb.image.width.endswith("px")
 
 
 def test_an_input_error_in_a_cell_comes_out_as_it_was_said(project):
-    code = 'from hep2lib.runs.published import PublishError\nraise PublishError("row 3: no image; add it")'
+    code = 'from hep2lib.evaluation.metrics import ScoreError\nraise ScoreError("row 3: no image; add it")'
     write(project, PARAMETERS + cell(code))
     with pytest.raises(InputError, match=r"^row 3: no image; add it$"):
         execute("03-fine-tuning", project / "run", {}, project=project)

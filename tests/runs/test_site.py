@@ -3,10 +3,11 @@ import shutil
 
 import pytest
 
-from hep2lib.runs.htmlcheck import check_html
 from hep2lib.runs.notebooks import PAGES
-from hep2lib.runs.site import SiteError, build_book, project_root, publish_run, published_run
+from hep2lib.runs.project import project_root
+from hep2lib.runs.site import SiteError, build_book, publish_run, published_run
 
+from .htmlcheck import check_html
 from .small_book import REPOSITORY, write_clone
 
 
