@@ -18,6 +18,9 @@ from hep2lib.cnn.normalisation import ALPHA, BETA, SIZE, K
 from hep2lib.cnn.preprocessing import CAFFE, Preprocessing
 from hep2lib.cnn.weight_files import WeightFile, WeightsError, key, plain_name
 
+#: Element types of weights and shapes. Types of less than a byte would take what memory their shape asks for.
+_TYPES = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.INT32, TensorProto.INT64}
+
 #: Operators that hand their first input on, as far as this package is concerned.
 _PASSED = {"Cast", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}
 
@@ -89,28 +92,24 @@ class _Graph:
         if not graph.node or not graph.output:
             raise ValueError("it holds no graph")
         self._initializers = {tensor.name: tensor for tensor in graph.initializer}
-        self._nodes = {node.output[0]: node for node in graph.node if node.output}
+        self.nodes = {node.output[0]: node for node in graph.node if node.output}
         self.inputs = {value.name for value in graph.input} - self._initializers.keys()
         self.output = graph.output[0].name
 
     def source(self, name: str) -> str:
         """The value that ``name`` is a mere copy or rearrangement of."""
-        for _ in self._nodes:  # so often at most: a damaged file may go round in circles
-            node = self._nodes.get(name)
+        for _ in self.nodes:  # so often at most: a damaged file may go round in circles
+            node = self.nodes.get(name)
             if node is None or node.op_type not in _PASSED or not node.input:
                 break
             name = node.input[0]
         return name
 
-    def node(self, name: str) -> NodeProto | None:
-        """What computes ``source(name)``; None for an input or a constant."""
-        return self._nodes.get(self.source(name))
-
     def constant(self, name: str, depth: int = 8) -> np.ndarray | None:
         """The value of ``name`` if it is a constant, rearranged at most ``depth`` times."""
         if name in self._initializers:
             return _array(self._initializers[name])
-        node = self._nodes.get(name)
+        node = self.nodes.get(name)
         if node is not None and node.op_type == "Constant":
             tensor = _attribute(node, "value", None)
             return _array(tensor) if isinstance(tensor, TensorProto) else None
@@ -134,6 +133,8 @@ class _Graph:
 def _array(tensor: TensorProto) -> np.ndarray:
     if tensor.data_location == TensorProto.EXTERNAL:
         raise ValueError(f"the values of {tensor.name} are in another file: save the model as a single one")
+    if tensor.data_type not in _TYPES:
+        raise ValueError(f"{tensor.name} is of element type {tensor.data_type}, which no weights here have")
     shape = tuple(tensor.dims)
     try:
         if (array := numpy_helper.to_array(tensor)).shape == shape:
@@ -153,7 +154,7 @@ def _visit(graph: _Graph, layer: Layer, value: str) -> tuple[Sequence[str], list
 
     The input layer's only array is the mean that the graph takes off the image.
     """
-    node = graph.node(value)
+    node = graph.nodes.get(value)
     if layer.kind == Kind.INPUT:
         if node is None and value in graph.inputs:
             return (), []
@@ -174,8 +175,7 @@ def _visit(graph: _Graph, layer: Layer, value: str) -> tuple[Sequence[str], list
     if layer.kind == Kind.LRN:
         defaults = {"size": 0, "alpha": 1e-4, "beta": 0.75, "bias": 1.0}
         own = tuple(_attribute(node, name, default) for name, default in defaults.items())
-        if not np.allclose(own, (SIZE, ALPHA, BETA, K), rtol=1e-5):
-            raise _AnotherGraphError(f"{layer.name} has the constants {own}")
+        _check(layer, "constants", own, (SIZE, ALPHA, BETA, K))
     if layer.kind == Kind.MAX_POOLING:
         _check(layer, "window", _attribute(node, "kernel_shape", ()), (layer.kernel,) * 2)
     if layer.kind in (Kind.CONVOLUTION, Kind.MAX_POOLING):
@@ -198,9 +198,10 @@ def _fully_connected(
     """Gemm, MatMul followed by Add, or a 1x1 convolution: whatever the exporter chose."""
     biases: list[np.ndarray] = []
     if node is not None and node.op_type == "Add":
-        constants = {name: graph.constant(name) for name in node.input}
+        constants = {name: graph.constant(name) for name in node.input[:2]}
         biases = [value for value in constants.values() if value is not None]
-        node = graph.node(next((name for name, value in constants.items() if value is None), ""))
+        product = next((name for name, value in constants.items() if value is None), "")
+        node = graph.nodes.get(graph.source(product))
     if node is None or node.op_type not in ("Gemm", "MatMul", "Conv") or len(node.input) < 2:
         raise _AnotherGraphError(f"{layer.name} is {_words(node)}, not {layer.kind}")
     if (_attribute(node, "alpha", 1), _attribute(node, "beta", 1)) != (1, 1):
@@ -232,8 +233,8 @@ def _without_mean(mean: np.ndarray) -> Preprocessing:
     return Preprocessing((red, green, blue), mean_image=image, size=len(image[0]))
 
 
-def _check(layer: Layer, what: str, given: Sequence[int], own: Sequence[int]) -> None:
-    if tuple(given) != tuple(own):
+def _check(layer: Layer, what: str, given: Sequence[float], own: Sequence[float]) -> None:
+    if len(given) != len(own) or not np.allclose(given, own):  # a file's numbers are of single precision
         raise _AnotherGraphError(f"{layer.name} has the {what} {tuple(given)}, not {tuple(own)}")
 
 

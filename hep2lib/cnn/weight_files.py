@@ -144,13 +144,10 @@ def read_safetensors(path: Path, network: GoogLeNet) -> WeightFile:
             f"{path} holds the variant {notes['variant']}, the network {network.variant}: choose its variant"
         )
     image = tensors.pop("mean_image", None)
-    (red, green, blue), (red_scale, green_scale, blue_scale) = notes["mean"], notes["scale"]
-    preprocessing = Preprocessing(
-        (float(red), float(green), float(blue)),
-        (float(red_scale), float(green_scale), float(blue_scale)),
-        notes["order"],
-        None if image is None else image.numpy(),
-    )
+    a, b, c = map(float, notes["mean"])
+    x, y, z = map(float, notes["scale"])
+    numbers = None if image is None else image.numpy()
+    preprocessing = Preprocessing((a, b, c), (x, y, z), notes["order"], numbers)
     result = from_state_dict(tensors, network)
     return WeightFile(result.tensors, preprocessing, f"hep2lib file ({notes['description']})")
 

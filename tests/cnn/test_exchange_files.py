@@ -166,6 +166,12 @@ def damage_shape(model):
     model.graph.initializer[0].dims[:] = [2**40, 2**40, 3]
 
 
+def damage_type(model):
+    """Four bits an element: a reader that believes the shape takes half a terabyte."""
+    model.graph.initializer[0].data_type = onnx.TensorProto.INT4
+    model.graph.initializer[0].dims[:] = [2**40]
+
+
 def damage_convolution(model):
     del model.graph.node[0].input[1:]
 
@@ -188,6 +194,7 @@ def damage_branches(model):
     [
         (damage_external, "the values of conv1/7x7_s2_w_0 are in another file"),
         (damage_shape, "does not have the numbers that its shape (1099511627776, 1099511627776, 3) needs"),
+        (damage_type, "conv1/7x7_s2_w_0 is of element type 22, which no weights here have"),
         (damage_convolution, "conv1-7x7_s2 has no weights"),
         (damage_reshape, "cannot reshape array"),
         (damage_branches, "loss3-classifier has no constant parameters"),
