@@ -8,7 +8,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from hep2lib.data.folds import Fold
-from hep2lib.studies.gram import SVMError, gram_matrices, gram_matrix
+from hep2lib.studies.gram import SVMError, gram_matrix
 from hep2lib.studies.hinge import Machine, fit_hinge, hinge_path
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "SVMError",
     "centred",
     "fit_svm",
-    "gram_matrices",
     "gram_matrix",
     "svm_path",
 ]
