@@ -18,9 +18,7 @@ The study is timed in float32, and in bfloat16 too where the processor convolves
 The activations of the frozen layers are computed once for a whole study and timed apart. The floor is the
 time that the trainable layers' multiplications take at the rate of the best of three convolutions that suit
 the machine, in the same precision, all cores busy: forward for all images, and backward for the training
-images (gradients of the weights, and of the inputs except the first layers', whose input is frozen), each
-product done for itself. In float32 Winograd's filtering leaves some of them out: there the floor is a scale
-and not a limit.
+images (gradients of the weights, and of the inputs except the first layers', whose input is frozen).
 """
 
 import argparse

@@ -3,15 +3,13 @@
     python benchmarks/googlenet.py [--threads 2] [--batch 16] [--repeats 5] [--precision fp32|bf16]
 
 "theirs" is ``torchvision.models.googlenet`` in its default form: NCHW, live batch normalisation, float32,
-no auxiliary heads (as ImageNet weights leave it). It runs in a process of its own, with the C library's
-default handling of memory, as in a script that does not know this package. "ours" is
-``hep2lib.cnn.googlenet.GoogLeNet``: normalisation folded, channels last, convolution and rectifier in one
-step, convolutions of one input joined, 3 x 3 convolutions by Winograd's filtering; with ``--precision bf16``
-under autocast, and without that filtering. Both compute the same function: their logits are compared first.
-One turn is two calls of each, of which the second counts: a busy machine slows both, and neither finds the
+no auxiliary heads (as ImageNet weights leave it); it runs in a process of its own, as in a script that does
+not know this package. "ours" is ``hep2lib.cnn.googlenet.GoogLeNet``: normalisation folded, channels last;
+with ``--precision bf16`` under autocast. Both compute the same function: their logits are compared first. One
+turn is two calls of each, of which the second counts: a busy machine slows both, and neither finds the
 processor as the other left it. The ratio is the median over turns. The floor is what the network's
-multiplications, each done for itself, would take at the rate of the best of three convolutions that suit the
-machine, in our precision; Winograd's filtering omits some.
+multiplications would take at the rate of the best of three convolutions that suit the machine, in our
+precision.
 """
 
 import argparse
@@ -69,11 +67,9 @@ def main() -> None:
 def their_process(threads: int, images: Tensor, labels: Tensor) -> Iterator[Callable[[str], None]]:
     """Start torchvision's module in a process of its own; yields what makes it do a pass or a step."""
     ours, theirs = multiprocessing.Pipe()
-    os.environ["HEP2_KEEP_MEMORY"] = "0"
     context = multiprocessing.get_context("spawn")
     process = context.Process(target=serve, args=(theirs, threads, images, labels), daemon=True)
     process.start()
-    del os.environ["HEP2_KEEP_MEMORY"]
 
     def call(what: str) -> None:
         ours.send(what)

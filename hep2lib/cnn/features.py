@@ -22,7 +22,7 @@ from hep2lib.progress import progress
 _STORED = {torch.float32: np.float32, torch.float16: np.float16, torch.bfloat16: np.int16}
 
 #: Part of every key; raised when what a file holds changes its meaning.
-_VERSION = 5
+_VERSION = 6
 
 
 def cached_activations(
@@ -40,8 +40,8 @@ def cached_activations(
     """Compute what the frozen layers yield, for each image in each rotation.
 
     A frozen prefix has nothing random and nothing live, and the rotations are a finite set, so training from
-    these values is the same, to the last bit in float32, as running the whole network at each step: on the
-    CPU an image's values do not depend on the batch it comes in.
+    these values is training with the whole network run at each step. Only the last digits differ, since
+    PyTorch's convolutions choose their method, and with it their rounding, by the number of images at a time.
 
     Args:
         network: its parameters are not changed, nor is it which of them require a gradient.
@@ -51,7 +51,7 @@ def cached_activations(
         fill: what a rotation puts in the corners (``hep2lib.data.images.rotate``).
         cache: folder for the file; None keeps the result in memory. The file's name is the key: the prefix's
             parameters, the preprocessing, cut, views, fill, type and the images themselves.
-        batch: images at a time; it changes nothing but the memory needed.
+        batch: images at a time; it changes the memory needed, and the values by rounding.
         dtype: how values are kept: torch.float32, float16 or bfloat16 (computed in float32, then rounded).
         device: where to compute; the network is moved there.
 

@@ -8,16 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hep2lib.cnn.branches import first_layers
-from hep2lib.cnn.convolution import convolve
 from hep2lib.cnn.layers import Kind, Layer
 from hep2lib.cnn.normalisation import local_response_normalisation
-from hep2lib.cnn.pooling import max_pooling
 from hep2lib.errors import InputError
-
-#: Images that the CPU computes at a time where nothing is trained: enough that the last blocks' filters,
-#: which are larger than an image's values there, are read for many images at once.
-_AT_ONCE = 32
 
 
 class Section(nn.Module):
@@ -60,9 +53,6 @@ class Section(nn.Module):
         self.frozen = frozen
         self._entry = entry
         self._steps = {layer.name: layer for layer in self.layers}
-        self._rectifiers = {layer.inputs[0]: layer.name for layer in self.layers if layer.kind == Kind.RELU}
-        self._siblings = _siblings(self.layers)
-        self._poolings = {layer.inputs[0]: layer for layer in self.layers if layer.kind == Kind.MAX_POOLING}
         self._last_use = {name: layer.name for layer in self.layers for name in layer.inputs}
         # The output of the whole network is the classifier's: the loss takes logits, not probabilities.
         classifiers = [layer.name for layer in self.layers if layer.kind == Kind.FULLY_CONNECTED]
@@ -117,54 +107,20 @@ class Section(nn.Module):
         needed = self._needed(wanted)
         if x.ndim == 4:
             x = x.contiguous(memory_format=torch.channels_last)
-        alike = x.device.type == "cpu" and not (self.training or torch.is_grad_enabled())
-        parts = x.tensor_split(-(-len(x) // _AT_ONCE)) if alike and len(x) > _AT_ONCE else (x,)
-        values = [self._pass(part, wanted, needed) for part in parts]
-        if len(parts) == 1:
-            return values[0]
-        return {name: torch.cat([value[name] for value in values]) for name in wanted}
-
-    def _pass(self, x: Tensor, wanted: tuple[str, ...], needed: set[str]) -> dict[str, Tensor]:
-        """The values of the wanted layers, computed from the layers they need; no other value is kept."""
         values = {} if self._entry is None else {self._entry: x}
         for layer in self.layers:
             if layer.name not in needed:
                 continue
-            if layer.name not in values and self._rectifiers.get(layer.name) not in values:
-                inputs = [values[name] for name in layer.inputs] or [x]
-                values.update(self._next(layer, inputs, wanted, needed))
+            inputs = [values[name] for name in layer.inputs] or [x]
+            if layer.kind == Kind.RELU and layer.inputs[0] not in wanted:
+                # Nothing else takes a convolution's value, so the rectified one may lie in its place.
+                values[layer.name] = functional.relu(inputs[0], inplace=True)
+            else:
+                values[layer.name] = self.compute(layer, inputs)
             for name in layer.inputs:
                 if self._last_use[name] == layer.name and name not in wanted:
-                    values.pop(name, None)
+                    del values[name]
         return {name: values[name] for name in wanted}
-
-    def _next(
-        self, layer: Layer, inputs: list[Tensor], wanted: tuple[str, ...], needed: set[str]
-    ) -> dict[str, Tensor]:
-        """A layer's value, or in its place those of layers behind or beside it that one step gives too."""
-        rectifier = self._rectifiers.get(layer.name)
-        siblings = self._siblings.get(layer.name, ())
-        if siblings and self._rectified_at_once(siblings, wanted, needed):
-            convolutions = [cast(nn.Conv2d, self.learnable[name]) for name in siblings]
-            names = [self._rectifiers[name] for name in siblings]
-            pooling = self._poolings.get(layer.inputs[0])
-            if pooling is None or pooling.name not in needed:
-                return dict(zip(names, first_layers(convolutions, inputs[0]), strict=True))
-            window = (pooling.kernel, pooling.stride, pooling.padding)
-            return dict(
-                zip([*names, pooling.name], first_layers(convolutions, inputs[0], window), strict=True)
-            )
-        if rectifier in needed and layer.name not in wanted:
-            # One step for both: nobody asked to see the value in between.
-            return {rectifier: self.compute(layer, inputs, rectify=True)}
-        return {layer.name: self.compute(layer, inputs)}
-
-    def _rectified_at_once(self, names: Sequence[str], wanted: Sequence[str], needed: set[str]) -> bool:
-        """Whether of all these convolutions nothing but what their rectifiers let through is asked for."""
-        return all(
-            self._rectifiers.get(name) in needed and name not in wanted and name not in self.normalisations
-            for name in names
-        )
 
     def _needed(self, wanted: Sequence[str]) -> set[str]:
         """Names of the layers that the wanted ones rest on."""
@@ -180,13 +136,12 @@ class Section(nn.Module):
             open_names.extend(self._steps[name].inputs)
         return needed
 
-    def compute(self, layer: Layer, inputs: list[Tensor], *, rectify: bool = False) -> Tensor:
+    def compute(self, layer: Layer, inputs: list[Tensor]) -> Tensor:
         """Compute one layer from its inputs.
 
         Args:
             layer: one of this section's layers.
             inputs: the values of ``layer.inputs``, in that order.
-            rectify: for a convolution, compute the rectifier that follows it too.
 
         Returns:
             The layer's value.
@@ -194,15 +149,13 @@ class Section(nn.Module):
         x = inputs[0]
         match layer.kind:
             case Kind.CONVOLUTION:
-                convolution = cast(nn.Conv2d, self.learnable[layer.name])
-                if layer.name not in self.normalisations:
-                    return convolve(convolution, x, rectify=rectify)
-                value = self.normalisations[layer.name](convolve(convolution, x, rectify=False))
-                return functional.relu_(value) if rectify else value
+                value = self.learnable[layer.name](x)
+                live = layer.name in self.normalisations
+                return self.normalisations[layer.name](value) if live else value
             case Kind.RELU:
                 return functional.relu(x)
-            case Kind.MAX_POOLING:
-                return max_pooling(x, layer.kernel, layer.stride, layer.padding)
+            case Kind.MAX_POOLING:  # sizes are rounded up, as Caffe does
+                return functional.max_pool2d(x, layer.kernel, layer.stride, layer.padding, ceil_mode=True)
             case Kind.LRN:
                 return local_response_normalisation(x)
             case Kind.CONCATENATION:
@@ -231,12 +184,3 @@ class Section(nn.Module):
             digest.update(f"{name} {array.dtype} {array.shape}".encode())
             digest.update(array.tobytes())
         return digest.hexdigest()
-
-
-def _siblings(layers: Sequence[Layer]) -> dict[str, tuple[str, ...]]:
-    """Convolutions of 1 x 1 that share their input with others, each with the names of all of them."""
-    families: dict[str, list[str]] = {}
-    for layer in layers:
-        if layer.kind == Kind.CONVOLUTION and (layer.kernel, layer.stride) == (1, 1):
-            families.setdefault(layer.inputs[0], []).append(layer.name)
-    return {name: tuple(family) for family in families.values() if len(family) > 1 for name in family}

@@ -65,6 +65,8 @@ def turned_images(images: Tensor, rows: Tensor, views: Tensor, angles: Sequence[
 class LiveActivations:
     """Activations computed anew for every batch, as a tutorial does: the check on the cached ones.
 
+    They differ from those in the last digits, because the cache was filled in batches of another size.
+
     Attributes:
         network: whose preprocessing the images go through.
         prefix: its frozen layers.
@@ -172,7 +174,8 @@ def prepare_activations(inputs: WorkerInputs, trials: Iterable[FineTuningTrial])
 
     The cache stays within its limit: the smallest sets are kept first; of a set without room only the
     unrotated views are kept, or nothing, and the rest is computed as it is drawn, which gives the same
-    results later. Files that no trial here needs make way, those first that were not used for longest.
+    results later, up to rounding. Files that no trial here needs make way, those first that were not used
+    for longest.
 
     Args:
         inputs: images, network and cache folder with its limit.

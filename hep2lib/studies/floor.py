@@ -1,8 +1,4 @@
-"""What the hardware allows: the operations of a training by their definition, and how fast they could go.
-
-Where 3 x 3 convolutions are computed by Winograd's filtering (``hep2lib.cnn.winograd``), a training needs
-fewer operations than this counts: in float32 the floor is then a scale and not a limit.
-"""
+"""What the hardware allows: the operations of a training by their definition, and how fast they could go."""
 
 import time
 from typing import Literal
@@ -90,7 +86,7 @@ def best_rate(
         for _ in range(repeats):
             _wait(device)
             start = time.perf_counter()
-            functional.conv2d(x, layer.weight, layer.bias, padding=1)  # each product for itself
+            functional.conv2d(x, layer.weight, layer.bias, padding=1)
             _wait(device)
             rates.append(2 * batch * channels * 192 * 9 * side**2 / (time.perf_counter() - start))
     return max(rates)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-TRIAL_VERSION = 7
+TRIAL_VERSION = 8
 """Raised when a change of the code changes what a trial computes, so that old records are not reused."""
 
 
@@ -62,7 +62,7 @@ class TrainingOptions:
     last_batch: Literal["drop", "keep"] = _choice("MATLAB, trainNetwork", "from memory", "likely", "drop")
     precision: Literal["fp32", "bf16"] = _choice("MATLAB, single precision", "from memory", "likely", "fp32")
     activations: Literal["fp32", "bf16"] = _choice(
-        "the same to the last bit as computing them in every step", "ours", "no", "fp32"
+        "the same, up to rounding, as computing them in every step", "ours", "no", "fp32"
     )
 
 

@@ -52,6 +52,14 @@ def results(worker, trial, kept):
     return trained_epochs(worker, worker.network(), trial, kept)
 
 
+def alike(one, other, tolerance):
+    """The same losses and scores, up to rounding: batches of another size are rounded differently."""
+    for epoch, expected in zip(one, other, strict=True):
+        assert epoch.keys() == expected.keys()
+        for what, value in expected.items():
+            np.testing.assert_allclose(epoch[what], value, rtol=tolerance, err_msg=what)
+
+
 def test_within_a_limit_less_is_kept_and_the_results_are_the_same(worker):
     full = wanted(worker, ROTATED)
     still = full._replace(angles=(0.0,))
@@ -66,7 +74,7 @@ def test_within_a_limit_less_is_kept_and_the_results_are_the_same(worker):
         plan = prepare_activations(bounded, [ROTATED])
         assert plan == {full: expected}
         assert isinstance(activations_for(bounded, worker.network(), ROTATED, plan[full]), kind)
-        assert results(bounded, ROTATED, plan[full]) == reference
+        alike(results(bounded, ROTATED, plan[full]), reference, 1e-5)
 
 
 def kept_files(worker):
@@ -100,7 +108,8 @@ def test_values_kept_in_bf16_take_half_the_room_and_give_nearly_the_same_scores(
     for one, other in zip(a, b, strict=True):
         np.testing.assert_allclose(one["test"], other["test"], atol=0.02)
     live = Kept(110, (), "bf16")
-    assert results(worker, rounded, live) == b  # computed as they are drawn, they are rounded too
+    # Computed as they are drawn, they are rounded too: a value on the edge now and then the other way.
+    alike(results(worker, rounded, live), b, 1e-3)
 
 
 def test_a_cache_deleted_during_the_study_is_made_again_or_missed_by_name(inputs, tmp_path):

@@ -11,16 +11,14 @@ from hep2lib.studies.trial import FineTuningTrial
 
 @pytest.mark.parametrize("freeze", [0, 11, 100, 110, 139])
 def test_operations_are_those_that_torch_counts(freeze):
-    """Where oneDNN's fused step is off, torch's own counter sees every convolution and matrix product."""
     network = GoogLeNet("torchvision").eval()
     prefix, suffix, _ = network.split(freeze)
-    with torch.backends.mkldnn.flags(enabled=False):
-        with torch.no_grad():
-            x = prefix(torch.zeros(1, 3, 64, 64))
-        with FlopCounterMode(display=False) as forward:
-            loss = suffix(x).sum()
-        with FlopCounterMode(display=False) as backward:
-            loss.backward()
+    with torch.no_grad():
+        x = prefix(torch.zeros(1, 3, 64, 64))
+    with FlopCounterMode(display=False) as forward:
+        loss = suffix(x).sum()
+    with FlopCounterMode(display=False) as backward:
+        loss.backward()
     counted = forward.get_total_flops(), backward.get_total_flops()
     assert image_operations(freeze, size=64) == counted
 

@@ -29,12 +29,15 @@ def test_the_gram_matrix_is_that_of_all_features_at_once(monkeypatch):
     np.testing.assert_array_equal(chunked, chunked.T)
 
 
-@pytest.mark.parametrize("memory", [gram.MEMORY, 2**19])
-def test_all_144_matrices_are_those_of_the_activations(start, images, features, memory):
+# Within little memory a layer is computed in small batches of images, and rounded differently.
+@pytest.mark.parametrize(("memory", "tolerance"), [(gram.MEMORY, 1e-12), (2**19, 1e-6)])
+def test_all_144_matrices_are_those_of_the_activations(start, images, features, memory, tolerance):
     found = dict(gram_matrices(start, images[:6], LAYERS, memory=memory))
     assert set(found) == set(LAYERS)
     for layer, x in features.items():
-        np.testing.assert_allclose(found[layer], x @ x.T, rtol=1e-12, atol=1e-12, err_msg=layer)
+        expected = x @ x.T
+        atol = tolerance * np.abs(expected).max()
+        np.testing.assert_allclose(found[layer], expected, rtol=0, atol=atol, err_msg=layer)
         np.testing.assert_array_equal(found[layer], found[layer].T)
 
 
@@ -75,7 +78,7 @@ def test_views_are_rotated_copies_one_after_the_other(start, images):
     both = torch.cat([images[:5], rotate(images[:5], 90.0)])
     ((_, found),) = gram_matrices(start, images[:5], ("pool2-3x3_s2",), views=(0.0, 90.0), memory=2**19)
     ((_, wanted),) = gram_matrices(start, both, ("pool2-3x3_s2",))
-    np.testing.assert_allclose(found, wanted, rtol=1e-12)
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
 
 
 @pytest.mark.parametrize("frozen", [11, 110])
