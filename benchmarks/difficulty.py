@@ -12,9 +12,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from hep2lib.evaluation.difficulty import FIGURES, measure_difficulty
-from hep2lib.evaluation.spread import spread
-from hep2lib.runs.difficulty import write_difficulty
+from hep2lib.evaluation.leak import FIGURES, measure_difficulty
+from hep2lib.evaluation.scores import spread
+from hep2lib.runs.paper import write_difficulty
 
 
 def main() -> int:

@@ -12,9 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from hep2lib.data.simulate import write_database
 from hep2lib.errors import counted
 from hep2lib.files import cores
+from hep2lib.simulator.writing import write_database
 
 IMAGES_A_SECOND = 10.0
 

@@ -103,7 +103,8 @@ def by_gram(file: Path, labels: np.ndarray, options: argparse.Namespace) -> dict
     """The whole search, and the objective of the fit that the other ways are asked for."""
     from hep2lib.data.folds import Fold
     from hep2lib.studies.execution import single_thread
-    from hep2lib.studies.svm import PAPER_GRID, centred, fit_svm, gram_matrix, svm_path
+    from hep2lib.studies.gram import gram_matrix
+    from hep2lib.studies.svm import PAPER_GRID, centred, fit_svm, svm_path
 
     features = np.load(file, mmap_mode="c")
     start = time.perf_counter()

@@ -17,8 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from hep2lib.runs.run import open_run
-from hep2lib.studies.store import TrialStore
 from hep2lib.studies.svm_study import svm_study
+from hep2lib.studies.trial import TrialStore
 
 
 def main() -> None:

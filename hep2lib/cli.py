@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # importing a run takes seconds, and `hep2 layers` needs none
 
 _FOLDER_TROUBLE = {errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EPERM}
 
+
 EXIT_DONE, EXIT_SHORT, EXIT_INPUT, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 
@@ -136,7 +137,7 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
 
 def _simulate(options: argparse.Namespace) -> int:
     from hep2lib.data.database import read_database
-    from hep2lib.data.simulate import write_database
+    from hep2lib.simulator.writing import write_database
 
     write_database(
         options.out,
@@ -154,8 +155,9 @@ def _simulate(options: argparse.Namespace) -> int:
 
 
 def _data(options: argparse.Namespace) -> int:
-    from hep2lib.data.database import DatabaseError, read_database
+    from hep2lib.data.database import read_database
     from hep2lib.data.report import describe
+    from hep2lib.errors import DatabaseError
 
     given = {name: getattr(options, name) or None for name in _COLUMNS}
     try:
@@ -235,8 +237,8 @@ def _study(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from hep2lib.runs.execution import execute_run
-    from hep2lib.runs.project import RunError
+    from hep2lib.files import RunError
+    from hep2lib.runs.notebooks import execute_run
 
     start = time.perf_counter()
     try:
@@ -253,8 +255,8 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _book(options: argparse.Namespace) -> int:
-    from hep2lib.runs.project import RunError
-    from hep2lib.runs.site import build_book
+    from hep2lib.files import RunError
+    from hep2lib.runs.book import build_book
 
     try:
         print(f"the book: {build_book(options.run)}")
@@ -265,15 +267,15 @@ def _book(options: argparse.Namespace) -> int:
 
 
 def _publish(options: argparse.Namespace) -> int:
-    from hep2lib.runs.site import publish_run
+    from hep2lib.runs.book import publish_run
 
     print(f"published: {publish_run(options.run)}")
     return EXIT_DONE
 
 
 def _pair(options: argparse.Namespace) -> int:
-    from hep2lib.runs.pairs import check_pairs, pair
-    from hep2lib.runs.project import project_root
+    from hep2lib.files import project_root
+    from hep2lib.runs.notebooks import check_pairs, pair
 
     folder = project_root() / "notebooks"
     if not options.check:

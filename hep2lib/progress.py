@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 Item = TypeVar("Item")
 
+
 #: Seconds after which a bar appears: what is done at once needs none.
 DELAY = 1
 

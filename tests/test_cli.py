@@ -135,7 +135,7 @@ def test_a_full_disk_is_said_and_nothing_else(tmp_path, monkeypatch, capsys):
     def full(*arguments, **options):
         raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "out"))
 
-    monkeypatch.setattr("hep2lib.data.simulate.write_database", full)
+    monkeypatch.setattr("hep2lib.simulator.writing.write_database", full)
     assert main(["simulate", str(tmp_path / "out")]) == 2
     message = capsys.readouterr().err
     assert message.count("\n") == 1

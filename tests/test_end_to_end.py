@@ -13,11 +13,10 @@ from bs4 import BeautifulSoup
 from PIL import Image
 
 from hep2lib.cli import main
-from hep2lib.data.simulate import write_database
-from hep2lib.runs.execution import page_values
-from hep2lib.runs.notebooks import PAGES, execute
+from hep2lib.runs.notebooks import PAGES, execute, page_values
 from hep2lib.runs.paper import printed_claims
 from hep2lib.runs.run import open_run
+from hep2lib.simulator.writing import write_database
 
 from .runs.htmlcheck import check_html
 

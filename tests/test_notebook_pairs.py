@@ -2,9 +2,8 @@
 
 import pytest
 
-from hep2lib.runs.notebooks import PAGES
-from hep2lib.runs.pairs import check_pairs, notebook_parameters, read_source
-from hep2lib.runs.project import project_root
+from hep2lib.files import project_root
+from hep2lib.runs.notebooks import PAGES, check_pairs, notebook_parameters, read_source
 
 NOTEBOOKS = project_root() / "notebooks"
 

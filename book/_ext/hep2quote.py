@@ -15,7 +15,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
 from sphinx.util.nodes import clean_astext, make_refnode
 
-from hep2lib.runs.published import PublishError, read_pages
+from hep2lib.runs.publish import PublishError, read_pages
 
 logger = logging.getLogger(__name__)
 

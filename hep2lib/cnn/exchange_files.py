@@ -12,17 +12,18 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 from torch import Tensor
 
-from hep2lib.cnn.googlenet import VARIANTS, GoogLeNet
+from hep2lib.cnn.googlenet import ALPHA, BETA, SIZE, VARIANTS, GoogLeNet, K
 from hep2lib.cnn.layers import LEARNABLE, Kind, Layer
-from hep2lib.cnn.normalisation import ALPHA, BETA, SIZE, K
 from hep2lib.cnn.preprocessing import CAFFE, Preprocessing
 from hep2lib.cnn.weight_files import WeightFile, WeightsError, key, plain_name
 
 #: Element types of weights and shapes. Types of less than a byte would take what memory their shape asks for.
 _TYPES = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.INT32, TensorProto.INT64}
 
+
 #: Operators that hand their first input on, as far as this package is concerned.
 _PASSED = {"Cast", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}
+
 
 #: ONNX's operators for each kind of layer that must be there as a node.
 _OPERATORS = {
@@ -244,6 +245,7 @@ def _words(node: NodeProto | None) -> str:
 
 #: How a blob of 2014 names its dimensions.
 _SIDES = ("num", "channels", "height", "width")
+
 
 #: The part of caffe.proto that holds parameters: the fields of each message, with their numbers and types. A
 #: field that is there once is a list of one here.

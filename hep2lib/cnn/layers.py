@@ -33,6 +33,7 @@ class Kind(StrEnum):
 #: Kinds of layer that carry parameters.
 LEARNABLE = (Kind.CONVOLUTION, Kind.FULLY_CONNECTED)
 
+
 #: The name of MATLAB's classifier layer.
 CLASSIFIER = "loss3-classifier"
 

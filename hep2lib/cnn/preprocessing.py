@@ -85,16 +85,20 @@ class Preprocessing:
 #: Channel means of ImageNet, grey levels, as Caffe's GoogLeNet and MATLAB's subtract them (red, green, blue).
 CAFFE_MEAN = (123.0, 117.0, 104.0)
 
+
 #: What Caffe's files and the ONNX model zoo's expect: blue first, the mean subtracted, not scaled.
 CAFFE = Preprocessing(CAFFE_MEAN, order="bgr")
 
+
 #: What MATLAB's GoogLeNet expects: red first, the mean subtracted, not scaled.
 MATLAB = Preprocessing(CAFFE_MEAN)
+
 
 #: torchvision's usual normalisation by ImageNet's mean and standard deviation, per channel.
 TORCHVISION = Preprocessing(
     (0.485 * 255, 0.456 * 255, 0.406 * 255), (1 / (0.229 * 255), 1 / (0.224 * 255), 1 / (0.225 * 255))
 )
+
 
 #: The same followed by torchvision's ``transform_input``, which its ImageNet weights need: ImageNet's mean
 #: and deviation cancel and (pixel / 255 - 0.5) / 0.5 remains.

@@ -23,23 +23,31 @@ from hep2lib.files import written_whole
 #: Numbers of classes of networks that one fine-tunes from: their classifier is replaced by a fresh one.
 SOURCE_CLASSES = {1000: "ImageNet", 365: "Places365"}
 
+
 #: torchvision's GoogLeNet adds this to the variance in its batch normalisation.
 EPSILON = 1e-3
+
 
 #: At most so many mismatches are listed one by one.
 LISTED = 8
 
+
 #: At most so many characters of a message are shown.
 LONGEST = 1500
+
 
 #: No layer of GoogLeNet has so many weights.
 _TOO_MANY = 2**22
 
+
 #: Under this name our own .safetensors files say what preprocessing and provenance the weights have.
 _METADATA = "hep2lib"
 
+
 #: torchvision's names of the modules of the stem; those of the blocks follow a rule.
 _STEM = {"conv1-7x7_s2": "conv1", "conv2-3x3_reduce": "conv2", "conv2-3x3": "conv3", CLASSIFIER: "fc"}
+
+
 _BRANCHES = {
     "1x1": "branch1",
     "3x3_reduce": "branch2.0",

@@ -20,14 +20,14 @@ from hep2lib.cnn.layers import CLASSIFIER, Kind, initialise
 from hep2lib.cnn.weight_files import WeightFile, WeightsError, fill, read_pth, read_safetensors
 from hep2lib.errors import InputError
 
-__all__ = ["WeightsError", "imagenet_available", "load_weights"]
-
 #: Where torchvision keeps its ImageNet weights; the file's name holds the first digits of its sha256. It is
 #: ``GoogLeNet_Weights.IMAGENET1K_V1.url``: to import torchvision for it would cost every process seconds.
 IMAGENET_URL = "https://download.pytorch.org/models/googlenet-1378be20.pth"
 
+
 #: Bytes of the largest file that is read: a checkpoint with auxiliary heads and an optimiser takes 160 MB.
 LARGEST = 2**28
+
 
 #: Random initialisations by source; what each starts from and what a caption says.
 RANDOM = {

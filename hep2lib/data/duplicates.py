@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from hep2lib.data.decoding import Header, decode, quietly, read_header
+from hep2lib.data.images import Header, decode, quietly, read_header
 from hep2lib.errors import DatabaseError
 from hep2lib.files import cores
 from hep2lib.progress import progress
@@ -21,8 +21,10 @@ from hep2lib.progress import progress
 HASH_SIDE = 16
 """A perceptual hash has 16 x 16 bits: signs of the lowest frequencies of the image at 64 x 64 pixels."""
 
+
 NEAR = 26
 """Images are near duplicates up to this many of 256 bits: a tenth, where unrelated images differ in half."""
+
 
 _SHRUNK = 64
 
@@ -71,7 +73,7 @@ def fingerprint(path: Path, bit_depth: int = 16) -> Fingerprint:
 
     Args:
         path: the image.
-        bit_depth: of the database's 16-bit images, see `hep2lib.data.decoding.decode`.
+        bit_depth: of the database's 16-bit images, see `hep2lib.data.images.decode`.
 
     Returns:
         The fingerprint.

@@ -13,8 +13,14 @@ from hep2lib.errors import InputError, counted, some
 from hep2lib.files import written_whole
 
 PARTS = ("train", "validation", "test")
+
+
 _CLASSES = ("negative", "positive")
+
+
 _VALIDATION_SHARE = 0.2  # of what is not tested: 16 % of all when 20 % are tested
+
+
 _HEADER = ["image", "specimen", "label", "fold", "part"]
 
 

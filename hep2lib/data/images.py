@@ -1,27 +1,338 @@
-"""The images of a database as one uint8 tensor, and their rotations."""
+"""One image file: what its header says, and its pixels as eight bits of red, green and blue."""
 
-from collections.abc import Sequence
+import hashlib
+import json
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import PIL
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile
 
-from hep2lib.data.database import measured_bit_depth
-from hep2lib.data.decoding import decode, quietly
-from hep2lib.data.store import ImageStore
 from hep2lib.errors import DatabaseError
-from hep2lib.files import cores
+from hep2lib.files import cores, written_whole
 from hep2lib.progress import progress
 
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
+
+
+LARGEST_IMAGE = 100_000_000
+
+
+SMALLEST_SIDE = 16
+
+
+_GREY_16 = ("I;16", "I;16B", "I;16L", "I;16N")
+
+
+_EIGHT_BIT = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "LA", "La", "PA", "RGBA", "RGBa")
+
+
+_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What an image file says of itself before its pixels are decoded.
+
+    Attributes:
+        format: "JPEG", "PNG", "BMP" or "TIFF", after the contents, whatever the extension.
+        width: in pixels.
+        height: in pixels.
+        mode: how the pixels are stored, in Pillow's words ("RGB", "L", "CMYK", "P", "I;16", ...).
+        bits: of a channel, 8 or 16.
+        frames: images in the file; only the first is ever read.
+    """
+
+    format: str
+    width: int
+    height: int
+    mode: str
+    bits: int
+    frames: int
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Keep Pillow's remarks on broken metadata, which do not concern the pixels, off the screen.
+
+    Python's warning filters belong to the whole process: enter this in the main thread, around a pool of
+    threads that decode, never inside of them.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
+    """Open an image; whatever goes wrong until it is closed becomes one `DatabaseError`."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            yield image
+    except DatabaseError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DatabaseError(
+            f"{path}: larger than {LARGEST_IMAGE // 10**6} megapixels, which is refused"
+        ) from error
+    except Image.UnidentifiedImageError as error:
+        raise DatabaseError(f"{path}: not a JPEG, PNG, BMP or TIFF image") from error
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        EOFError,
+        KeyError,
+        TypeError,
+        IndexError,
+        OverflowError,
+    ) as error:
+        # Pillow's plug-ins raise all of these on damaged files.
+        raise DatabaseError(f"{path}: the image cannot be read ({error})") from error
+
+
+def read_header(path: Path) -> Header:
+    """Read what an image file says of itself, without decoding it.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Its header.
+
+    Raises:
+        DatabaseError: no such image, not JPEG, PNG, BMP or TIFF, of a kind whose scale is unknown (32 bits
+            a channel), more than 100 megapixels or less than 16 pixels a side.
+    """
+    with _opened(path) as image:
+        if image.width * image.height > LARGEST_IMAGE:
+            raise DatabaseError(f"{path}: larger than {LARGEST_IMAGE // 10**6} megapixels, which is refused")
+        if min(image.size) < SMALLEST_SIDE:
+            raise DatabaseError(
+                f"{path}: {image.width} x {image.height} pixels; a field has at least {SMALLEST_SIDE} a side"
+            )
+        if image.mode not in _EIGHT_BIT + _GREY_16:
+            raise DatabaseError(
+                f"{path}: pixels of the kind {image.mode!r} have no known scale; convert the whole database "
+                "to 8 or 16 bits a channel, with one factor for all images"
+            )
+        bits = 16 if image.mode in _GREY_16 or _wide_colour(image) else 8
+        frames = int(getattr(image, "n_frames", 1))
+        return Header(str(image.format), image.width, image.height, image.mode, bits, frames)
+
+
+def _rawmode(image: ImageFile.ImageFile) -> str:
+    """Name the layout of the pixels in the file, as Pillow's decoder is told it."""
+    arguments = image.tile[0].args if image.tile else ""
+    first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    return first if isinstance(first, str) else ""
+
+
+def _wide_colour(image: ImageFile.ImageFile) -> bool:
+    """Say whether the file holds 16 bits a colour channel, of which Pillow keeps the upper 8."""
+    return ";16" in _rawmode(image) and image.mode not in _GREY_16
+
+
+def _wide_pixels(path: Path) -> NDArray[np.uint16]:
+    """Decode 16 bits a channel.
+
+    Pillow keeps the upper byte of 16-bit colour. Read once more with the bytes the other way round, it keeps
+    the lower one; both together are exact.
+    """
+    with _opened(path) as image:
+        if not _wide_colour(image):
+            return np.asarray(image).astype(np.uint16)
+        upper = np.asarray(image).astype(np.uint16)
+        kept = image.mode
+    with _opened(path) as image:
+        rawmode = _rawmode(image)
+        swapped = rawmode[:-1] + {"B": "L", "L": "B", "N": "B" if np.little_endian else "L"}[rawmode[-1]]
+        tiles = []
+        for tile in image.tile:
+            arguments = (swapped, *tile.args[1:]) if isinstance(tile.args, tuple) else swapped
+            tiles.append(tile._replace(args=arguments))
+        image.tile = tiles
+        lower = np.asarray(image).astype(np.uint16)
+    wide = upper * np.uint16(256) + lower
+    return wide[..., :3] if kept in ("RGB", "RGBX", "RGBA") else wide
+
+
+def largest_value(path: Path) -> int:
+    """Find the largest pixel value of a 16-bit image, 0 of any other.
+
+    Raises:
+        DatabaseError: the image cannot be read.
+    """
+    if read_header(path).bits == 8:
+        return 0
+    return int(_wide_pixels(path).max())
+
+
+def decode(path: Path, bit_depth: int = 16) -> NDArray[np.uint8]:
+    """Decode one image to 8 bits of red, green and blue.
+
+    Grey is repeated, palettes are looked up, CMYK is converted, transparent pixels are black (an unlit
+    field). An orientation noted in the file is not applied, as MATLAB's ``imread`` does not.
+
+    Args:
+        path: a JPEG, PNG, BMP or TIFF file; the first image of several.
+        bit_depth: how many of the 16 bits of 16-bit images the *database* uses (9 to 16): value
+            2^bit_depth - 1 becomes 255. One number for all images, since a scale of its own for each image
+            would erase the intensity that is to be classified.
+
+    Returns:
+        uint8 array, height x width x 3.
+
+    Raises:
+        DatabaseError: the file cannot be read whole, or is of a kind that `read_header` refuses.
+    """
+    header = read_header(path)
+    if header.bits == 16:
+        wide = _wide_pixels(path).astype(np.float32)
+        narrow = np.minimum(np.rint(wide * (255.0 / (2**bit_depth - 1))), 255.0).astype(np.uint8)
+        return np.repeat(narrow[..., None], 3, axis=2) if narrow.ndim == 2 else narrow
+    with _opened(path) as image:
+        if header.mode in _ALPHA or "transparency" in image.info:
+            lit = image.convert("RGBA")
+            if not lit.getchannel("A").getextrema()[1]:
+                raise DatabaseError(f"{path}: every pixel is transparent")
+            black = Image.new("RGBA", image.size, (0, 0, 0, 255))
+            return np.asarray(Image.alpha_composite(black, lit).convert("RGB"))
+        return np.asarray(image.convert("RGB"))
+
+
+_INDEX = "index.json"
+
+
+_SETTLED_NS = 2_000_000_000
+
+
+class ImageStore:
+    """A folder of decoded databases, and an index that says what image files contain without reading them."""
+
+    def __init__(self, folder: str | Path) -> None:
+        """Open the store, and make its folder if it is not there.
+
+        Args:
+            folder: where the store lies; may be deleted at any time, and is then filled anew.
+        """
+        self.folder = Path(folder)
+        with self._writing():
+            self.folder.mkdir(parents=True, exist_ok=True)
+
+    def checksums(self, paths: Sequence[str]) -> list[str]:
+        """Give the sha256 of each file's contents; only files that are new or changed are read.
+
+        A file is taken for unchanged while its name, size and time of modification are. One modified
+        less than two seconds ago is not entered into the index, since it could change again within the
+        clock's step.
+        """
+        known = self._read_index()
+        stats = [Path(path).stat() for path in paths]
+        signs = [[stat.st_size, stat.st_mtime_ns] for stat in stats]
+        found = {p: known[p][2] for p, sign in zip(paths, signs, strict=True) if known.get(p, [])[:2] == sign}
+        unknown = [path for path in paths if path not in found]
+        if unknown:
+            with ThreadPoolExecutor(cores()) as pool:
+                sums = pool.map(file_checksum, unknown)
+                shown = progress(sums, "checksums", total=len(unknown), unit="image")
+                found.update(zip(unknown, shown, strict=True))
+            settled = time.time_ns() - _SETTLED_NS
+            for path, (size, modified) in zip(paths, signs, strict=True):
+                if modified < settled:
+                    known[path] = [size, modified, found[path]]
+            with self._writing(), written_whole(self.folder / _INDEX) as temporary:
+                temporary.write_text(json.dumps(known), encoding="utf-8")
+        return [found[path] for path in paths]
+
+    def _read_index(self) -> dict[str, list[Any]]:
+        """Read the index; a damaged one is an empty one."""
+        try:
+            index = json.loads((self.folder / _INDEX).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        if not isinstance(index, dict):
+            return {}
+        return {name: entry for name, entry in index.items() if isinstance(entry, list) and len(entry) == 3}
+
+    def images(
+        self, key: Sequence[object], shape: tuple[int, ...], fill: Callable[[NDArray[np.uint8]], None]
+    ) -> NDArray[np.uint8]:
+        """Give the stored array of a key, filling it first if it is not there.
+
+        Args:
+            key: everything that determines the array, as JSON can write it.
+            shape: of the array.
+            fill: writes the whole array in place; what it raises leaves nothing behind.
+
+        Returns:
+            A memory-mapped uint8 array; writing to it changes neither the file nor what others read.
+        """
+        digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
+        path = self.folder / f"images-{digest[:32]}.npy"
+        stored = self._mapped(path, shape)
+        if stored is None:
+            with self._writing(), written_whole(path) as temporary:
+                array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+                _reserve(temporary)
+                fill(array)
+                array.flush()
+            stored = self._mapped(path, shape)
+            assert stored is not None, "an array that was just written can be read"
+        return stored
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Turn what goes wrong while writing the store into one `DatabaseError`."""
+        try:
+            yield
+        except OSError as error:
+            raise DatabaseError(
+                f"{self.folder}: the decoded images cannot be kept here ({error.strerror or error}); give "
+                "another folder with cache=..."
+            ) from error
+
+    @staticmethod
+    def _mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+        """Map a stored array; None where there is none, or not a whole one."""
+        try:
+            array = np.load(path, mmap_mode="c", allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            return None
+        return array if array.shape == shape and array.dtype == np.uint8 else None
+
+
+def _reserve(path: Path) -> None:
+    """Take the room on the disc now: a mapped file that finds the disc full later ends the whole program."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as stream:
+            os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)
+
+
 ASPECTS = ("stretch", "pad")
+
+
 COLOURS = ("rgb", "green")
+
+
 FILLS = {"black": "zeros", "edge": "border", "mirror": "reflection"}
+
+
 _PREPROCESSING = 1  # counted up whenever the same files are to give other pixels
+
+
 _ROTATED_AT_ONCE = 64
 
 
@@ -196,3 +507,45 @@ def _sampling_grid(height: int, width: int, degrees: float) -> torch.Tensor:
     from_x = torch.cos(angle) * x - torch.sin(angle) * y
     from_y = torch.sin(angle) * x + torch.cos(angle) * y
     return torch.stack((from_x * 2 / width, from_y * 2 / height), dim=-1)[None].float()
+
+
+def _bit_depth(table: pd.DataFrame, headers: list[Header], known: int | None) -> int:
+    """Find how many bits the 16-bit images of a database use: one number for all, 8 where there are none."""
+    if known is not None and not 9 <= known <= 16:
+        raise DatabaseError(f"bit_depth {known}: 16-bit images use 9 to 16 bits")
+    wide = [Path(p) for p, header in zip(table["path"], headers, strict=True) if header.bits == 16]
+    if not wide:
+        return 8
+    return known if known is not None else measured_bit_depth(wide)
+
+
+def measured_bit_depth(paths: list[Path]) -> int:
+    """Measure how many bits the 16-bit images of a database use.
+
+    Args:
+        paths: image files; those of 8 bits are passed over.
+
+    Returns:
+        The smallest of 9 to 16 bits that hold the largest value of them all.
+
+    Raises:
+        DatabaseError: an image cannot be read.
+    """
+    with quietly(), ThreadPoolExecutor(cores()) as pool:
+        values = list(
+            progress(pool.map(largest_value, paths), "measuring bit depth", total=len(paths), unit="image")
+        )
+    return min(max(max(values, default=0).bit_length(), 9), 16)
+
+
+def file_checksum(path: str | Path) -> str:
+    """Compute the sha256 of a file's contents, in hexadecimal digits.
+
+    Raises:
+        DatabaseError: the file cannot be read.
+    """
+    try:
+        with Path(path).open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise DatabaseError(f"{path}: cannot be read ({error.strerror or error})") from error

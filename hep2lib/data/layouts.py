@@ -1,15 +1,139 @@
-"""The layouts that databases come in: one reader for each, one kind of listing out."""
+"""Which of a folder's files a sheet means.
 
+Their pages say what is annotated, not how each file is called, so both readers go by what the sheets and the
+folders hold. Neither database has negative specimens: label 1 means positive and label 0 means *intermediate*
+intensity.
+"""
+
+import os
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from hep2lib.data.columns import Sheet, read_sheet
-from hep2lib.data.files import ImageFolder
-from hep2lib.data.labels import fluorescence
-from hep2lib.data.sheets import SHEET_SUFFIXES
-from hep2lib.errors import DatabaseError, some
+from hep2lib.data.sheets import (
+    SHEET_SUFFIXES,
+    Sheet,
+    fluorescence,
+    positive_or_intermediate,
+    read_sheet,
+    simplified,
+)
+from hep2lib.errors import DatabaseError, quoted, some
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".png", ".tif", ".tiff")
+
+
+class MissingImage(DatabaseError):
+    """A listed image that is not in the folder."""
+
+
+def _key(name: str) -> str:
+    """Make names equal that differ only in case or in how accents are encoded."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+class ImageFolder:
+    """The regular files below a folder, found by the names that people write into sheets."""
+
+    def __init__(self, folder: Path) -> None:
+        """List the folder once, without following links.
+
+        Args:
+            folder: the image folder.
+
+        Raises:
+            DatabaseError: there is no such folder, or it cannot be read.
+        """
+        if not folder.is_dir():
+            raise DatabaseError(f"{folder}: no such image folder; give it with images=...")
+
+        def refuse(error: OSError) -> None:
+            raise DatabaseError(f"{error.filename}: the folder cannot be read ({error.strerror})") from error
+
+        self.folder = folder
+        self._real = folder.resolve()
+        self._by_path: dict[str, list[Path]] = {}
+        self._by_name: dict[str, list[Path]] = {}
+        self._by_stem: dict[str, list[Path]] = {}
+        for parent, folders, files in os.walk(folder, onerror=refuse):
+            folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__MACOSX")
+            for name in sorted(files):
+                if not name.startswith("."):
+                    self._add(Path(parent) / name)
+
+    def _add(self, path: Path) -> None:
+        inside = path.relative_to(self.folder).as_posix()
+        self._by_path.setdefault(_key(inside), []).append(path)
+        self._by_name.setdefault(_key(path.name), []).append(path)
+        if path.suffix.casefold() in IMAGE_SUFFIXES:
+            self._by_stem.setdefault(_key(path.stem), []).append(path)
+
+    def images(self) -> list[Path]:
+        """List the files that have the extension of an image."""
+        return sorted(path for paths in self._by_stem.values() for path in paths)
+
+    def find(self, name: str) -> Path:
+        r"""Find the file that a sheet means.
+
+        Args:
+            name: the file's name as the sheet has it: any case, with or without sub-folders (``/`` or
+                ``\``), and without its extension where no second file has the same name.
+
+        Returns:
+            The file below the folder, absolute, with all links followed.
+
+        Raises:
+            DatabaseError: it is missing, ambiguous, no regular file, or outside the folder.
+        """
+        inside = name.strip().replace("\\", "/").removeprefix("./")
+        if PurePosixPath(inside).is_absolute() or PureWindowsPath(inside).drive or ".." in inside.split("/"):
+            raise DatabaseError(
+                f"{quoted(name)} leaves the image folder, which is refused; put the file into it"
+            )
+        exact = self.folder / inside
+        found = self._by_path.get(_key(inside), [])
+        if exact in found:
+            found = [exact]
+        if not found and "/" not in inside:
+            found = self._by_name.get(_key(inside), []) or self._by_stem.get(_key(inside), [])
+        if not found:
+            what = "a folder, not an image," if self._is_folder(inside) else "not"
+            raise MissingImage(f"{quoted(name)} is {what} in {self.folder}")
+        if len(found) > 1:
+            names = some(path.relative_to(self.folder).as_posix() for path in found)
+            raise DatabaseError(f"{quoted(name)} may be any of {names}; write the whole name into the sheet")
+        return self.inside(found[0], name)
+
+    def _is_folder(self, inside: str) -> bool:
+        try:
+            return (self.folder / inside).is_dir()
+        except (OSError, ValueError):  # too long a name
+            return False
+
+    def inside(self, path: Path, name: str) -> Path:
+        """Follow all links of a file, and check that it is a regular one below the folder.
+
+        Args:
+            path: the file.
+            name: what a person calls it.
+
+        Raises:
+            DatabaseError: it is not.
+        """
+        try:
+            real = path.resolve(strict=True)
+        except (OSError, RuntimeError) as error:
+            raise DatabaseError(f"{quoted(name)} is a link to nothing ({path})") from error
+        if not real.is_relative_to(self._real):
+            raise DatabaseError(
+                f"{quoted(name)} is a link out of the image folder, which is refused; copy the file into it"
+            )
+        if not real.is_file():
+            raise DatabaseError(f"{quoted(name)} is no regular file ({path})")
+        return real
+
 
 WordReader = Callable[[str], tuple[int, str] | None]
 
@@ -235,3 +359,174 @@ def read_class_folders(path: Path, options: Options) -> Listing:
     if not entries:
         raise DatabaseError(f"{root}: no images in class folders (positive, negative)")
     return Listing("class folders", folder, entries)
+
+
+_EXPECTED = "positive or intermediate"
+
+
+_CLASSES = ("intermediate", "positive")
+
+
+_MEANING = "label 0 means intermediate intensity: this database holds no negative specimens"
+
+
+def contest_sheets(root: Path) -> list[Path]:
+    """List the ground-truth sheets ("gt_training.csv", ...) in a folder and in its sub-folders."""
+    found = [path for path in root.rglob("*") if path.suffix.casefold() in SHEET_SUFFIXES and path.is_file()]
+    return sorted(path for path in found if path.stem.casefold().startswith(("gt_", "gt-", "gt.")))
+
+
+def _all_sheets(path: Path, options: Options) -> list[Sheet]:
+    root = path if path.is_dir() else path.parent
+    if options.sheet is not None:
+        paths = [root / options.sheet]
+    else:
+        paths = [path] if path.is_file() else contest_sheets(path)
+    if not paths:
+        raise DatabaseError(f"{path}: no ground-truth sheet called gt_*.csv; give it with sheet=...")
+    return [read_sheet(sheet, options.columns()) for sheet in paths]
+
+
+def _folder(path: Path, options: Options) -> ImageFolder:
+    root = path if path.is_dir() else path.parent
+    if options.images is None:
+        return ImageFolder(root)
+    return ImageFolder(root / options.images)
+
+
+def _intensity(sheet: Sheet, row: list[str]) -> str:
+    """Give the cell that says positive or intermediate, from the intensity column where there is one."""
+    role = "intensity" if "intensity" in sheet.columns else "label"
+    return sheet.cell(row, role)
+
+
+def _is_mask(path: Path, root: Path) -> bool:
+    return any("mask" in part.casefold() for part in path.relative_to(root).parts)
+
+
+def _numbered(images: list[Path], name: str) -> list[Path]:
+    """Find images by name, by stem, or by number ("1" is "01.bmp")."""
+    key = name.casefold()
+    found = [path for path in images if key in (path.name.casefold(), path.stem.casefold())]
+    return found or [path for path in images if name.isdecimal() and _plain(path.stem) == _plain(name)]
+
+
+def read_mivia(path: Path, options: Options) -> Listing:
+    """Read the MIVIA database: 28 fields of 28 patients, annotated by image and by cell.
+
+    Args:
+        path: the folder with the sheets ``gt_*.csv`` (or one such sheet) and the images somewhere below it.
+        options: what the person said.
+
+    Returns:
+        One entry an image, also where a sheet has one row a cell: the rows of an image have to agree on its
+        intensity, and their patterns are joined. Every image is a specimen of its own unless the sheet says
+        otherwise.
+
+    Raises:
+        DatabaseError: no sheet, no image or intensity column, an image that is missing, or cells of one image
+            that disagree on its intensity.
+    """
+    folder = _folder(path, options)
+    images = [image for image in folder.images() if not _is_mask(image, folder.folder)]
+    rows: dict[Path, list[Entry]] = {}
+    problems = []
+    for sheet in _all_sheets(path, options):
+        sheet.require({"image": "", "label": ""})
+        for number, row in sheet.rows:
+            place, name = f"{sheet.path.name}, row {number}", sheet.cell(row, "image")
+            near = [image for image in images if image.is_relative_to(sheet.path.parent)]
+            found = _numbered(near, name) or _numbered(images, name)
+            if len(found) != 1:
+                problems.append(
+                    f"{place}: {len(found) or 'no'} images are called {name!r} in {folder.folder}"
+                )
+                continue
+            inside = found[0].relative_to(folder.folder).as_posix()
+            specimen = sheet.cell(row, "specimen") or inside
+            known = {"pattern": sheet.cell(row, "pattern"), "intensity": _intensity(sheet, row)}
+            rows.setdefault(found[0], []).append(
+                Entry(place, inside, known["intensity"], specimen, known, found[0])
+            )
+    entries = []
+    for cells in rows.values():
+        said = {cell.label.casefold() for cell in cells}
+        if len(said) > 1:
+            problems.append(
+                f"{cells[0].place}: the rows of {cells[0].image!r} disagree on its intensity: {said}"
+            )
+        patterns = sorted({cell.known["pattern"] for cell in cells} - {""})
+        cells[0].known["pattern"] = " + ".join(patterns)
+        entries.append(cells[0])
+    if problems:
+        raise DatabaseError(problems, str(path))
+    skipped = frozenset(set(folder.images()) - set(images))
+    return Listing(
+        "MIVIA", folder, entries, positive_or_intermediate, _EXPECTED, _CLASSES, (_MEANING,), skipped
+    )
+
+
+def read_i3a(path: Path, options: Options) -> Listing:
+    """Read the I3A Task 2 database: four fields of each specimen, with masks, and the specimen's intensity.
+
+    Args:
+        path: the folder with the sheet ``gt_*.csv`` (or the sheet itself) and the images below it.
+        options: what the person said.
+
+    Returns:
+        One entry a field. A sheet with one row a specimen serves as well as one with one row an image; the
+        fields of specimen 7 lie in a folder "7" or are called "7_1.tif", "007-p2.png" and so on. Files with
+        "mask" in their name or folder are left out.
+
+    Raises:
+        DatabaseError: no sheet, no specimen or intensity column, or a specimen without fields.
+    """
+    folder = _folder(path, options)
+    images = [image for image in folder.images() if not _is_mask(image, folder.folder)]
+    sheets = _all_sheets(path, options)
+    by_specimen = _by_specimen(images, sheets)
+    entries: list[Entry] = []
+    problems: list[str] = []
+    for sheet in sheets:
+        sheet.require({"label": ""})
+        for number, row in sheet.rows:
+            place, specimen = f"{sheet.path.name}, row {number}", row[_specimen_column(sheet)]
+            name = sheet.cell(row, "image")
+            fields = _numbered(images, name) if name else by_specimen.get(_plain(specimen), [])
+            if not fields:
+                problems.append(f"{place}: no images of specimen {specimen!r} in {folder.folder}")
+            known = {"pattern": sheet.cell(row, "pattern"), "intensity": _intensity(sheet, row)}
+            for image in fields:
+                inside = image.relative_to(folder.folder).as_posix()
+                entries.append(Entry(place, inside, known["intensity"], specimen, dict(known), image))
+    if problems:
+        raise DatabaseError(problems, str(path))
+    skipped = frozenset(set(folder.images()) - set(images))
+    return Listing(
+        "I3A Task 2", folder, entries, positive_or_intermediate, _EXPECTED, _CLASSES, (_MEANING,), skipped
+    )
+
+
+def _by_specimen(images: list[Path], sheets: list[Sheet]) -> dict[str, list[Path]]:
+    """Sort images by the specimen that their folder, else the beginning of their name says."""
+    listed = {_plain(row[_specimen_column(sheet)]) for sheet in sheets for _, row in sheet.rows}
+    found: dict[str, list[Path]] = {}
+    for image in images:
+        parent, beginning = image.parent.name, re.split(r"[_\-. ]", image.stem)[0]
+        found.setdefault(_plain(parent if _plain(parent) in listed else beginning), []).append(image)
+    return found
+
+
+def _plain(name: str) -> str:
+    """Make "7", "007" and "7 " the same."""
+    return name.strip().casefold().lstrip("0") or "0"
+
+
+def _specimen_column(sheet: Sheet) -> int:
+    """Find the specimen's column; here, where rows are specimens, one called "id" is such a column."""
+    if "specimen" not in sheet.columns and "image" not in sheet.columns:
+        ids = [index for index, header in enumerate(sheet.headers) if simplified(header) == "id"]
+        if len(ids) == 1:
+            return ids[0]
+    sheet.require({"specimen": ""})
+    return sheet.columns["specimen"]

@@ -1,12 +1,14 @@
-"""Ground-truth sheets (xls, xlsx, csv) as rows of text, whatever program wrote them."""
+"""What the words of a sheet mean: positive or negative, and how bright."""
 
 import csv
 import datetime
 import functools
 import io
 import re
+import unicodedata
 import zipfile
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +16,90 @@ from python_calamine import CalamineWorkbook
 
 from hep2lib.errors import DatabaseError
 
+_POSITIVE = frozenset(
+    ("positive", "pos", "p", "+", "1", "yes", "y", "true", "t", "positivo", "positiva", "si", "sì")
+)
+
+
+_NEGATIVE = frozenset(("negative", "neg", "n", "-", "0", "no", "false", "f", "negativo", "negativa"))
+
+
+_WEAK = frozenset(
+    {
+        *(
+            "weak",
+            "weak positive",
+            "weakly positive",
+            "weak pos",
+            "positive weak",
+            "low positive",
+            "faint positive",
+        ),
+        *("debole", "debolmente positivo", "debolmente positiva", "positivo debole", "positiva debole"),
+    }
+)
+
+
+_GRADE = re.compile(r"(?:([1-4])\s*\+|\+\s*([1-4])|(\+{2,4}))")
+
+
+def fluorescence(word: str) -> tuple[int, str] | None:
+    """Read the cell of a positive/negative column.
+
+    Args:
+        word: the cell, in English or Italian, as a word, a number, a sign or a grade (1+ to 4+).
+
+    Returns:
+        The label (1 positive, 0 negative) and the intensity that the cell itself names: "weak" of a weak
+        positive, which counts as positive, "1+" to "4+", or "". None where the cell says neither; a
+        borderline "+/-" is such a cell, because only a reader can settle it.
+    """
+    plain = " ".join(re.sub(r"[_\-–—/()]+(?=\w)|(?<=\w)[_\-–—/()]+", " ", word.casefold()).split())
+    plain = re.sub(r"\.0+$", "", plain)
+    if plain in _POSITIVE:
+        return 1, ""
+    if plain in _NEGATIVE:
+        return 0, ""
+    if plain in _WEAK:
+        return 1, "weak"
+    grade = _GRADE.fullmatch(plain)
+    if grade:
+        return 1, f"{grade[1] or grade[2] or len(grade[3])}+"
+    return None
+
+
+def positive_or_intermediate(word: str) -> tuple[int, str] | None:
+    """Read the intensity of the MIVIA and I3A databases, which hold no negative specimen.
+
+    Args:
+        word: the cell: "positive" or "intermediate", or the beginning of either.
+
+    Returns:
+        1 and "positive", 0 and "intermediate", or None for anything else. The label 0 therefore means
+        "intermediate intensity" there, never "negative".
+    """
+    plain = word.casefold().strip()
+    for label, meaning in ((1, "positive"), (0, "intermediate")):
+        if len(plain) >= 1 and meaning.startswith(plain):
+            return label, meaning
+    return (0, "intermediate") if plain in _WEAK else None
+
+
 SHEET_SUFFIXES = (".xls", ".xlsx", ".xlsm", ".csv", ".tsv", ".txt")
+
+
 _LARGEST_SHEET = 256 * 2**20
+
+
 _MOST_CELLS = 2_000_000
+
+
 _CELL = re.compile(rb"""\br\s*=\s*["']([A-Z]{1,3})([0-9]{1,7})["'][^<>]*(?<!/)>""")  # and not empty
+
+
 _DELIMITERS = (",", ";", "\t", "|")
+
+
 Grid = list[list[str]]
 
 
@@ -191,3 +272,195 @@ def _even(rows: Grid) -> Grid:
     """Fill short rows with empty cells."""
     width = max((len(row) for row in rows), default=0)
     return [row + [""] * (width - len(row)) for row in rows]
+
+
+# Headers as `simplified` leaves them, the most telling first. Of AIDA's sheet two are known,
+# ImageFileName and StainingPatterns; the others are names that such a column would obviously have.
+CANDIDATES: dict[str, tuple[str, ...]] = {
+    "image": (
+        *("imagefilename", "imagefile", "imagename", "filename", "image", "imageid", "file", "img"),
+        *("imagepath", "filepath", "path", "immagine", "nomefile"),
+    ),
+    "label": (
+        *("label", "positivenegativefluorescence", "fluorescencepositivenegative", "positivenegative"),
+        *("posneg", "fluorescence", "fluorescenceresult", "fluorescenceintensity", "class", "classlabel"),
+        *("result", "target", "intensityclass", "fluorescenza", "esito", "classe", "intensity"),
+    ),
+    "specimen": (
+        *("specimen", "specimenid", "idspecimen", "patient", "patientid", "idpatient", "patientcode"),
+        *(
+            "sample",
+            "sampleid",
+            "idsample",
+            "serum",
+            "serumid",
+            "sera",
+            "well",
+            "wellid",
+            "subject",
+            "subjectid",
+        ),
+        *("case", "caseid", "group", "paziente", "idpaziente", "campione", "siero", "pozzetto"),
+    ),
+    "pattern": (
+        *("stainingpatterns", "stainingpattern", "patterns", "pattern", "anapattern", "icappattern", "icap"),
+        *("cellpattern", "mainpattern", "imagepattern", "pattern1"),
+    ),
+    "intensity": (
+        "intensity",
+        "intensitygrade",
+        "intensitylevel",
+        "grade",
+        "fluorescenceintensity",
+        "intensita",
+    ),
+    "laboratory": (
+        "laboratory",
+        "lab",
+        "laboratoryid",
+        "centre",
+        "center",
+        "site",
+        "hospital",
+        "laboratorio",
+    ),
+    "instrument": (
+        *("instrument", "acquisitioninstrument", "instrumentid", "microscope", "scanner", "device", "camera"),
+        *("strumento", "acquisitionsystem"),
+    ),
+    "age": ("age", "patientage", "agepatient", "eta"),
+    "sex": ("sex", "gender", "patientsex", "sesso"),
+}
+
+
+_HEADER_SEARCH = 10
+
+
+def simplified(header: str) -> str:
+    """Reduce a header to its letters and digits: "Image File-Name " and "imagefilename" are the same."""
+    plain = unicodedata.normalize("NFKD", header)
+    return re.sub(r"[^0-9a-z]+", "", "".join(c for c in plain if not unicodedata.combining(c)).casefold())
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A sheet whose header row was found.
+
+    Attributes:
+        path: the file.
+        headers: the column headers as they are written.
+        rows: (row number as a spreadsheet program shows it, cells) of each row that is not empty.
+        columns: role ("image", "label", "specimen", ...) to column number.
+        remarks: what a person should know about how the columns were chosen.
+    """
+
+    path: Path
+    headers: tuple[str, ...]
+    rows: list[tuple[int, list[str]]]
+    columns: dict[str, int]
+    remarks: tuple[str, ...]
+
+    def cell(self, row: Sequence[str], role: str) -> str:
+        """Give the cell that plays a role in a row, "" where no column does."""
+        return row[self.columns[role]] if role in self.columns else ""
+
+    def require(self, roles: Mapping[str, str]) -> None:
+        """Check that roles have their columns.
+
+        Args:
+            roles: role to what is to be said in brackets where it has none, "" for nothing.
+
+        Raises:
+            DatabaseError: one problem for each role without a column; it lists the columns there are and
+                names the option.
+        """
+        listed = ", ".join(repr(header) for header in self.headers if header)
+        problems = [
+            f"{self.path}: no column for the {role} was found{why}; the sheet has {listed}: say which with "
+            f"{role}_column"
+            for role, why in roles.items()
+            if role not in self.columns
+        ]
+        if problems:
+            raise DatabaseError(problems, str(self.path))
+
+
+def read_sheet(path: Path, options: Mapping[str, str | None]) -> Sheet:
+    """Read a sheet and find its columns.
+
+    The header is looked for in the first ten rows, because titles and merged cells may stand above it; of a
+    header that takes two rows the lower cell counts, or the upper one where the lower is empty.
+
+    Args:
+        path: the sheet.
+        options: role to the column's header as the person gave it (None: find it).
+
+    Returns:
+        The sheet, with the columns that were found.
+
+    Raises:
+        DatabaseError: not a readable sheet, a column given does not exist, two columns have one header.
+    """
+    given = {role: name for role, name in options.items() if name is not None}
+    wanted = {simplified(name) for name in given.values()} | {
+        n for names in CANDIDATES.values() for n in names
+    }
+    headed = [_headed(page.rows, wanted) for page in read_pages(path)]
+    _, headers, first, grid = max(headed, key=lambda found: found[0])
+    rows = [(number, row) for number, row in enumerate(grid, 1) if number > first and any(row)]
+    if not rows:
+        raise DatabaseError(f"{path}: the sheet has a header and no rows")
+    columns, remarks = _columns(path, headers, given)
+    return Sheet(path, tuple(headers), rows, columns, tuple(remarks))
+
+
+def _headed(grid: Grid, wanted: set[str]) -> tuple[int, list[str], int, Grid]:
+    """Find the header of a page: (known columns, headers, rows down to the header's last, the page)."""
+    best: tuple[int, list[str], int, Grid] = (-1, [], 0, grid)
+    for index, row in enumerate(grid[:_HEADER_SEARCH]):
+        lower = grid[index + 1] if index + 1 < len(grid) else row
+        merged = [below or above for above, below in zip(row, lower, strict=True)]
+        for headers, last in ((row, index + 1), (merged, index + 2)):
+            known = sum(simplified(header) in wanted for header in headers)
+            if any(headers) and known > best[0]:
+                best = (known, headers, last, grid)
+    return best
+
+
+def _columns(path: Path, headers: list[str], given: Mapping[str, str]) -> tuple[dict[str, int], list[str]]:
+    """Give each role its column: the one named by an option, else the first that its candidates name."""
+    names = [simplified(header) for header in headers]
+    columns: dict[str, int] = {}
+    alternatives: dict[str, list[int]] = {}
+    for role, candidates in CANDIDATES.items():
+        if role in given:
+            columns[role] = _named(path, headers, role, given[role])
+            continue
+        taken = {columns[other] for other in columns if (other, role) != ("label", "intensity")}
+        found = [i for name in candidates for i, n in enumerate(names) if n == name and i not in taken]
+        if not found:
+            continue
+        if names.count(names[found[0]]) > 1:
+            raise DatabaseError(f"{path}: two columns are called {headers[found[0]]!r}; rename one of them")
+        columns[role], alternatives[role] = found[0], found[1:]
+    remarks = []
+    for role in ("image", "label", "specimen"):
+        unused = [headers[i] for i in alternatives.get(role, []) if i not in columns.values()]
+        if unused:
+            listed = ", ".join(map(repr, unused))
+            remarks.append(f"{path.name}: {headers[columns[role]]!r} is taken for the {role} (not {listed})")
+    return columns, remarks
+
+
+def _named(path: Path, headers: list[str], role: str, name: str) -> int:
+    """Find the column that an option names: as written, else whatever its case, spaces and separators."""
+    for equal in (lambda header: header == name, lambda header: simplified(header) == simplified(name)):
+        found = [index for index, header in enumerate(headers) if header and equal(header)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise DatabaseError(
+                f"{path}: {len(found)} columns are called {name!r}; rename all but one of them"
+            )
+    listed = ", ".join(repr(header) for header in headers if header)
+    raise DatabaseError(f"{path}: no column {name!r} ({role}); the sheet has {listed}")

@@ -8,8 +8,8 @@ import pandas as pd
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 
-from hep2lib.evaluation.metrics import FloatArray, IntArray, ScoreError, check_scores
-from hep2lib.evaluation.proportions import share_interval, wilson_interval
+from hep2lib.evaluation.auc import FloatArray, IntArray, ScoreError, check_scores
+from hep2lib.evaluation.decisions import share_interval, wilson_interval
 
 _LARGEST = 20.0  # log temperature is sought between -log and +log of this
 

@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 
 from hep2lib.errors import InputError
-from hep2lib.evaluation.baselines import Baseline
-from hep2lib.evaluation.inference import LEVEL, auc_interval, compare_auc
-from hep2lib.evaluation.metrics import FloatArray, IntArray, ScoreError
-from hep2lib.evaluation.proportions import compare_shares, share_interval
+from hep2lib.evaluation.auc import LEVEL, IntArray, ScoreError, auc_interval, compare_auc, holm
+from hep2lib.evaluation.bootstrap import bootstrap_p, weighted_auc
+from hep2lib.evaluation.decisions import compare_shares, share_interval
+from hep2lib.evaluation.scores import Result
 
 KINDS: dict[str, str] = {
     "reaches": "the first result's figure is at least `reference` - `margin`",
@@ -28,6 +28,8 @@ KINDS: dict[str, str] = {
     "not worse": "the first result's figure is at most `margin` below the second's",
     "as good": "the two results' figures are within `margin` of each other",
 }
+
+
 METRICS: tuple[str, ...] = ("auc", "pooled auc", "accuracy", "sensitivity", "specificity")
 
 
@@ -125,31 +127,6 @@ def make_claims(records: Sequence[Mapping[str, Any]]) -> list[Claim]:
             raise ClaimError(f"Claim {name!r} is there twice; give every claim an id of its own.")
         claims.append(Claim(**record))
     return claims
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """Out-of-fold test scores of one strategy, for some or all rows of the database.
-
-    Attributes:
-        name: as claims call it.
-        row: rows of the database that were tested, shape (images,), increasing.
-        score: shape (images,); higher means more positive.
-        decision: 1 or 0 at a threshold chosen on validation, shape (images,); None if there is none.
-        fold: number of the fold that tested the row, shape (images,); None if unknown.
-    """
-
-    name: str
-    row: IntArray
-    score: FloatArray
-    decision: IntArray | None = None
-    fold: IntArray | None = None
-
-
-def baseline_result(baseline: Baseline) -> Result:
-    """A baseline as a `Result`: the rows that a fold tested."""
-    row = np.flatnonzero(baseline.fold >= 0)
-    return Result(baseline.name, row, baseline.score[row], baseline.decision[row], baseline.fold[row])
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,3 +244,67 @@ def _common_fold(pair: Sequence[Result], place: Sequence[IntArray]) -> IntArray 
     first = found[0]
     same = first is not None and all(fold is not None and np.array_equal(fold, first) for fold in found)
     return first if same else None
+
+
+def against_each(
+    first: Result,
+    others: Sequence[Result],
+    database: pd.DataFrame,
+    *,
+    generator: np.random.Generator,
+    repetitions: int = 2000,
+) -> pd.DataFrame:
+    """Differences of the AUC (mean of the folds) between one result and each of the others.
+
+    Three p values of the same difference: DeLong's, which takes images for independent and is therefore too
+    small where a specimen has several; Obuchowski's, which does not; and that of drawn specimens, which needs
+    no formula. Holm's correction is of the second, over all comparisons of the table.
+
+    Args:
+        first: the result that is compared.
+        others: what it is compared with, each tested on the same rows in the same folds.
+        database: `label` and `specimen`, one row an image.
+        generator: where the bootstrap's chance comes from.
+        repetitions: of the bootstrap.
+
+    Returns:
+        One row a comparison: ``against``, ``difference`` (first minus other), ``low``, ``high`` (95 %
+        interval over specimens, each for itself), ``p_images``, ``p_specimens``, ``p_drawn``, ``p_holm``,
+        ``specimens``.
+
+    Raises:
+        ScoreError: as `inference.compare_auc`; rows or folds that differ.
+    """
+    y = database["label"].to_numpy(dtype=np.int64)[first.row]
+    specimen = database["specimen"].to_numpy()[first.row]
+    rows = []
+    for other in others:
+        same = np.array_equal(first.row, other.row)
+        if first.fold is not None and other.fold is not None:
+            same = same and np.array_equal(first.fold, other.fold)
+        if not same:
+            raise ScoreError(
+                f"{first.name!r} and {other.name!r} were not tested on the same images and folds."
+            )
+        scores = (first.score, other.score)
+        fold = None if other.fold is None else first.fold
+        aware = compare_auc(y, *scores, specimen, fold=fold)
+        naive = compare_auc(y, *scores, None, fold=fold)
+        drawn = bootstrap_p(
+            weighted_auc, y, *scores, specimen, generator=generator, repetitions=repetitions, fold=fold
+        )
+        rows.append(
+            {
+                "against": other.name,
+                "difference": aware.difference,
+                "low": aware.low,
+                "high": aware.high,
+                "p_images": naive.p,
+                "p_specimens": aware.p,
+                "p_drawn": drawn,
+                "specimens": aware.specimens,
+            }
+        )
+    table = pd.DataFrame(rows)
+    table.insert(7, "p_holm", holm(table["p_specimens"]))
+    return table

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-from hep2lib.evaluation.inference import auc_bounds
-from hep2lib.evaluation.metrics import FloatArray, IntArray, ScoreError
-from hep2lib.evaluation.placements import specimen_sums
+from hep2lib.evaluation.auc import FloatArray, IntArray, ScoreError, auc_bounds, specimen_sums
 
 
 @dataclass(frozen=True, slots=True)

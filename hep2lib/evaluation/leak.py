@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,11 +11,17 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from threadpoolctl import threadpool_limits
 
+from hep2lib.data.database import read_database
 from hep2lib.data.folds import Fold, specimen_folds
-from hep2lib.evaluation.metrics import FloatArray, IntArray, auc
+from hep2lib.data.images import load_images
+from hep2lib.evaluation.auc import FloatArray, IntArray, auc
+from hep2lib.evaluation.baselines import handmade_features, intensity_only, metadata_only
+from hep2lib.evaluation.scores import fold_auc
+from hep2lib.simulator.writing import write_database
 
 CLASSIFIERS: tuple[str, ...] = ("logistic regression", "nearest neighbours")
 """One that keeps a few numbers of what it was shown, and one that keeps every image."""
+
 
 NEIGHBOURS = 3
 
@@ -133,3 +140,54 @@ def _model(classifier: str, shown: int) -> LogisticRegression | KNeighborsClassi
     if classifier == CLASSIFIERS[0]:
         return LogisticRegression(max_iter=5000)
     return KNeighborsClassifier(min(NEIGHBOURS, shown), weights="distance")
+
+
+_KINDS = ("by image", "by specimen")
+
+
+FIGURES: dict[str, str] = {
+    "intensity": "AUC of the mean of the green channel, nothing trained",
+    "metadata": "AUC of logistic regression on size, format and instrument",
+    **{f"{name}, {kind}": f"AUC of {name}, folds {kind}" for name in CLASSIFIERS for kind in _KINDS},
+    **{f"{name}, leak": f"AUC of {name}, folds by image less folds by specimen" for name in CLASSIFIERS},
+}
+"""The figures that state the difficulty, and what each one is: means of five folds, by specimen unless said
+otherwise; of the classifiers also of several divisions into folds, on hand-made features."""
+
+
+def measure_difficulty(
+    folder: Path, seed: int, specimens: int = 100, *, scale: float = 1.0, divisions: int = 10
+) -> dict[str, float]:
+    """Write a simulated database and measure how hard it is.
+
+    Args:
+        folder: where the database is written; does not exist, or holds this very database.
+        seed: of the database, and of the folds.
+        specimens: number of specimens.
+        scale: factor on the pictures' width and height.
+        divisions: of the images into folds of each kind.
+
+    Returns:
+        The figures of `FIGURES`, in its order.
+
+    Raises:
+        SimulationError: an impossible parameter, or a folder that holds something else.
+        FoldError: too few specimens of a class.
+    """
+    write_database(folder, specimens, seed, scale=scale)
+    database = read_database(folder)
+    images, folds = load_images(database), specimen_folds(database, seed=seed)
+    baselines = {
+        "intensity": intensity_only(database, images, folds),
+        "metadata": metadata_only(database, folds),
+    }
+    area = {
+        name: fold_auc(database["label"], found.score, found.fold).mean for name, found in baselines.items()
+    }
+    leak = leak_table(database, handmade_features(images), divisions=divisions, seed=seed)
+    means = leak.groupby(["classifier", "folds"])["auc"].mean()
+    for name in CLASSIFIERS:
+        by_image, by_specimen = (float(means[name, kind]) for kind in _KINDS)
+        area |= {f"{name}, by image": by_image, f"{name}, by specimen": by_specimen}
+        area[f"{name}, leak"] = by_image - by_specimen
+    return {name: area[name] for name in FIGURES}

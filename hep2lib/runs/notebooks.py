@@ -1,32 +1,320 @@
-"""The pages of the paper as notebooks: checked against the given parameters, executed, kept in a run."""
+"""What programs print, made fit to be kept: the same on every machine and readable without a terminal."""
 
+import ast
 import difflib
 import importlib
 import pkgutil
+import re
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
+import jupytext
 import nbformat
 import papermill
 from ipykernel.kernelspec import make_ipkernel_cmd
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
 import hep2lib
 from hep2lib.errors import InputError
-from hep2lib.files import write_text
-from hep2lib.runs.normalise import normalise
-from hep2lib.runs.pairs import NotebookError, notebook_parameters, notebook_text, read_source
-from hep2lib.runs.project import RunError, project_root
-from hep2lib.runs.text import terminal_text
+from hep2lib.files import RunError, cores, project_root, write_json, write_text
+from hep2lib.progress import progress
+from hep2lib.runs.publish import caption_markdown
+from hep2lib.runs.run import Run
+from hep2lib.studies.execution import close_pools
+
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07")
+
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+
+
+def without_control(text: str) -> str:
+    """The text without the codes that colour it or move a terminal's cursor."""
+    return _CONTROL.sub("", text)
+
+
+def terminal_text(text: str) -> str:
+    """The text as a terminal would show it in the end: no control codes, the last state of each line."""
+    lines = without_control(text).split("\n")
+    return "\n".join(line.rstrip("\r").rsplit("\r", 1)[-1] for line in lines)
+
+
+def without_addresses(text: str) -> str:
+    """The text without the memory addresses that Python shows of objects without a better name."""
+    return _ADDRESS.sub("", text)
+
+
+def without_paths(text: str, replacements: dict[str, str]) -> str:
+    """Replace absolute folders in a text, the longest first.
+
+    Args:
+        text: what may name folders of the machine it was made on.
+        replacements: what to write instead of each folder; "" takes the separator that follows away too.
+
+    Returns:
+        The text with paths that mean the same on every machine.
+    """
+    for folder in sorted(replacements, key=len, reverse=True):
+        short = replacements[folder].replace("\\", r"\\")
+        whole = re.escape(folder) + r"(?![\w-])"
+        text = re.sub(whole + (r"[/\\]?" if short == "" else ""), short, text)
+    return text
+
+
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+
+
+SOURCES = "[0-9][0-9]-*.md"
+
+
+class NotebookError(InputError):
+    """A notebook, or a parameter of it, that cannot be used."""
+
+
+def read_source(path: Path) -> NotebookNode:
+    """Read a notebook from its text source.
+
+    Args:
+        path: the .md file.
+
+    Returns:
+        The notebook without outputs. The ids of its cells are the file's stem and two digits: the same text
+        gives the same notebook.
+
+    Raises:
+        NotebookError: if there is no such file or it is not a notebook in MyST Markdown.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise NotebookError(f"{path}: no such notebook") from None
+    try:
+        read = jupytext.reads(text, fmt="md:myst")
+    except Exception as error:  # jupytext and the YAML reader below it raise kinds of their own
+        raise NotebookError(f"{path}: not a notebook in MyST Markdown: {error}") from None
+    for number, cell in enumerate(read.cells, start=1):
+        cell["id"] = f"{path.stem}-{number:02d}"
+        if cell.cell_type == "code":
+            cell["outputs"], cell["execution_count"] = [], None
+    return NotebookNode(
+        cells=read.cells, metadata=NotebookNode(kernelspec=NotebookNode(KERNEL)), nbformat=4, nbformat_minor=5
+    )
+
+
+def notebook_text(notebook: NotebookNode) -> str:
+    """The notebook as the text of an .ipynb: sorted keys, a line for each line of source."""
+    return nbformat.writes(notebook, version=nbformat.NO_CONVERT).rstrip("\n") + "\n"
+
+
+def pair(folder: Path) -> list[Path]:
+    """Write the .ipynb of every text source in a folder.
+
+    Args:
+        folder: holds sources named ``NN-words.md``.
+
+    Returns:
+        The .ipynb files whose content changed.
+
+    Raises:
+        NotebookError: if a source cannot be read.
+    """
+    changed = []
+    for source in sorted(Path(folder).glob(SOURCES)):
+        target = source.with_suffix(".ipynb")
+        text = notebook_text(read_source(source))
+        if not target.is_file() or target.read_bytes() != text.encode("utf-8"):
+            write_text(target, text)
+            changed.append(target)
+    return changed
+
+
+def check_pairs(folder: Path) -> list[str]:
+    """Compare the notebooks of a folder with their text sources, by content.
+
+    Args:
+        folder: holds ``NN-words.md`` and ``NN-words.ipynb``.
+
+    Returns:
+        One sentence for every pair that does not hold; none where all do.
+    """
+    sources = sorted(Path(folder).glob(SOURCES))
+    problems = [
+        f"{other.name}: has no {other.stem}.md, which is its source"
+        for other in sorted(Path(folder).glob(SOURCES.replace(".md", ".ipynb")))
+        if other.with_suffix(".md") not in sources
+    ]
+    for source in sources:
+        problem = _difference(source, source.with_suffix(".ipynb"))
+        if problem:
+            problems.append(f"{source.stem}.ipynb: {problem}; write it again from {source.name}")
+    return problems
+
+
+def notebook_parameters(notebook: NotebookNode, name: str) -> dict[str, Any]:
+    """The parameters of a notebook and what they are unless told otherwise.
+
+    Args:
+        notebook: has a code cell tagged ``parameters`` that holds assignments of literals alone.
+        name: what to call the notebook in a message.
+
+    Raises:
+        NotebookError: if there is no such cell, or something else in it.
+    """
+    tagged = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    if len(tagged) != 1:
+        raise NotebookError(f"{name}: {len(tagged)} cells are tagged 'parameters'; there must be one")
+    try:
+        return dict(_literal(statement) for statement in ast.parse(tagged[0].source).body)
+    except (SyntaxError, ValueError, TypeError) as error:
+        raise NotebookError(
+            f"{name}: in the cell tagged 'parameters' each statement is `name = literal`, but {error}; "
+            "put what is derived in a cell of its own"
+        ) from None
+
+
+def _literal(statement: ast.stmt) -> tuple[str, Any]:
+    """Name and value of ``name = literal`` or ``name: type = literal``."""
+    if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+        target, value = statement.targets[0], statement.value
+    elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
+        target, value = statement.target, statement.value
+    else:
+        raise ValueError(f"`{ast.unparse(statement)}` is none")
+    if not isinstance(target, ast.Name):
+        raise ValueError(f"`{ast.unparse(statement)}` assigns to something else than a name")
+    try:
+        return target.id, ast.literal_eval(value)
+    except ValueError:
+        raise ValueError(f"`{ast.unparse(statement)}` has to be worked out") from None
+
+
+def _difference(source: Path, target: Path) -> str:
+    """What tells an .ipynb from its source, or "" where nothing does."""
+    if not target.is_file():
+        return "does not exist"
+    try:
+        made, wanted = nbformat.read(target, as_version=4), read_source(source)
+    except Exception as error:  # nbformat raises kinds of its own
+        return f"cannot be read ({type(error).__name__})"
+    if len(made.cells) != len(wanted.cells):
+        return f"has {len(made.cells)} cells, its source {len(wanted.cells)}"
+    for number, (cell, other) in enumerate(zip(made.cells, wanted.cells, strict=True), start=1):
+        if cell.get("outputs"):
+            return f"cell {number} holds outputs"
+        if _content(cell) != _content(other):
+            return f"cell {number} differs"
+    return "" if made.metadata.get("kernelspec") == KERNEL else "names another kernel"
+
+
+def _content(cell: NotebookNode) -> tuple[str, str, dict[str, Any], str]:
+    return cell.cell_type, cell.source, dict(cell.metadata), cell.get("id", "")
+
+
+_LANGUAGE = {
+    "file_extension": ".py",
+    "mimetype": "text/x-python",
+    "name": "python",
+    "pygments_lexer": "ipython3",
+}
+
+
+_KEPT = ("tags", "mystnb", "label")  # metadata of a cell that mean something to a reader of the notebook
+
+
+def normalise(notebook: NotebookNode, page: str, folders: dict[Path, str]) -> NotebookNode:
+    """Take what belongs to one execution alone out of a notebook, and give its figures caption and alt text.
+
+    Times, progress bars, warnings on stderr, control characters, memory addresses and absolute paths go;
+    cells that set parameters or publish a result are tagged to be folded away, so that the page reads as a
+    text with tables and figures. Where parameters were given, the defaults that they replaced are left out.
+
+    Args:
+        notebook: as executed; it is changed in place.
+        page: the page's name.
+        folders: absolute folders and what to write instead of each.
+
+    Returns:
+        The same notebook.
+
+    Raises:
+        NotebookError: if a cell shows a published figure and something else beside it.
+    """
+    replacements = {str(folder): short for folder, short in folders.items()}
+    notebook.metadata = NotebookNode(kernelspec=NotebookNode(KERNEL), language_info=NotebookNode(_LANGUAGE))
+    given = any("injected-parameters" in cell.metadata.get("tags", []) for cell in notebook.cells)
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        if "parameters" in tags and given:
+            tags = [*tags, "remove-cell"]
+        if "injected-parameters" in tags:
+            cell["id"] = f"{page}-injected"
+            cell["source"] = without_paths(cell.source, replacements)
+        if {"parameters", "injected-parameters"} & set(tags) or _publishes(cell):
+            cell.metadata["tags"] = [*(tag for tag in tags if tag != "hide-input"), "hide-input"]
+        cell["metadata"] = NotebookNode({key: cell.metadata[key] for key in _KEPT if cell.metadata.get(key)})
+        if cell.cell_type == "code":
+            cell["outputs"] = [
+                output
+                for output in (_output(each, replacements) for each in cell.outputs)
+                if output is not None
+            ]
+            _describe_figure(cell, page)
+    return notebook
+
+
+def _output(output: NotebookNode, replacements: dict[str, str]) -> NotebookNode | None:
+    """One output of a cell, or None where nothing of it is meant for a reader."""
+    if output.output_type == "stream":
+        output["text"] = without_paths(without_addresses(terminal_text(output.text)), replacements)
+        return output if output.name == "stdout" and output.text.strip() else None
+    for kind, content in output.get("data", {}).items():
+        if kind.startswith("text/") and isinstance(content, str):
+            output.data[kind] = without_paths(without_addresses(without_control(content)), replacements)
+    return output
+
+
+def _describe_figure(cell: NotebookNode, page: str) -> None:
+    """Copy name, caption and alt text of a published figure to its cell, where Jupyter Book reads them."""
+    shown = [output for output in cell.outputs if output.output_type in ("display_data", "execute_result")]
+    figures = [output for output in shown if output.metadata.get("hep2", {}).get("kind") == "figure"]
+    if not figures:
+        return
+    about: dict[str, Any] = figures[0].metadata["hep2"]
+    if len(shown) > 1:
+        raise NotebookError(
+            f"{page}, the cell that shows figure {about['name']!r}: it shows {len(shown)} things; "
+            "a figure needs a cell of its own"
+        )
+    label = f"fig-{about['name']}"
+    width = figures[0].metadata.get("image/png", {}).get("width")
+    cell.metadata["label"] = label
+    cell.metadata["mystnb"] = NotebookNode(
+        figure={"caption": caption_markdown(about["caption"]), "name": label},
+        image={"alt": about["alt"]} | ({"width": f"{width}px"} if width else {}),
+    )
+
+
+def _publishes(cell: NotebookNode) -> bool:
+    """Whether a cell ends in publishing something."""
+    return cell.cell_type == "code" and any(
+        line.startswith(("publish.figure(", "publish.table(", "publish.value("))
+        for line in cell.source.splitlines()
+    )
+
 
 PAGES = ("01-dataset", "02-cnn", "03-fine-tuning", "04-svm", "05-results")
+
+
 CELL_SECONDS = 3600.0  # for one cell: the studies have run before, but a notebook alone may run them itself
 
 
@@ -156,3 +444,56 @@ def _is_input_error(name: str) -> bool:
 
 def _names_of_kinds(kind: type[Exception]) -> set[str]:
     return {kind.__name__}.union(*(_names_of_kinds(each) for each in kind.__subclasses__()))
+
+
+def page_values(run: Run) -> dict[str, object]:
+    """Values of the parameters that every notebook of the book has, so that it finds this run."""
+    p = run.parameters
+    return {
+        "run_folder": str(run.folder),
+        "profile": p.profile,
+        "data": p.data,
+        "weights": p.weights,
+        "seed": p.seed,
+    }
+
+
+def execute_run(run: Run) -> None:
+    """Run both studies and all notebooks, and write ``run.json``.
+
+    Results that the run has already are not computed again; the notebooks are always executed.
+
+    Args:
+        run: an open run.
+
+    Raises:
+        InputError: if the database, the weights or the folder cannot be used.
+        RunError: if a notebook fails.
+    """
+    seconds = {}
+    for name in ("images", "folds", "fine_tuning", "batchnorm", "svm", "svm_variants"):
+        start = time.perf_counter()
+        getattr(run, name)
+        seconds[name.replace("_", "-")] = time.perf_counter() - start
+    close_pools()
+    seconds |= _execute_pages(run)
+    write_json(run.folder / "run.json", run.describe(seconds))
+
+
+def _execute_pages(run: Run) -> dict[str, float]:
+    """Execute all notebooks, two at a time: most of a notebook's time is one core's, spent on starting."""
+
+    def timed(page: str) -> tuple[str, float]:
+        start = time.perf_counter()
+        execute(page, run.folder, page_values(run))
+        return page, time.perf_counter() - start
+
+    with ThreadPoolExecutor(min(2, cores())) as pool:
+        pages = [pool.submit(timed, page) for page in PAGES]
+        try:
+            done = progress(as_completed(pages), "notebooks", total=len(pages), unit="notebook")
+            seconds = dict(future.result() for future in done)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return {page: seconds[page] for page in PAGES}

@@ -13,9 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from hep2lib.cnn.googlenet import LAYERS
 from hep2lib.errors import InputError
-from hep2lib.files import write_text
-from hep2lib.runs.project import project_root
-from hep2lib.studies.finetuning import Grid, Rotation
+from hep2lib.files import project_root, write_text
+from hep2lib.studies.fine_tuning import Grid, Rotation
 from hep2lib.studies.svm_study import SINGLE_TENSOR
 from hep2lib.studies.trial import TrainingOptions
 
@@ -25,8 +24,14 @@ class ParameterError(InputError):
 
 
 Depth = Annotated[int, Field(ge=0, le=len(LAYERS))]
+
+
 BatchSize = Annotated[int, Field(ge=1, le=4096)]
+
+
 LearningRate = Annotated[float, Field(gt=0, le=10)]
+
+
 Epochs = Annotated[int, Field(ge=1, le=1000)]
 
 
@@ -35,7 +40,7 @@ class _Strict(BaseModel):
 
 
 class GridParameters(_Strict):
-    """One part of the fine-tuning search: see ``hep2lib.studies.finetuning.Grid``."""
+    """One part of the fine-tuning search: see ``hep2lib.studies.fine_tuning.Grid``."""
 
     freeze: Annotated[tuple[Depth, ...], Field(min_length=1)]
     batch_sizes: Annotated[tuple[BatchSize, ...], Field(min_length=1)]

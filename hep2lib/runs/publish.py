@@ -1,33 +1,247 @@
-"""What a page of the paper publishes into its run: values, tables and figures, for the prose to quote."""
+"""Captions: one line of plain text."""
 
 import base64
+import html
+import io
+import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from PIL import Image
 
+from hep2lib.errors import InputError
 from hep2lib.files import write_bytes, write_json, write_text
-from hep2lib.runs.captions import one_line
-from hep2lib.runs.figures import figure_png, figure_svg
-from hep2lib.runs.published import PublishError, read_pages
-from hep2lib.runs.tables import Format, table_html
+
+_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+
+
+def one_line(text: str) -> str:
+    """The text with every run of white space, line breaks included, made one blank."""
+    return " ".join(text.split())
+
+
+def caption_markdown(caption: str) -> str:
+    """The caption as Markdown that no extension (mathematics, roles, links) can read in another way."""
+    return _PUNCTUATION.sub(r"\\\1", caption)
+
+
+RESOLUTIONS = (200, 160, 130, 110)  # dots per inch, tried in turn until the file is small enough
+
+
+LARGEST = 150_000  # bytes of a PNG, where the lowest resolution allows it
+
+
+MARGIN = 0.05  # inches around everything drawn
+
+
+def figure_png(figure: Figure) -> tuple[bytes, int]:
+    """Draw a figure as a PNG of at most 256 colours, and of `LARGEST` bytes where a lower resolution allows.
+
+    Args:
+        figure: what to draw; its background is made white.
+
+    Returns:
+        The file's bytes, and the width in CSS pixels (96 to the inch) at which its text has the size it was
+        drawn for.
+    """
+    content, width, before = b"", 0, RESOLUTIONS[0]
+    for resolution in RESOLUTIONS:
+        at_best = len(content) * (resolution / before) ** 2
+        if at_best > LARGEST and resolution > RESOLUTIONS[-1]:
+            continue  # too large still: a file shrinks no faster than its pixels
+        content, pixels = _compact_png(figure, resolution)
+        width, before = round(pixels / resolution * 96), resolution
+        if len(content) <= LARGEST:
+            break
+    return content, width
+
+
+def figure_svg(figure: Figure, name: str) -> bytes:
+    """Draw a figure as SVG with its letters as outlines: the same figure and name give the same bytes.
+
+    Args:
+        figure: what to draw.
+        name: makes the ids inside the file, which would otherwise be random.
+    """
+    buffer = io.BytesIO()
+    with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "path"}):
+        figure.savefig(
+            buffer,
+            format="svg",
+            bbox_inches="tight",
+            pad_inches=MARGIN,
+            facecolor="white",
+            metadata={"Date": None, "Creator": None},
+        )
+    return buffer.getvalue()
+
+
+def _compact_png(figure: Figure, resolution: int) -> tuple[bytes, int]:
+    buffer = io.BytesIO()
+    figure.savefig(
+        buffer,
+        format="png",
+        dpi=resolution,
+        bbox_inches="tight",
+        pad_inches=MARGIN,
+        facecolor="white",
+        pil_kwargs={"compress_level": 1},  # read again at once: speed matters, size does not
+    )
+    with Image.open(buffer) as drawn:
+        colours = drawn.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    compact = io.BytesIO()
+    colours.save(compact, format="PNG", optimize=True)
+    return compact.getvalue(), colours.width
+
+
+Format = str | Callable[[object], str]
+
+
+_NUMBER = re.compile(r"[+\-−]?\d")
+
+
+MISSING = "–"
+
+
+def table_cells(frame: pd.DataFrame, formats: Mapping[str, Format] | None = None) -> list[list[str]]:
+    """What each cell of ``frame`` reads, as text.
+
+    Args:
+        frame: one row a row of the table, one column a column of it.
+        formats: by column, a format such as ``".3f"`` or a function from the value to its text. Without one,
+            a fraction is shown with three decimals, truth as yes or no, anything else as ``str`` shows it.
+
+    Returns:
+        Rows of texts; a missing value is an en dash, and a number's minus is a typographic one.
+    """
+    formats = formats or {}
+    columns = [[_cell(value, formats.get(name)) for value in frame[name]] for name in frame.columns]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def table_html(
+    frame: pd.DataFrame,
+    caption: str,
+    label: str,
+    formats: Mapping[str, Format] | None = None,
+    headers: int = 1,
+) -> str:
+    """A table as HTML of its own: caption, scopes, numbers to the right, and a frame that scrolls sideways.
+
+    Args:
+        frame: one row a row of the table; its first ``headers`` columns say what a row is about.
+        caption: one line of plain text.
+        label: the id of the whole, which a link can lead to.
+        formats: as in :func:`table_cells`.
+        headers: number of leading columns that are headers of their row.
+
+    Returns:
+        One ``<div class="hep2-table">``.
+    """
+    rows = table_cells(frame, formats)
+    numeric = [_is_numeric([row[column] for row in rows]) for column in range(frame.shape[1])]
+    head = "".join(
+        f'<th scope="col"{_aligned(right)}>{html.escape(str(name), quote=False)}</th>'
+        for name, right in zip(frame.columns, numeric, strict=True)
+    )
+    body = "\n".join(f"<tr>{_row(row, numeric, headers)}</tr>" for row in rows)
+    frame_of_it = (
+        f'class="hep2-table" id="{label}" role="region" aria-labelledby="{label}-caption" tabindex="0"'
+    )
+    return (
+        f"<div {frame_of_it}>\n<table>\n"
+        f'<caption id="{label}-caption">{html.escape(caption, quote=False)}</caption>\n'
+        f"<thead>\n<tr>{head}</tr>\n</thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>\n"
+    )
+
+
+def _cell(value: object, form: Format | None) -> str:
+    if value is None or (np.isscalar(value) and pd.isna(value)):
+        return MISSING
+    if callable(form):
+        text = form(value)
+    elif form is not None:
+        text = format(value, form)
+    elif isinstance(value, bool | np.bool_):
+        text = "yes" if value else "no"
+    else:
+        text = format(value, ".3f") if isinstance(value, float | np.floating) else str(value)
+    is_number = isinstance(value, int | float | np.number)
+    return text.replace("-", "−", 1) if is_number and text.startswith("-") else text
+
+
+def _is_numeric(texts: list[str]) -> bool:
+    known = [text for text in texts if text != MISSING]
+    return bool(known) and all(_NUMBER.match(text) for text in known)
+
+
+def _aligned(right: bool) -> str:
+    return ' class="hep2-number"' if right else ""
+
+
+def _row(texts: list[str], numeric: list[bool], headers: int) -> str:
+    cells = []
+    for column, (text, right) in enumerate(zip(texts, numeric, strict=True)):
+        tag, scope = ("th", ' scope="row"') if column < headers else ("td", "")
+        cells.append(f"<{tag}{scope}{_aligned(right)}>{html.escape(text, quote=False)}</{tag}>")
+    return "".join(cells)
+
+
+class PublishError(InputError):
+    """Something that cannot be published as it is, or a publication that cannot be read."""
+
+
+def read_pages(run: Path | str) -> dict[str, dict[str, Any]]:
+    """What each page of a run has published.
+
+    Args:
+        run: the run's folder.
+
+    Returns:
+        By page, in order: ``{"page", "values", "tables", "figures"}``, the last three by name. A value is
+        ``{"value": ..., "interval": [lower, upper]}`` (the interval only where one was given), a table
+        ``{"caption", "rows", "columns"}``, a figure ``{"alt", "caption", "width"}``.
+
+    Raises:
+        PublishError: if a page's file was damaged.
+    """
+    pages = {}
+    for file in sorted((Path(run) / "published").glob("*.json")):
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+            pages[file.stem] = {key: content[key] for key in ("page", "values", "tables", "figures")}
+        except (ValueError, KeyError, TypeError):
+            raise PublishError(
+                f"{file}: not what a page publishes; delete it and execute {file.stem} again"
+            ) from None
+    return pages
+
 
 Plain = float | int | str | bool
 
+
 ALT_LENGTH = 40  # characters: below that, a text names a figure and does not describe it
+
+
 _PAGE = re.compile(r"\d\d-[a-z0-9]+(?:-[a-z0-9]+)*")
+
+
 _NAMES = {
     "value": re.compile(r"[A-Za-z0-9_]+(?:[.-][A-Za-z0-9_]+)*"),
     "table": re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*"),
     "figure": re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*"),
 }
+
+
 _EXAMPLES = {"value": "fine-tuning.auc", "table": "fine-tuning-depths", "figure": "roc-curves"}
 
 

@@ -1,9 +1,10 @@
-"""A run: one folder with the parameters, the folds, the trials and the results of one executed book."""
+"""The network that a run starts from: which weights it takes, settled once, and kept in the run's folder."""
 
 import hashlib
+import json
 import platform
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -11,35 +12,167 @@ from typing import Any
 
 import pandas as pd
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
 from torch import Tensor
 
-from hep2lib.cnn.googlenet import GoogLeNet
+from hep2lib.cnn.googlenet import LAYERS, GoogLeNet, Provenance
+from hep2lib.cnn.weight_files import WeightsError, write_tensors
+from hep2lib.cnn.weights import RANDOM, imagenet_available, load_weights
 from hep2lib.data.database import database_checksum, read_database
 from hep2lib.data.folds import Fold, read_folds, specimen_folds, write_folds
 from hep2lib.data.images import load_images
-from hep2lib.data.simulate import Parameters as SimulationParameters
-from hep2lib.data.simulate import write_database
-from hep2lib.data.simulator.simulation import VERSION
 from hep2lib.errors import InputError
-from hep2lib.runs.extraction import (
-    block_layers,
-    other_variants,
-    plain_variant,
-    tuned_configuration,
-)
+from hep2lib.evaluation.scores import best_tuned
+from hep2lib.files import project_root, write_json
 from hep2lib.runs.parameters import Parameters, make_parameters, read_parameters
-from hep2lib.runs.project import project_root
 from hep2lib.runs.publish import Publication
-from hep2lib.runs.start import network_with_batchnorm, settle_weights, starting_network
-from hep2lib.studies.batchnorm import batchnorm_study
-from hep2lib.studies.finetuning import fine_tuning_study
+from hep2lib.simulator.physics import Parameters as SimulationParameters
+from hep2lib.simulator.simulation import VERSION
+from hep2lib.simulator.writing import simulated_images, write_database
+from hep2lib.studies.fine_tuning import batchnorm_study, fine_tuning_study, tuned_networks, unfolded
 from hep2lib.studies.floor import bf16_is_faster
 from hep2lib.studies.inputs import StudyInputs
-from hep2lib.studies.networks import tuned_networks
-from hep2lib.studies.outcome import Configuration, FineTuningOutcome
-from hep2lib.studies.store import TrialStore
-from hep2lib.studies.svm_outcome import SVMOutcome
-from hep2lib.studies.svm_study import SVMVariant, svm_study
+from hep2lib.studies.outcomes import Configuration, FineTuningOutcome, LayerChoice, SVMOutcome
+from hep2lib.studies.svm import Reading
+from hep2lib.studies.svm_study import BLOCKS, SVMVariant, svm_study
+from hep2lib.studies.trial import TrialStore
+
+CALIBRATION_IMAGES = 16
+"""Simulated images that random weights are calibrated on."""
+
+
+def settle_weights(parameters: Parameters, file: Path) -> dict[str, str]:
+    """Decide which weights a run uses, and keep the decision, so that every page of it uses the same.
+
+    Args:
+        parameters: the run's; ``auto`` takes ImageNet's weights if they can be had, random ones otherwise.
+        file: where the decision is kept.
+
+    Returns:
+        ``asked`` (the parameter), ``used`` (a source for ``load_weights``), ``reason`` ("" if as asked).
+    """
+    if file.is_file():
+        return json.loads(file.read_text(encoding="utf-8"))
+    asked = parameters.weights
+    settled = {"asked": asked, "used": asked, "reason": ""}
+    if asked == "auto":
+        if parameters.variant != "torchvision":
+            settled["used"] = "random"
+            settled["reason"] = "the bvlc variant's weights are not offered for download"
+        elif imagenet_available():
+            settled["used"] = "imagenet"
+        else:
+            settled["used"] = "random"
+            settled["reason"] = "the ImageNet weights could not be reached from this machine"
+    write_json(file, settled)
+    return settled
+
+
+def starting_network(parameters: Parameters, used: str, cache: Path) -> GoogLeNet:
+    """The network before any training.
+
+    Random weights are calibrated on simulated images that belong to no database, so that one starting point
+    serves all folds and no test image has a part in it. They take seconds to draw, so they are kept.
+
+    Args:
+        parameters: the run's: variant and seed.
+        used: a source for ``load_weights``.
+        cache: folder where drawn weights are kept; safe to delete.
+    """
+    network = GoogLeNet(variant=parameters.variant, classes=2)
+    if used != "random":
+        load_weights(network, used, seed=parameters.seed)
+        return network
+    file = cache / f"random-{parameters.variant}-seed{parameters.seed}.safetensors"
+    if file.is_file():
+        with safe_open(file, framework="pt") as stored:
+            provenance = Provenance(**stored.metadata())
+        network.load_state_dict(load_file(file))
+        if network.state_digest() == provenance.sha256:
+            network.provenance = provenance
+            return network
+    images = torch.from_numpy(simulated_images(CALIBRATION_IMAGES, parameters.seed))
+    load_weights(
+        network,
+        used,
+        seed=parameters.seed,
+        images=images,
+        images_are="simulated images that belong to no database",
+    )
+    write_tensors(
+        file, network.state_dict(), {name: str(value) for name, value in asdict(network.provenance).items()}
+    )
+    return network
+
+
+def network_with_batchnorm(network: GoogLeNet, parameters: Parameters, used: str) -> GoogLeNet | None:
+    """The starting network with its batch normalisation not folded; None where there is none to keep.
+
+    Args:
+        network: the run's starting network.
+        parameters: the run's.
+        used: the source of its weights.
+    """
+    if network.variant != "torchvision":
+        return None
+    if used in RANDOM:
+        return unfolded(network)
+    alive = GoogLeNet(variant=network.variant, classes=2, batchnorm="train")
+    try:
+        load_weights(alive, used, seed=parameters.seed)
+    except WeightsError:
+        return None  # a file whose normalisation was folded before it was written
+    return alive
+
+
+def plain_variant(parameters: Parameters) -> SVMVariant:
+    """The study as the paper describes it, with the run's reading of its values."""
+    return SVMVariant(reading=parameters.svm_reading)
+
+
+def other_variants(
+    parameters: Parameters, chosen: LayerChoice
+) -> Mapping[str, tuple[Sequence[str], SVMVariant]]:
+    """Layers and options of each other way that a run asks for, besides fine-tuned features, by name.
+
+    Args:
+        parameters: the run's.
+        chosen: what the plain study chose. Pooled features are tried on every block's output, all else on the
+            chosen layer.
+    """
+    plain = plain_variant(parameters)
+    other: Reading = "lambda" if plain.reading == "C" else "C"
+    variants = {
+        "pooled": (block_layers(parameters), replace(plain, pooled=True)),
+        "rotated": ((chosen.layer,), replace(plain, rotations=parameters.svm_rotations)),
+        "refitted": ((chosen.layer,), replace(plain, refitted=True)),
+        "other-reading": ((chosen.layer,), replace(plain, reading=other)),
+        "early-stopped": ((chosen.layer,), replace(plain, solver="early-stopped")),
+    }
+    return {name: what for name, what in variants.items() if name in parameters.svm_variants}
+
+
+def block_layers(parameters: Parameters) -> tuple[str, ...]:
+    """Those of the run's layers that stand for a depth: blocks' outputs, or all, if none of them is one."""
+    return tuple(layer for layer in parameters.svm_layers if layer in BLOCKS) or parameters.svm_layers
+
+
+def tuned_configuration(study: FineTuningOutcome) -> Configuration | None:
+    """The best fine-tuning that changed more than the classifier, or None if there is none.
+
+    Args:
+        study: the fine-tuning study; with layers up to inception_5b-output frozen, all features stay as they
+            were.
+    """
+    last = LAYERS.index("inception_5b-output")
+    best = best_tuned(study)
+    if best.freeze < last:
+        return best
+    depths = {record["trial"]["freeze"] for record in study.records}
+    choices = [study.best(depth) for depth in sorted(depths) if depth < last]
+    return max(choices, key=lambda choice: choice.validation_auc, default=None)
+
 
 PACKAGES = ("torch", "torchvision", "scikit-learn", "numpy", "pandas", "Pillow", "jupyter-book", "papermill")
 

@@ -1,23 +1,35 @@
-"""Running trials: on any ``concurrent.futures`` executor, keeping each result as soon as it is there."""
+"""Running trials: on any ``concurrent.futures`` executor, keeping each result as soon as it is there.
 
+No figure of this project was measured on a GPU yet. What can be tested without one is: the bookkeeping around
+a recorded step, the way back to plain steps, and trials in several threads.
+"""
+
+import logging
 import multiprocessing
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import (
     BrokenExecutor,
+    CancelledError,
     Executor,
     Future,
     ProcessPoolExecutor,
+    ThreadPoolExecutor,
     as_completed,
 )
 from contextlib import contextmanager
-from typing import Any
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
+from hep2lib.errors import InputError
 from hep2lib.files import cores
 from hep2lib.progress import progress_bar
-from hep2lib.studies.store import Record, TrialStore
+from hep2lib.studies.trial import Record, TrialStore
 
 #: Processes without work, by their number.
 _POOLS: dict[int, ProcessPoolExecutor] = {}
@@ -153,3 +165,323 @@ def _run(
                 future.cancel()
             pool.shutdown(wait=False)
             raise
+
+
+RETRIES = 2  # of a trial that failed
+
+
+class ClusterError(InputError):
+    """A cluster that cannot be used."""
+
+
+@contextmanager
+def cluster_executor(scheduler: str, local: int, shared: Path, *, timeout: float = 10) -> Iterator[Executor]:
+    """An executor on a Dask scheduler's workers, or on some that are started here.
+
+    Dask gives the trial of a worker that died to another one, so a death costs a trial's time. The workers
+    read images, weights and activations from the run's folder, and send back scores alone: the folder must
+    be on a file system that all of them see under the same path. Each worker should have one thread
+    (``dask worker --nthreads 1``): a trial takes one core.
+
+    Args:
+        scheduler: its address, for example ``tcp://10.0.0.5:8786``; "" starts a cluster on this machine.
+        local: number of workers to start, where there is no scheduler.
+        shared: a folder that every worker must see.
+        timeout: seconds after which a silent scheduler counts as none.
+
+    Raises:
+        ClusterError: if Dask is missing, no scheduler answers, there are no workers, or one of them does not
+            see the folder or cannot import this package.
+    """
+    if find_spec("distributed") is None:
+        raise ClusterError("Dask is not installed here; install it with: pip install 'hep2lib[cluster]'")
+    from distributed import Client, KilledWorker, LocalCluster
+
+    if scheduler and local:
+        raise ClusterError("a scheduler's address and a local cluster were given; choose one of them")
+    with _client(Client, LocalCluster, scheduler, local, timeout) as client:
+        check_workers(client, shared)
+        executor = client.get_executor(pure=False, retries=RETRIES)
+        try:
+            yield executor
+        except KilledWorker as error:
+            raise ClusterError(
+                f"trial after trial, workers died ({error}); look into their logs: too little memory is the "
+                "usual reason. What was computed is kept"
+            ) from None
+        except CancelledError:
+            raise ClusterError(
+                f"the scheduler at {client.scheduler.address} is gone; start it again, then the study: what "
+                "was computed is kept"
+            ) from None
+        finally:
+            executor.shutdown(wait=False)
+
+
+@contextmanager
+def _client(client: Any, local_cluster: Any, scheduler: str, local: int, timeout: float) -> Iterator[Any]:
+    if scheduler:
+        try:
+            opened = client(scheduler, timeout=timeout)
+        except (OSError, ValueError) as error:
+            raise ClusterError(
+                f"no Dask scheduler answers at {scheduler!r} ({error}); start one with `dask scheduler`"
+            ) from None
+        with opened:
+            yield opened
+        return
+    with (
+        local_cluster(
+            n_workers=local, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
+        ) as cluster,
+        client(cluster) as opened,
+    ):
+        yield opened
+
+
+def check_workers(client: Any, shared: Path) -> None:
+    """Refuse a cluster without workers, or with one that does not see the folder."""
+    shared.mkdir(parents=True, exist_ok=True)
+    try:
+        client.wait_for_workers(1, timeout=30)
+    except TimeoutError:
+        raise ClusterError(
+            f"the scheduler at {client.scheduler.address} has no workers; start some with `dask worker`"
+        ) from None
+    try:
+        seen = client.run(sees, str(shared))
+    except ModuleNotFoundError as error:
+        raise ClusterError(f"a worker lacks a package ({error}); install hep2lib where it runs") from None
+    blind = [address for address, answer in seen.items() if not answer]
+    if blind:
+        raise ClusterError(
+            f"{shared}: not seen by the worker at {blind[0]}; choose a run folder on a file system that all "
+            "workers share under the same path"
+        )
+
+
+def sees(folder: str) -> bool:
+    """Whether a folder is there, as seen from where this runs."""
+    return Path(folder).is_dir()
+
+
+Result = TypeVar("Result")
+
+
+class GPUMemoryError(InputError):
+    """A GPU whose memory does not suffice for a single image."""
+
+
+class Chunks:
+    """How many images are computed at a time; halved whenever the GPU runs out of memory.
+
+    Attributes:
+        size: images at a time now.
+        what: what is computed, for messages ("mini-batches").
+        notes: what was said so far.
+    """
+
+    def __init__(self, size: int, what: str, notes: list[str] | None = None):
+        self.size = size
+        self.what = what
+        self.notes = [] if notes is None else notes
+
+    def run(self, work: Callable[[int], Result]) -> Result:
+        """Call ``work`` with the chunk size, again with half of it as long as memory runs out.
+
+        Args:
+            work: must leave nothing behind when it fails, so that it can be called again.
+
+        Returns:
+            What ``work`` returned.
+
+        Raises:
+            GPUMemoryError: if a chunk of one image does not fit.
+        """
+        while True:
+            try:
+                return work(self.size)
+            except torch.OutOfMemoryError:
+                if self.size == 1:
+                    raise GPUMemoryError(
+                        f"the GPU's memory does not suffice for {self.what} of one image; close other "
+                        "programs that use it, or choose device cpu"
+                    ) from None
+            # Outside the except block, whose traceback holds on to tensors.
+            self.size //= 2
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            note = f"out of GPU memory: {self.what} in chunks of {self.size} from here on"
+            self.notes.append(note)
+            tqdm.write(note)
+
+
+#: Trials at once on one GPU, where nothing else is asked for: small batches leave most of it idle.
+STREAMS = 4
+
+
+#: Share of the GPU's free memory that activations may take; the rest is for the trials.
+SHARE = 0.6
+
+
+#: Calls before a step is recorded.
+WARM_UP = 3
+
+
+_RECORDING = threading.Lock()
+
+
+class TrainingStep(Protocol):
+    """What :class:`hep2lib.studies.training.Step` offers to be recorded."""
+
+    suffix: Any
+    optimiser: torch.optim.SGD
+    activations: Any
+
+    def __call__(self, rows: Tensor, views: Tensor) -> Tensor:
+        """Take a step and return the loss."""
+
+    def compute(self, rows: Tensor, views: Tensor, chunk: int) -> Tensor:
+        """Take a step without a second attempt."""
+
+
+def resident(values: Tensor, device: str) -> Tensor:
+    """Values on the device if they take no more than a share of its free memory, else where they are."""
+    if device == "cpu":
+        return values
+    free, _ = torch.cuda.mem_get_info(device)
+    if values.nbytes > SHARE * free:
+        return values
+    moved = values.to(device)
+    torch.cuda.synchronize(device)  # the trials' streams may use it from here on
+    return moved
+
+
+@contextmanager
+def stream_executor(device: str, workers: int = 0) -> Iterator[Executor]:
+    """An executor whose threads each compute on a stream of their own on one GPU.
+
+    Args:
+        device: the GPU.
+        workers: number of threads; 0 takes ``STREAMS``.
+    """
+    with ThreadPoolExecutor(workers or STREAMS) as pool:
+        yield _StreamExecutor(pool, device)
+
+
+class _StreamExecutor(Executor):
+    def __init__(self, pool: ThreadPoolExecutor, device: str):
+        self.pool = pool
+        self.device = device
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
+        return self.pool.submit(self._on_a_stream, function, arguments, options)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self.pool.shutdown(wait, cancel_futures=cancel_futures)
+
+    def _on_a_stream(self, function: Callable[..., Any], arguments: tuple, options: dict) -> Any:
+        if self.device == "cpu":
+            return function(*arguments, **options)
+        with torch.cuda.device(self.device), torch.cuda.stream(torch.cuda.Stream(self.device)):
+            return function(*arguments, **options)
+
+
+def recorded(step: TrainingStep, size: int, notes: list[str]) -> Callable[[Tensor, Tensor], Tensor]:
+    """The step as a CUDA graph where its input is on the device; else, or if recording fails, as it is.
+
+    Args:
+        step: the plain step.
+        size: images in a mini-batch; others take the plain step.
+        notes: a list for what has to be said.
+    """
+    values = getattr(step.activations, "tensor", None)
+    if values is None or not values.is_cuda:
+        return step
+    return RecordedStep(step, size, notes, record_cuda_graph)
+
+
+class RecordedStep:
+    """A step that is launched as one piece: a small mini-batch takes a GPU less time than its launches.
+
+    The first step is preceded by the recording: a few steps for warming up, whose effect on parameters,
+    momentum and dropout is undone.
+
+    Args:
+        step: the plain step.
+        size: images in a mini-batch.
+        notes: a list for what has to be said.
+        record: takes a function without arguments and dropout's generator; returns the function's result,
+            a tensor that each replay overwrites, and what replays it.
+    """
+
+    def __init__(
+        self,
+        step: TrainingStep,
+        size: int,
+        notes: list[str],
+        record: Callable[[Callable[[], Tensor], torch.Generator], tuple[Tensor, Callable[[], Any]]],
+    ):
+        self.step = step
+        self.size = size
+        self.notes = notes
+        self.record = record
+        self.loss: Tensor | None = None
+        self.failed = False
+
+    def __call__(self, rows: Tensor, views: Tensor) -> Tensor:
+        """Take the step and return the mini-batch's mean loss."""
+        if self.loss is None and not self.failed and len(rows) == self.size:
+            self._record(rows, views)
+        if self.loss is None or len(rows) != self.size:
+            return self.step(rows, views)
+        self.rows.copy_(rows)
+        self.views.copy_(views)
+        self.replay()
+        return self.loss.clone()
+
+    def _record(self, rows: Tensor, views: Tensor) -> None:
+        self.rows, self.views = rows.clone(), views.clone()
+        generator = self.step.suffix.generator
+        parameters = [p for group in self.step.optimiser.param_groups for p in group["params"]]
+        before = [parameter.detach().clone() for parameter in parameters]
+        drawn = generator.get_state()
+        try:
+            with _RECORDING:
+                self.loss, self.replay = self.record(
+                    lambda: self.step.compute(self.rows, self.views, self.size), generator
+                )
+        except RuntimeError as error:  # memory that ran out is one of them: plain steps take smaller chunks
+            self.failed = True
+            self.notes.append(f"steps are not recorded ({str(error).splitlines()[0]})")
+        finally:
+            with torch.no_grad():
+                for parameter, value in zip(parameters, before, strict=True):
+                    parameter.copy_(value)
+                    momentum = self.step.optimiser.state[parameter].get("momentum_buffer")
+                    if momentum is not None:
+                        momentum.zero_()
+            generator.set_state(drawn)
+
+
+def record_cuda_graph(
+    work: Callable[[], Tensor], generator: torch.Generator
+) -> tuple[Tensor, Callable[[], Any]]:
+    """Record ``work`` as a CUDA graph on the current device.
+
+    Args:
+        work: reads and writes the same memory at each call, and never waits for the GPU.
+        generator: of everything that ``work`` draws.
+    """
+    stream = torch.cuda.current_stream()
+    aside = torch.cuda.Stream()
+    aside.wait_stream(stream)
+    with torch.cuda.stream(aside):
+        for _ in range(WARM_UP):
+            work()
+    stream.wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    graph.register_generator_state(generator)
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        result = work()
+    return result, graph.replay

@@ -18,10 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hep2lib.cnn.features import cached_activations
-from hep2lib.cnn.googlenet import GoogLeNet
+from hep2lib.cnn.activations import cached_activations
+from hep2lib.cnn.googlenet import GoogLeNet, Section
 from hep2lib.cnn.layers import Kind, layer_table
-from hep2lib.cnn.section import Section
 from hep2lib.data.images import rotate
 from hep2lib.errors import InputError
 from hep2lib.progress import progress
@@ -29,9 +28,16 @@ from hep2lib.progress import progress
 MEMORY = 5 * 2**29
 """Bytes of activations, in single precision, that are held at a time: 2.5 GiB."""
 
+
 _CHUNK = 2**22  # numbers in double precision at a time: 32 MB
+
+
 _TILE = 512  # rows of a symmetric matrix at a time: what lies right of them is not computed
+
+
 _BATCH = 16  # images that pass through the network at a time
+
+
 _SAME = (Kind.IDENTITY, Kind.DROPOUT, Kind.OUTPUT)  # of a network that is not in training
 
 
@@ -87,7 +93,7 @@ def gram_matrices(
         pooled: take each channel's mean over the image instead of all its values.
         frozen: a freeze depth in front of all ``layers``: its activations are computed once, or found in
             ``cache``, and the rest of the network starts from them. None starts from the images.
-        cache: folder for those activations (``hep2lib.cnn.features.cached_activations``).
+        cache: folder for those activations (``hep2lib.cnn.activations.cached_activations``).
         device: where to compute.
         memory: bytes of activations that are held at a time. Besides those there are the activations of 16
             images, 32 MB in double precision and the matrices that are not complete yet.

@@ -1,28 +1,400 @@
-"""Linear SVMs on a layer's activations (paper, section 2.5), exactly, by their Gram matrix."""
+"""The dual of the soft-margin SVM, exactly: which weights are 0, which C, and equations for the others."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.svm import SVC, LinearSVC
+from torch import Tensor
 
 from hep2lib.data.folds import Fold
-from hep2lib.studies.gram import SVMError, gram_matrix
-from hep2lib.studies.hinge import Machine, fit_hinge, hinge_path
+from hep2lib.studies.gram import SVMError
 
-__all__ = [
-    "PAPER_GRID",
-    "PathScores",
-    "SVMError",
-    "centred",
-    "fit_svm",
-    "gram_matrix",
-    "svm_path",
-]
+Array = NDArray[np.float64]
+
+
+Flags = NDArray[np.bool_]
+
+
+ROUNDS = 20  # most searches take one to six
+
+
+RIDGES = (1e-12, 1e-9)  # on a diagonal of about one, tried in turn, so that equal images do no harm
+
+
+CORRECTIONS = 3  # of a solution of linear equations, to take back what the ridge did
+
+
+MARGIN = 1e-10  # by how much an image may miss its condition
+
+
+def search(kernel: Tensor, signs: Array, C: float, low: Flags, high: Flags) -> tuple[Array, bool] | None:
+    """Correct a guess of the weights' sets until every image meets its condition.
+
+    An image beyond its margin has weight 0, one that violates it has C, and one on it anything in between
+    (Karush, Kuhn and Tucker). Given the first two sets, the other weights and the bias follow from linear
+    equations; an image whose weight or margin then contradicts its set changes it (an active-set method;
+    Scheinberg 2006, JMLR 7:2237; all images change at a time, as in a primal-dual method). From a good guess
+    this ends within a few rounds; from a bad one it may go round in circles, and is given up.
+
+    Args:
+        kernel: float64, n x n, symmetric, with a diagonal of about one.
+        signs: n, -1 or 1, both present.
+        C: upper bound of the weights.
+        low: n; weight 0 by the guess.
+        high: n; weight C by the guess.
+
+    Returns:
+        The last weights, not clipped to 0 and C, and whether all conditions hold; None where the equations
+        have no solution.
+    """
+    seen: set[bytes] = set()
+    weights = None
+    for _ in range(ROUNDS):
+        solved = _on_the_margin(kernel, signs, C, low, high)
+        if solved is None:
+            break
+        weights, bias = solved
+        margin = signs * ((kernel @ torch.from_numpy(weights * signs)).numpy() + bias)
+        free = ~(low | high)
+        next_low = (free & (weights < 0)) | (low & (margin >= 1 - MARGIN))
+        next_high = (free & (weights > C)) | (high & (margin <= 1 + MARGIN))
+        if (next_low == low).all() and (next_high == high).all():
+            return weights, True
+        low, high = next_low, next_high
+        if (state := low.tobytes() + high.tobytes()) in seen:
+            break
+        seen.add(state)
+    return None if weights is None else (weights, False)
+
+
+def _on_the_margin(
+    kernel: Tensor, signs: Array, C: float, low: Flags, high: Flags
+) -> tuple[Array, float] | None:
+    """Weights (0 where low, C where high) and bias that put all other images on the margin exactly."""
+    free = np.flatnonzero(~(low | high))
+    if not len(free):
+        return None
+    weights = np.where(high, C, 0.0)
+    fixed = weights * signs
+    chosen = torch.from_numpy(free)
+    rows = kernel.index_select(0, chosen)
+    wanted = torch.from_numpy(signs[free]) - rows @ torch.from_numpy(fixed)
+    solution = _solve(rows.index_select(1, chosen), torch.stack([wanted, torch.ones_like(wanted)], 1))
+    if solution is None:
+        return None
+    by_margin, by_bias = solution.numpy().T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bias = float((by_margin.sum() + fixed.sum()) / by_bias.sum())
+        weights[free] = (by_margin - bias * by_bias) * signs[free]
+    return (weights, bias) if np.isfinite(weights).all() else None
+
+
+def _solve(matrix: Tensor, right: Tensor) -> Tensor | None:
+    """Solve symmetric equations by Cholesky's method, with a ridge whose effect is then taken back."""
+    for ridge in RIDGES:
+        with_ridge = matrix.clone()
+        with_ridge.diagonal().add_(ridge)
+        factor, failed = torch.linalg.cholesky_ex(with_ridge)
+        if not failed:
+            solution = torch.cholesky_solve(right, factor)
+            for _ in range(CORRECTIONS):
+                solution += torch.cholesky_solve(right - matrix @ solution, factor)
+            return solution
+    return None
+
+
+STEPS = 60  # at most; ten to twenty-five are usual
+
+
+ENOUGH = 1e-13  # duality gap relative to the objective
+
+
+NEAREST = 0.995  # share of the way to the nearest bound that a step may go
+
+
+def interior_point(kernel: Tensor, signs: Array, C: float) -> Array:
+    """Weights that maximise sum a - 1/2 sum a_i a_j y_i y_j k_ij with 0 <= a <= C and sum a_i y_i = 0.
+
+    Mehrotra's predictor-corrector method (Nocedal and Wright, Numerical Optimization, 2nd ed., section 16.6),
+    in shares of C, from a point that is feasible for primal and dual.
+
+    Args:
+        kernel: float64, n x n, symmetric, positive semi-definite.
+        signs: n, -1 or 1, both present.
+        C: upper bound, greater than 0.
+
+    Returns:
+        n weights, strictly between 0 and C.
+    """
+    y = torch.from_numpy(signs)
+    hessian = C * kernel * y[:, None] * y
+    point = _start(hessian, y)
+    for _ in range(STEPS):
+        objective = float(0.5 * point.share @ hessian @ point.share - point.share.sum())
+        if 2 * len(y) * point.complementarity() <= ENOUGH * abs(objective):
+            break
+        system = _System.at(hessian, y, point)
+        if system is None:
+            break
+        low, high = point.share * point.of_low, (1 - point.share) * point.of_high
+        predicted = system.step(-low, -high)
+        after = point.moved(predicted, _longest(point, predicted)).complementarity()
+        target = point.complementarity() * (after / point.complementarity()) ** 3
+        corrected = system.step(
+            target - low - predicted.share * predicted.of_low,
+            target - high + predicted.share * predicted.of_high,
+        )
+        point = point.moved(corrected, min(1.0, NEAREST * _longest(point, corrected)))
+    return (C * point.share).numpy()
+
+
+class _Point(NamedTuple):
+    """A point, or a step: shares of C, the multiplier of the equation, and those of both bounds."""
+
+    share: Tensor
+    shift: float
+    of_low: Tensor
+    of_high: Tensor
+
+    def complementarity(self) -> float:
+        """Mean product of a bound's slack and its multiplier; 0 at the solution."""
+        return float(self.share @ self.of_low + (1 - self.share) @ self.of_high) / (2 * len(self.share))
+
+    def moved(self, step: "_Point", length: float) -> "_Point":
+        return _Point(
+            self.share + length * step.share,
+            self.shift + length * step.shift,
+            self.of_low + length * step.of_low,
+            self.of_high + length * step.of_high,
+        )
+
+
+def _start(hessian: Tensor, y: Tensor) -> _Point:
+    counts = torch.where(y > 0, (y > 0).sum(), (y < 0).sum()).to(torch.float64)
+    share = 0.5 * counts.min() / counts
+    gradient = hessian @ share - 1
+    shift = -float((gradient * y).mean())
+    slack = gradient + shift * y
+    room = 0.1 * float(slack.abs().mean()) + 1e-3
+    return _Point(share, shift, slack.clamp(min=0) + room, (-slack).clamp(min=0) + room)
+
+
+def _longest(point: _Point, step: _Point) -> float:
+    """The longest step, 1 at most, that keeps every share and multiplier positive."""
+    longest = 1.0
+    pairs = (
+        (point.share, step.share),
+        (1 - point.share, -step.share),
+        (point.of_low, step.of_low),
+        (point.of_high, step.of_high),
+    )
+    for value, change in pairs:
+        falling = change < 0
+        if falling.any():
+            longest = min(longest, float((-value[falling] / change[falling]).min()))
+    return longest
+
+
+@dataclass(frozen=True, slots=True)
+class _System:
+    """Newton's equations at a point, factorised."""
+
+    point: _Point
+    y: Tensor
+    factor: Tensor
+    gradient: Tensor
+    balance: float
+    by_shift: Tensor
+
+    @classmethod
+    def at(cls, hessian: Tensor, y: Tensor, point: _Point) -> "_System | None":
+        """The equations, or None where rounding leaves them without a solution."""
+        matrix = hessian.clone()
+        matrix.diagonal().add_(point.of_low / point.share + point.of_high / (1 - point.share))
+        factor, failed = torch.linalg.cholesky_ex(matrix)
+        if failed:
+            return None
+        gradient = hessian @ point.share - 1 + point.shift * y - point.of_low + point.of_high
+        by_shift = torch.cholesky_solve(y[:, None], factor)[:, 0]
+        return cls(point, y, factor, gradient, float(y @ point.share), by_shift)
+
+    def step(self, low: Tensor, high: Tensor) -> _Point:
+        """The step after which the products with both bounds have changed by ``low`` and ``high``."""
+        share, _, of_low, of_high = self.point
+        right = low / share - high / (1 - share) - self.gradient
+        without_shift = torch.cholesky_solve(right[:, None], self.factor)[:, 0]
+        shift = (float(self.y @ without_shift) + self.balance) / float(self.y @ self.by_shift)
+        change = without_shift - shift * self.by_shift
+        return _Point(change, shift, (low - of_low * change) / share, (high + of_high * change) / (1 - share))
+
+
+GAP = 1e-10  # relative duality gap at which nothing more is tried
+
+
+EDGE = 1e-9  # a weight this near to 0 or C, relative to C, is taken to be there
+
+
+INSIDE = 1e-6  # the same for an interior-point method's weights, which never quite get there
+
+
+PATIENCE = (
+    30  # iterations of libsvm for each image; where classes overlap and C is large it may need millions
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Machine:
+    """A fitted linear SVM, in terms of inner products with its training images.
+
+    Attributes:
+        coefficients: n; the weight of each training image, signed by its class (0: it does not support).
+        bias: added to every score.
+        C: weight of the losses that it was fitted with.
+        objective: 1/2 |b|^2 + C sum of hinge losses.
+        gap: an upper bound of how much of the objective any other machine could save, as a share of it: the
+            difference to the dual objective at these weights, which bounds the optimum from below.
+        settled: whether every image meets its optimality condition to rounding.
+    """
+
+    coefficients: Array
+    bias: float
+    C: float
+    objective: float
+    gap: float
+    settled: bool
+
+    def decision_function(self, kernel: Array) -> Array:
+        """Scores, positive for the positive class.
+
+        Args:
+            kernel: m x n, inner products of m images with the training images.
+        """
+        return kernel @ self.coefficients + self.bias
+
+
+def fit_hinge(kernel: Array, signs: Array, C: float) -> Machine:
+    """Minimise 1/2 |b|^2 + C sum_i max(0, 1 - y_i f(x_i)), the bias free: see ``hinge_path``."""
+    return hinge_path(kernel, signs, (C,))[0]
+
+
+def hinge_path(kernel: Array, signs: Array, values: Sequence[float]) -> list[Machine]:
+    """Fit a machine for each value of C.
+
+    From the smallest C to the largest, the sets of images beyond, on and within the margin are taken over
+    from the value before and corrected (``hep2lib.studies.svm``), in double precision. Where that does
+    not end, libsvm is asked for another start; alone it would not do, because it keeps the kernel in single
+    precision. Where that is of no use either, an interior-point method follows. Once no image violates its
+    margin, the classes are separated as widely as they can be, and no larger C changes anything.
+
+    Args:
+        kernel: n x n, centred, float64.
+        signs: n, -1 or 1, both present.
+        values: of C, greater than 0, in any order.
+
+    Returns:
+        The machines in the order of ``values``.
+    """
+    scale = max(float(np.abs(np.diag(kernel)).mean()), np.finfo(float).tiny)
+    # (K / s, s C) has the solution of (K, C): tolerances then mean the same for every layer.
+    problem = _Problem(torch.from_numpy(np.ascontiguousarray(kernel / scale)), signs)
+    found: dict[float, Machine] = {}
+    last: Machine | None = None
+    for C in sorted(set(values)):
+        last = _next(problem, C * scale, last)
+        found[C] = replace(
+            last, coefficients=last.coefficients / scale, C=C, objective=last.objective / scale
+        )
+    return [found[C] for C in values]
+
+
+def best_bias(scores: Array, signs: Array) -> float:
+    """The bias with the smallest sum of hinge losses, the middle one where an interval has it.
+
+    The sum is convex and linear between the points y_i - score_i. From the left to the right its slope grows
+    by one at each of them, from minus the number of positives to the number of negatives.
+
+    Args:
+        scores: n, without bias.
+        signs: n, -1 or 1, both present.
+    """
+    points = np.sort(signs - scores)
+    positives = int((signs > 0).sum())
+    return float(0.5 * (points[positives - 1] + points[positives]))
+
+
+def _next(problem: "_Problem", C: float, last: Machine | None) -> Machine:
+    """The machine for C, starting from that for a smaller one."""
+    if last is not None and last.settled and np.abs(last.coefficients).max() < (1 - EDGE) * last.C:
+        return replace(last, C=C)  # no image is at its bound
+    best: Machine | None = None
+    for machine in problem.attempts(C, last):
+        if best is None or machine.gap < best.gap or (machine.settled and machine.gap <= GAP):
+            best = machine
+        if best.gap <= GAP:
+            break
+    assert best is not None
+    return best
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """A kernel with a diagonal of about one, and the classes."""
+
+    kernel: Tensor
+    signs: Array
+
+    def attempts(self, C: float, last: Machine | None) -> Iterator[Machine]:
+        """Machines for C by one method after the other, the quickest first."""
+        if last is not None:
+            yield from self.searched(C, np.abs(last.coefficients) / last.C, EDGE)
+        weights = self.libsvm(C)
+        yield from self.searched(C, weights / C, EDGE)
+        yield self.machine(C, weights)
+        weights = interior_point(self.kernel, self.signs, C)
+        yield from self.searched(C, weights / C, INSIDE)
+        yield self.machine(C, weights)
+
+    def searched(self, C: float, shares: Array, edge: float) -> Iterator[Machine]:
+        """The machine that the active-set search reaches from weights given as shares of C, if any."""
+        found = search(self.kernel, self.signs, C, shares <= edge, shares >= 1 - edge)
+        if found is not None:
+            yield self.machine(C, found[0], settled=found[1])
+
+    def libsvm(self, C: float) -> Array:
+        """Weights as libsvm finds them, 0 to C."""
+        # The default tolerance, 1e-3, misses the optimum by more than 1e-5 of the objective.
+        libsvm = SVC(kernel="precomputed", C=C, tol=1e-6, cache_size=500, max_iter=PATIENCE * len(self.signs))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the gap tells
+            libsvm.fit(self.kernel.numpy(), self.signs)
+        weights = np.zeros(len(self.signs))
+        weights[libsvm.support_] = np.abs(libsvm.dual_coef_[0])
+        return weights
+
+    def machine(self, C: float, weights: Array, *, settled: bool = False) -> Machine:
+        """The machine with these weights, moved into the dual's feasible set, and the bias that is best."""
+        weights = np.clip(weights, 0, C)
+        positive = self.signs > 0
+        sums = weights[positive].sum(), weights[~positive].sum()
+        factors = [min(sums) / total if total > 0 else 0.0 for total in sums]
+        coefficients = weights * np.where(positive, factors[0], -factors[1])
+        scores = (self.kernel @ torch.from_numpy(coefficients)).numpy()
+        bias = best_bias(scores, self.signs)
+        half_norm = float(0.5 * coefficients @ scores)
+        primal = half_norm + C * float(np.maximum(0.0, 1.0 - self.signs * (scores + bias)).sum())
+        dual = float(np.abs(coefficients).sum()) - half_norm
+        return Machine(coefficients, bias, C, primal, max(0.0, (primal - dual) / primal), settled)
+
 
 PAPER_GRID: tuple[float, ...] = tuple(float(value) for value in 10.0 ** np.linspace(-6, 2.5, 20))
 """The paper's 20 values; its best, 5.1348, is the 16th."""
+
 
 Reading = Literal["C", "lambda"]
 
@@ -140,3 +512,47 @@ def _positive(name: str, value: float) -> float:
     if not 0 < value < np.inf:
         raise SVMError(f"{name} = {value}: it must be greater than 0 and finite")
     return float(value)
+
+
+PASSES = 10
+
+
+def early_stopped_path(
+    gram: NDArray[np.float64],
+    labels: NDArray,
+    fold: Fold,
+    values: Sequence[float],
+    reading: Reading,
+) -> PathScores:
+    """Scores along the grid after ten passes of dual coordinate descent (Hsieh et al. 2008) over the images.
+
+    For more than a hundred predictors MATLAB's fitclinear takes a solver of this family and stops it after at
+    most ten passes, wherever it is. Neither the order of its steps nor its other rules are known here: this
+    shows what stopping early does, and its scores are not MATLAB's. As in liblinear, the bias is penalised.
+
+    The images' coordinates in an orthonormal basis of their span, as many numbers an image as there are
+    images, take the features' place; coordinate descent does the same steps on either.
+
+    Args:
+        gram: float64, N x N, of all images.
+        labels: N; 1 is positive.
+        fold: rows of the three parts.
+        values: the grid, all greater than 0.
+        reading: whether the values are "C" or fitclinear's "lambda" (C = 1 / (n lambda)).
+
+    Returns:
+        The margins; the gap is not known and given as infinity.
+    """
+    eigenvalues, eigenvectors = torch.linalg.eigh(torch.from_numpy(np.array(gram)))
+    images = (eigenvectors * eigenvalues.clamp(min=0).sqrt()).numpy()
+    validation: list[list[float]] = []
+    test: list[list[float]] = []
+    for value in values:
+        C = loss_weight(value, reading, len(fold.train))
+        machine = LinearSVC(loss="hinge", dual=True, C=C, max_iter=PASSES, random_state=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # which is the point
+            machine.fit(images[fold.train], labels[fold.train])
+        for rows, scores in ((fold.validation, validation), (fold.test, test)):
+            scores.append(machine.decision_function(images[rows]).tolist())
+    return PathScores(validation, test, float("inf"))

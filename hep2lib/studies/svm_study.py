@@ -18,14 +18,12 @@ from hep2lib.cnn.googlenet import FREEZE_DEPTHS, GoogLeNet, architecture
 from hep2lib.cnn.layers import Kind
 from hep2lib.data.folds import Fold
 from hep2lib.files import written_whole
-from hep2lib.studies.early_stopped import early_stopped_path
 from hep2lib.studies.execution import executor_for, run_trials, single_thread
 from hep2lib.studies.gram import SVMError, gram_matrices
 from hep2lib.studies.inputs import StudyInputs
-from hep2lib.studies.store import Record, TrialStore
-from hep2lib.studies.svm import PAPER_GRID, Reading, svm_path
-from hep2lib.studies.svm_outcome import SVMOutcome
-from hep2lib.studies.trial import SVMTrial, trial_fields, trial_id
+from hep2lib.studies.outcomes import SVMOutcome
+from hep2lib.studies.svm import PAPER_GRID, Reading, early_stopped_path, svm_path
+from hep2lib.studies.trial import Record, SVMTrial, TrialStore, trial_fields, trial_id
 
 
 def _single_tensor_layers() -> tuple[str, ...]:
@@ -45,15 +43,20 @@ def _single_tensor_layers() -> tuple[str, ...]:
 SINGLE_TENSOR = _single_tensor_layers()
 """Layers behind which a single tensor flows: the stem's, the pools, every inception block's output."""
 
+
 BLOCKS = tuple(
     name for name in SINGLE_TENSOR if name.startswith(("pool2", "pool5")) or name.endswith("output")
 )
 """The fewest of them that show every depth: the stem's end, every inception block's output, the last pool."""
 
+
 SOLVER = "active set 1"
 """Part of a trial's name; raised when the solver changes what a trial computes."""
 
+
 DIGITS = 10  # of a margin on record
+
+
 WORTH_A_PROCESS = 12.0  # seconds of work below which starting processes takes longer
 
 

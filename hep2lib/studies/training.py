@@ -9,13 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hep2lib.cnn.googlenet import GoogLeNet
+from hep2lib.cnn.googlenet import GoogLeNet, Section
 from hep2lib.cnn.layers import CLASSIFIER, initialise
-from hep2lib.cnn.section import Section
 from hep2lib.data.folds import Fold
-from hep2lib.studies.activations import Activations
-from hep2lib.studies.gpu import recorded
-from hep2lib.studies.memory import Chunks
+from hep2lib.studies.execution import Chunks, recorded
+from hep2lib.studies.inputs import Activations
 from hep2lib.studies.trial import FineTuningTrial, random_stream
 
 

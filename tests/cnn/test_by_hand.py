@@ -6,8 +6,7 @@ import torch
 from torch.nn import functional
 
 from hep2lib.cnn import by_hand
-from hep2lib.cnn.googlenet import GoogLeNet
-from hep2lib.cnn.normalisation import local_response_normalisation
+from hep2lib.cnn.googlenet import GoogLeNet, local_response_normalisation
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import torch
 
 from hep2lib.cnn.googlenet import GoogLeNet
 from hep2lib.cnn.preprocessing import CAFFE, MATLAB
-from hep2lib.cnn.weight_files import plain_name, write_safetensors
-from hep2lib.cnn.weights import WeightsError, load_weights
+from hep2lib.cnn.weight_files import WeightsError, plain_name, write_safetensors
+from hep2lib.cnn.weights import load_weights
 
 from . import reference
 from .test_weight_files import refused

@@ -3,8 +3,8 @@ import shutil
 import pytest
 import torch
 
-from hep2lib.cnn import features
-from hep2lib.cnn.features import cached_activations
+from hep2lib.cnn import activations
+from hep2lib.cnn.activations import cached_activations
 from hep2lib.cnn.googlenet import GoogLeNet
 from hep2lib.data.images import rotate
 from hep2lib.errors import InputError
@@ -37,7 +37,7 @@ def test_a_second_call_computes_nothing(images, tmp_path, monkeypatch):
     def refuse(*_):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(features._Extraction, "write", refuse)
+    monkeypatch.setattr(activations._Extraction, "write", refuse)
     assert torch.equal(cached_activations(network, 139, images, cache=tmp_path), first)
 
 
@@ -109,7 +109,7 @@ def test_a_failure_leaves_no_file(images, tmp_path, monkeypatch):
     def fail(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(features._Extraction, "write", fail)
+    monkeypatch.setattr(activations._Extraction, "write", fail)
     with pytest.raises(KeyboardInterrupt):
         cached_activations(GoogLeNet(), 139, images, cache=tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -117,7 +117,7 @@ def test_a_failure_leaves_no_file(images, tmp_path, monkeypatch):
 
 def test_a_full_disk_is_known_before(images, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
-    monkeypatch.setattr(features.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(activations.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(InputError, match=r"need 0\.0 GB, and .* free: choose another cache folder"):
         cached_activations(GoogLeNet(), 139, images, cache=tmp_path)
 

@@ -1,7 +1,7 @@
 import torch
 from torch.nn import functional
 
-from hep2lib.cnn.normalisation import local_response_normalisation
+from hep2lib.cnn.googlenet import local_response_normalisation
 
 
 def test_values_computed_by_hand():

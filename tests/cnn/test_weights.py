@@ -9,7 +9,8 @@ import torchvision
 from hep2lib.cnn import weights
 from hep2lib.cnn.googlenet import GoogLeNet
 from hep2lib.cnn.layers import CLASSIFIER, Kind, initialise
-from hep2lib.cnn.weights import WeightsError, calibrate, imagenet_available, load_weights
+from hep2lib.cnn.weight_files import WeightsError
+from hep2lib.cnn.weights import calibrate, imagenet_available, load_weights
 from hep2lib.errors import InputError
 
 

@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 
 from hep2lib.data import sheets
-from hep2lib.data.database import DatabaseError, read_database
+from hep2lib.data.database import read_database
 from hep2lib.data.report import describe
+from hep2lib.errors import DatabaseError
 from tests.data.handmade import HEADER, aida_rows, draw, write_aida, write_csv, write_xls
 from tests.data.spoiling import (
     IMAGES,

@@ -5,7 +5,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from hep2lib.data.database import DatabaseError, database_checksum, read_database
+from hep2lib.data.database import database_checksum, read_database
+from hep2lib.errors import DatabaseError
 from tests.data.handmade import HEADER, aida_rows, draw, write_aida, write_csv, write_xls, write_xlsx
 
 

@@ -7,9 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from hep2lib.data.database import measured_bit_depth, read_database
-from hep2lib.data.decoding import decode, largest_value, quietly, read_header
-from hep2lib.data.images import load_images
+from hep2lib.data.database import read_database
+from hep2lib.data.images import decode, largest_value, load_images, measured_bit_depth, quietly, read_header
 from hep2lib.errors import DatabaseError
 from tests.data.handmade import draw, write_aida, write_png16
 

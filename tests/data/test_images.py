@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 
 from hep2lib.data import images as images_module
-from hep2lib.data.database import DatabaseError, read_database
+from hep2lib.data.database import read_database
 from hep2lib.data.images import FILLS, load_images, prepared, rotate
+from hep2lib.errors import DatabaseError
 from tests.data.handmade import write_aida
 
 
@@ -47,7 +48,7 @@ def test_cache_gives_the_same_and_is_used(database: pd.DataFrame, tmp_path: Path
         raise AssertionError("nothing is decoded or read twice")
 
     monkeypatch.setattr(images_module, "decode", refuse)
-    monkeypatch.setattr("hep2lib.data.store.file_checksum", refuse)
+    monkeypatch.setattr("hep2lib.data.images.file_checksum", refuse)
     kept = load_images(database, 24, cache=cache)
     assert torch.equal(kept, fresh)
     kept.zero_()  # a copy of its own: what others read stays as it was

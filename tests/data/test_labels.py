@@ -1,6 +1,6 @@
 import pytest
 
-from hep2lib.data.labels import fluorescence, positive_or_intermediate
+from hep2lib.data.sheets import fluorescence, positive_or_intermediate
 
 
 @pytest.mark.parametrize(

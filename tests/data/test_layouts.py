@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from hep2lib.data.database import DatabaseError, read_database
+from hep2lib.data.database import read_database
 from hep2lib.data.report import describe
+from hep2lib.errors import DatabaseError
 from tests.data.handmade import HEADER, aida_rows, draw, write_aida, write_csv
 
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hep2lib.data.database import DatabaseError, read_database
+from hep2lib.data.database import read_database
 from hep2lib.data.report import describe
+from hep2lib.errors import DatabaseError
 from tests.data.handmade import HEADER, aida_rows, draw, write_aida, write_csv, write_png16, write_xlsx
 from tests.data.spoiling import IMAGES, SHEET, Spoil, as_jpeg, as_workbook, image, relisted, sheet
 

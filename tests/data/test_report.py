@@ -2,8 +2,7 @@ import json
 from pathlib import Path
 
 from hep2lib.data.database import read_database
-from hep2lib.data.report import PUBLISHED_AIDA, describe
-from hep2lib.data.shortcuts import Shortcut
+from hep2lib.data.report import PUBLISHED_AIDA, Shortcut, describe
 from tests.data.handmade import HEADER, aida_rows, draw, write_aida
 
 

@@ -3,8 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from hep2lib.data.columns import read_sheet, simplified
-from hep2lib.data.sheets import read_pages
+from hep2lib.data.sheets import read_pages, read_sheet, simplified
 from hep2lib.errors import DatabaseError
 from tests.data.handmade import write_csv, write_xls, write_xlsx
 

@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hep2lib.data.decoding import Header
-from hep2lib.data.shortcuts import _auc, find_shortcuts
+from hep2lib.data.images import Header
+from hep2lib.data.report import _auc, find_shortcuts
 
 
 def database(specimens: int = 100, **columns: object) -> pd.DataFrame:

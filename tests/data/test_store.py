@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hep2lib.data import store as store_module
-from hep2lib.data.store import ImageStore
+from hep2lib.data import images as store_module
+from hep2lib.data.images import ImageStore
 from hep2lib.errors import DatabaseError
 
 

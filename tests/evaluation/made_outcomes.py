@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 
 from hep2lib.data.folds import Fold
-from hep2lib.studies.outcome import FineTuningOutcome
-from hep2lib.studies.svm_outcome import SVMOutcome
+from hep2lib.studies.outcomes import FineTuningOutcome, SVMOutcome
 
 SPECIMENS, FIELDS = 60, 2
 LABELS = np.repeat((np.arange(SPECIMENS) % 3 > 0).astype(int), FIELDS)

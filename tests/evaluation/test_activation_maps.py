@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hep2lib.cnn.googlenet import GoogLeNet
-from hep2lib.evaluation.activation_maps import (
+from hep2lib.evaluation.mistakes import (
     CLASSIFIER,
     LAST_MAP,
     MapError,

@@ -6,15 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hep2lib.evaluation.bands import roc_band
-from hep2lib.evaluation.bootstrap import bootstrap_interval, bootstrap_p, weighted_auc
+from hep2lib.evaluation.auc import ScoreError, auc, auc_interval, compare_auc, delong_variance
+from hep2lib.evaluation.bootstrap import bootstrap_interval, bootstrap_p, roc_band, weighted_auc
 from hep2lib.evaluation.calibration import brier_score, fit_temperature, reliability
-from hep2lib.evaluation.claims import Claim, Result, judge
-from hep2lib.evaluation.inference import auc_interval, compare_auc, delong_variance
-from hep2lib.evaluation.metrics import ScoreError, auc
+from hep2lib.evaluation.claims import Claim, judge
+from hep2lib.evaluation.decisions import RULES, choose_threshold
+from hep2lib.evaluation.scores import Result, fold_auc
 from hep2lib.evaluation.specimens import choose_zones, specimen_correlation, specimen_decisions
-from hep2lib.evaluation.spread import fold_auc
-from hep2lib.evaluation.thresholds import RULES, choose_threshold
 
 OWNER = np.repeat(np.arange(12), 2)
 Y = np.repeat([1, 0, 1] * 4, 2)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_curve
 
-from hep2lib.evaluation.bands import roc_band
-from hep2lib.evaluation.metrics import ScoreError
+from hep2lib.evaluation.auc import ScoreError
+from hep2lib.evaluation.bootstrap import roc_band
 
 
 def clustered(seed=0, specimens=60, images=3):

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from hep2lib.data.folds import Fold, specimen_folds
+from hep2lib.evaluation.auc import ScoreError, auc
 from hep2lib.evaluation.baselines import (
     handmade_only,
     intensity_only,
@@ -13,8 +14,7 @@ from hep2lib.evaluation.baselines import (
     metadata_table,
     run_baselines,
 )
-from hep2lib.evaluation.metrics import ScoreError, auc, confusion
-from hep2lib.evaluation.thresholds import choose_threshold
+from hep2lib.evaluation.decisions import choose_threshold, confusion
 
 
 def fields(lift, seed=0, specimens=40):

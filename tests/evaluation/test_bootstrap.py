@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from hep2lib.evaluation.auc import ScoreError, auc, auc_interval, compare_auc
 from hep2lib.evaluation.bootstrap import (
     at_threshold,
     bootstrap_interval,
@@ -10,8 +11,6 @@ from hep2lib.evaluation.bootstrap import (
     specimen_weights,
     weighted_auc,
 )
-from hep2lib.evaluation.inference import auc_interval, compare_auc
-from hep2lib.evaluation.metrics import ScoreError, auc
 
 
 def clustered(seed=0, specimens=60, images=3):

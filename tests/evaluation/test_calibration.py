@@ -6,14 +6,8 @@ import pytest
 from scipy.special import expit
 from sklearn.metrics import brier_score_loss, log_loss
 
-from hep2lib.evaluation.calibration import (
-    brier_score,
-    calibrated,
-    fit_temperature,
-    log_odds,
-    reliability,
-)
-from hep2lib.evaluation.metrics import ScoreError, auc
+from hep2lib.evaluation.auc import ScoreError, auc
+from hep2lib.evaluation.calibration import brier_score, calibrated, fit_temperature, log_odds, reliability
 
 
 def honest(images=20000, seed=0):

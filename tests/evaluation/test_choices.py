@@ -12,13 +12,12 @@ from hep2lib.cnn.weights import load_weights
 from hep2lib.data.folds import Fold
 from hep2lib.evaluation.baselines import handmade_only, intensity_only
 from hep2lib.evaluation.calibration import calibrated
-from hep2lib.evaluation.operating import operating_points
-from hep2lib.evaluation.review import review_specimens
-from hep2lib.evaluation.strategies import result_auc, run_strategies
-from hep2lib.studies.finetuning import Grid, Rotation, fine_tuning_study
+from hep2lib.evaluation.scores import operating_points, result_auc, run_strategies
+from hep2lib.evaluation.specimens import review_specimens
+from hep2lib.studies.fine_tuning import Grid, Rotation, fine_tuning_study
 from hep2lib.studies.inputs import StudyInputs
-from hep2lib.studies.store import TrialStore
 from hep2lib.studies.svm_study import svm_study
+from hep2lib.studies.trial import TrialStore
 
 LABELS = np.tile([1, 1, 0], 20)
 SPECIMEN = np.array([f"S{row // 3 * 2 + (row % 3 == 2)}" for row in range(60)])  # two fields, then one

@@ -4,18 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hep2lib.evaluation.baselines import Baseline
-from hep2lib.evaluation.claims import (
-    KINDS,
-    Claim,
-    ClaimError,
-    Result,
-    baseline_result,
-    judge,
-    make_claims,
-)
-from hep2lib.evaluation.inference import auc_interval, compare_auc
-from hep2lib.evaluation.proportions import share_interval
+from hep2lib.evaluation.auc import auc_interval, compare_auc
+from hep2lib.evaluation.baselines import Baseline, baseline_result
+from hep2lib.evaluation.claims import KINDS, Claim, ClaimError, judge, make_claims
+from hep2lib.evaluation.decisions import share_interval
+from hep2lib.evaluation.scores import Result
 
 
 def run(seed=0, specimens=300):

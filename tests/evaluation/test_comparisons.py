@@ -3,11 +3,9 @@
 import numpy as np
 import pytest
 
-from hep2lib.evaluation.claims import Result
-from hep2lib.evaluation.comparisons import against_each
-from hep2lib.evaluation.inference import compare_auc, holm
-from hep2lib.evaluation.metrics import ScoreError
-from hep2lib.evaluation.strategies import run_strategies, strategy_results
+from hep2lib.evaluation.auc import ScoreError, compare_auc, holm
+from hep2lib.evaluation.claims import against_each
+from hep2lib.evaluation.scores import Result, run_strategies, strategy_results
 
 from .made_outcomes import DATABASE, LABELS, OWNER, svm_outcome, tuning_outcome
 

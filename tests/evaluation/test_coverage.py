@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from hep2lib.evaluation.auc import ScoreError, compare_auc
 from hep2lib.evaluation.coverage import ClusteredDesign, simulate_coverage
-from hep2lib.evaluation.inference import compare_auc
-from hep2lib.evaluation.metrics import ScoreError
 
 
 def test_made_images_have_the_auc_and_the_correlation_they_should():

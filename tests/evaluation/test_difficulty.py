@@ -1,6 +1,6 @@
 """The simulator's difficulty: every figure is measured, and a second time it is the same."""
 
-from hep2lib.evaluation.difficulty import FIGURES, measure_difficulty
+from hep2lib.evaluation.leak import FIGURES, measure_difficulty
 
 
 def test_every_figure_is_measured_and_twice_the_same(tmp_path):

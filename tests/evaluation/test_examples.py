@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from hep2lib.evaluation.examples import at_quantiles, one_a_grade, one_a_pattern
+from hep2lib.evaluation.mistakes import at_quantiles, one_a_grade, one_a_pattern
 
 LABEL = np.array([1, 1, 1, 0, 0, 0, 1])
 BRIGHTNESS = np.array([0.9, 0.1, 0.5, 0.3, 0.2, 0.1, 0.7])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from hep2lib.evaluation.handmade import HANDMADE, handmade_features, mean_green
-from hep2lib.evaluation.metrics import ScoreError
+from hep2lib.evaluation.auc import ScoreError
+from hep2lib.evaluation.baselines import HANDMADE, handmade_features, mean_green
 
 
 def green(field):

@@ -3,16 +3,17 @@
 import numpy as np
 import pytest
 
-from hep2lib.evaluation.inference import (
+from hep2lib.evaluation.auc import (
+    ScoreError,
+    auc,
     auc_bounds,
     auc_interval,
     compare_auc,
     critical_value,
     delong_variance,
+    fold_sums,
     holm,
 )
-from hep2lib.evaluation.metrics import ScoreError, auc
-from hep2lib.evaluation.placements import fold_sums
 
 
 def clustered(seed=0, specimens=60, images=3, lift=2.0):

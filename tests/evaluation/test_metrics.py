@@ -5,7 +5,8 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, matthews_corrcoef, roc_auc_score
 
 from hep2lib.errors import InputError
-from hep2lib.evaluation.metrics import ScoreError, auc, confusion
+from hep2lib.evaluation.auc import ScoreError, auc
+from hep2lib.evaluation.decisions import confusion
 
 
 def test_auc_counts_pairs_and_half_of_ties():

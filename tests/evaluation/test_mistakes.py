@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hep2lib.evaluation.metrics import ScoreError
+from hep2lib.evaluation.auc import ScoreError
+from hep2lib.evaluation.decisions import share_interval
 from hep2lib.evaluation.mistakes import errors_by, hardest_images
-from hep2lib.evaluation.proportions import share_interval
 
 DATABASE = pd.DataFrame(
     {

@@ -4,19 +4,15 @@ import numpy as np
 import pytest
 
 from hep2lib.evaluation.bootstrap import bootstrap_interval
-from hep2lib.evaluation.metrics import confusion
-from hep2lib.evaluation.operating import (
-    RATE_NAMES,
+from hep2lib.evaluation.decisions import RULES, choose_threshold, confusion, share_interval
+from hep2lib.evaluation.scores import (
     RULE_NAMES,
     at_prevalence,
     operating_point,
     operating_points,
-    predictive_table,
-    rates_table,
+    run_strategies,
 )
-from hep2lib.evaluation.proportions import share_interval
-from hep2lib.evaluation.strategies import run_strategies
-from hep2lib.evaluation.thresholds import RULES, choose_threshold
+from hep2lib.figures.results import RATE_NAMES, predictive_table, rates_table
 
 from .made_outcomes import LABELS, OWNER, folds, svm_outcome, tuning_outcome
 

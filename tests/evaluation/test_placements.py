@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from hep2lib.evaluation.metrics import ScoreError, auc
-from hep2lib.evaluation.placements import check_specimens, fold_sums, placements, specimen_sums
+from hep2lib.evaluation.auc import ScoreError, auc, check_specimens, fold_sums, placements, specimen_sums
 
 
 def ordered(x, y):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, norm
 
-from hep2lib.evaluation.metrics import ScoreError
-from hep2lib.evaluation.proportions import compare_shares, share_interval, wilson_interval
+from hep2lib.evaluation.auc import ScoreError
+from hep2lib.evaluation.decisions import compare_shares, share_interval, wilson_interval
 
 
 @pytest.mark.parametrize(("successes", "images"), [(0, 10), (3, 10), (289, 298), (10, 10)])

@@ -13,15 +13,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hep2lib.evaluation.inference import (
+from hep2lib.evaluation.auc import (
+    auc,
     auc_bounds,
     auc_interval,
     compare_auc,
     critical_value,
     delong_variance,
+    fold_sums,
 )
-from hep2lib.evaluation.metrics import auc
-from hep2lib.evaluation.placements import fold_sums
 
 PATIENTS = pd.read_csv(Path(__file__).with_name("aneurysm.csv"))
 POOR = PATIENTS["poor_outcome"].to_numpy()

@@ -3,9 +3,10 @@ import pandas as pd
 import pytest
 
 from hep2lib.data.folds import Fold
-from hep2lib.evaluation.metrics import auc
-from hep2lib.evaluation.results import aligned, decisions_at_youden, scored_auc, table_3
-from hep2lib.studies.outcome import FineTuningOutcome
+from hep2lib.evaluation.auc import auc
+from hep2lib.evaluation.scores import aligned, decisions_at_youden, scored_auc
+from hep2lib.figures.tuning import table_3
+from hep2lib.studies.outcomes import FineTuningOutcome
 
 DATABASE = pd.DataFrame({"specimen": [f"s{row // 2}" for row in range(40)]})
 

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from hep2lib.evaluation.review import review_specimens
-from hep2lib.evaluation.specimens import specimen_decisions
-from hep2lib.evaluation.strategies import run_strategies
+from hep2lib.evaluation.scores import run_strategies
+from hep2lib.evaluation.specimens import review_specimens, specimen_decisions
 
 from .made_outcomes import OWNER, SPECIMENS, folds, svm_outcome, tuning_outcome
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from hep2lib.evaluation.auc import ScoreError
 from hep2lib.evaluation.coverage import ClusteredDesign
-from hep2lib.evaluation.metrics import ScoreError
 from hep2lib.evaluation.specimens import (
     Zones,
     choose_zones,

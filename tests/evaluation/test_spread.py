@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from hep2lib.evaluation.metrics import ScoreError
-from hep2lib.evaluation.spread import fold_auc, spread
+from hep2lib.evaluation.auc import ScoreError
+from hep2lib.evaluation.scores import fold_auc, spread
 
 
 def test_spread_by_hand():

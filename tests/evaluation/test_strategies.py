@@ -5,12 +5,11 @@ import re
 import numpy as np
 import pytest
 
+from hep2lib.evaluation.auc import auc
 from hep2lib.evaluation.claims import judge
-from hep2lib.evaluation.claims_table import claims_table, count_verdicts
-from hep2lib.evaluation.metrics import auc
-from hep2lib.evaluation.results import decisions_at_youden
-from hep2lib.evaluation.strategies import (
+from hep2lib.evaluation.scores import (
     best_tuned,
+    decisions_at_youden,
     extracted_aucs,
     nested_extracted,
     nested_tuned,
@@ -20,6 +19,7 @@ from hep2lib.evaluation.strategies import (
     tuned_aucs,
     without_rotations,
 )
+from hep2lib.figures.results import claims_table, count_verdicts
 from hep2lib.runs.paper import printed_claims
 
 from .made_outcomes import DATABASE, LABELS, folds, svm_outcome, tuning_outcome

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from hep2lib.evaluation.metrics import ScoreError, confusion
-from hep2lib.evaluation.thresholds import RULES, TARGET, candidates, choose_threshold
+from hep2lib.evaluation.auc import ScoreError
+from hep2lib.evaluation.decisions import RULES, TARGET, candidates, choose_threshold, confusion
 
 
 def overlapping(seed=0, images=200):

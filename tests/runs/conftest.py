@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hep2lib.runs.site import build_book
+from hep2lib.runs.book import build_book
 
 from .small_book import write_clone, write_run
 

@@ -11,9 +11,7 @@ import numpy as np
 import pandas as pd
 
 from hep2lib.files import write_text
-from hep2lib.runs.normalise import normalise
-from hep2lib.runs.notebooks import PAGES
-from hep2lib.runs.pairs import notebook_text
+from hep2lib.runs.notebooks import PAGES, normalise, notebook_text
 from hep2lib.runs.publish import Publication
 
 REPOSITORY = Path(__file__).resolve().parents[2]

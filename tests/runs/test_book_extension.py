@@ -5,8 +5,8 @@ import pytest
 import yaml
 from bs4 import BeautifulSoup
 
-from hep2lib.runs.project import RunError
-from hep2lib.runs.site import build_book
+from hep2lib.files import RunError
+from hep2lib.runs.book import build_book
 
 from .small_book import ALT, REPOSITORY, STATEMENT, write_clone
 

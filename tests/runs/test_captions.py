@@ -3,7 +3,7 @@ import html
 import pytest
 from markdown_it import MarkdownIt
 
-from hep2lib.runs.captions import caption_markdown, one_line
+from hep2lib.runs.publish import caption_markdown, one_line
 
 
 @pytest.mark.parametrize(

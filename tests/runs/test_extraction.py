@@ -1,9 +1,9 @@
 import pytest
 
-from hep2lib.evaluation.strategies import best_tuned
-from hep2lib.runs.extraction import block_layers, other_variants, plain_variant, tuned_configuration
+from hep2lib.evaluation.scores import best_tuned
 from hep2lib.runs.parameters import ParameterError, make_parameters
-from hep2lib.studies.svm_outcome import LayerChoice
+from hep2lib.runs.run import block_layers, other_variants, plain_variant, tuned_configuration
+from hep2lib.studies.outcomes import LayerChoice
 from hep2lib.studies.svm_study import BLOCKS, SINGLE_TENSOR
 
 from ..evaluation.made_outcomes import tuning_outcome

@@ -6,10 +6,17 @@ import nbformat
 import pytest
 
 from hep2lib.errors import InputError
-from hep2lib.runs.notebooks import PAGES, execute
-from hep2lib.runs.pairs import NotebookError, check_pairs, notebook_parameters, pair, read_source
-from hep2lib.runs.project import RunError
-from hep2lib.runs.published import read_pages
+from hep2lib.files import RunError
+from hep2lib.runs.notebooks import (
+    PAGES,
+    NotebookError,
+    check_pairs,
+    execute,
+    notebook_parameters,
+    pair,
+    read_source,
+)
+from hep2lib.runs.publish import read_pages
 
 HEADER = """---
 jupytext:
@@ -237,7 +244,7 @@ def test_a_figures_cell_says_what_the_book_needs(executed):
 
 
 def test_an_input_error_in_a_cell_comes_out_as_it_was_said(project):
-    code = 'from hep2lib.evaluation.metrics import ScoreError\nraise ScoreError("row 3: no image; add it")'
+    code = 'from hep2lib.evaluation.auc import ScoreError\nraise ScoreError("row 3: no image; add it")'
     write(project, PARAMETERS + cell(code))
     with pytest.raises(InputError, match=r"^row 3: no image; add it$"):
         execute("03-fine-tuning", project / "run", {}, project=project)

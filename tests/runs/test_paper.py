@@ -7,8 +7,8 @@ import yaml
 
 from hep2lib.errors import InputError
 from hep2lib.evaluation.claims import ClaimError, make_claims
+from hep2lib.files import project_root
 from hep2lib.runs.paper import printed, printed_claims
-from hep2lib.runs.project import project_root
 
 BOOK = project_root() / "book"
 VALUES = yaml.safe_load((BOOK / "paper-values.yaml").read_text(encoding="utf-8"))

@@ -10,8 +10,7 @@ import pytest
 from PIL import Image
 
 from hep2lib.errors import InputError
-from hep2lib.runs.publish import Publication
-from hep2lib.runs.published import PublishError, read_pages
+from hep2lib.runs.publish import Publication, PublishError, read_pages
 
 ALT = "One straight line that rises from the lower left corner to the upper right one."
 

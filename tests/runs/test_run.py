@@ -1,7 +1,7 @@
 import pytest
 
 from hep2lib.data.folds import FoldError
-from hep2lib.runs import start
+from hep2lib.runs import run as run_module
 from hep2lib.runs.parameters import make_parameters
 from hep2lib.runs.run import RunFolderError, open_run
 
@@ -45,25 +45,25 @@ def test_a_folder_that_holds_something_else_is_refused(tmp_path):
 
 @pytest.mark.parametrize(("reachable", "used"), [(True, "imagenet"), (False, "random")])
 def test_which_weights_auto_means_is_settled_once_and_said(tmp_path, monkeypatch, reachable, used):
-    monkeypatch.setattr(start, "imagenet_available", lambda: reachable)
+    monkeypatch.setattr(run_module, "imagenet_available", lambda: reachable)
     weights = open_run(tmp_path / "run", "smoke", weights="auto").weights
     assert (weights["asked"], weights["used"]) == ("auto", used)
     assert ("could not be reached" in weights["reason"]) != reachable
-    monkeypatch.setattr(start, "imagenet_available", lambda: not reachable)
+    monkeypatch.setattr(run_module, "imagenet_available", lambda: not reachable)
     assert open_run(tmp_path / "run", "smoke").weights == weights
 
 
 def test_random_weights_are_never_replaced(tmp_path, monkeypatch):
-    monkeypatch.setattr(start, "imagenet_available", lambda: True)
+    monkeypatch.setattr(run_module, "imagenet_available", lambda: True)
     assert open_run(tmp_path / "run", "smoke", weights="random").weights["used"] == "random"
 
 
 def test_random_weights_are_drawn_once_and_kept(tmp_path, monkeypatch):
     parameters = make_parameters("smoke", {"specimens": 16})
-    drawn = start.starting_network(parameters, "random", tmp_path)
+    drawn = run_module.starting_network(parameters, "random", tmp_path)
     assert "16 simulated images that belong to no database; seed 0" in drawn.provenance.description
-    monkeypatch.setattr(start, "load_weights", None)  # a second drawing would fail
-    kept = start.starting_network(parameters, "random", tmp_path)
+    monkeypatch.setattr(run_module, "load_weights", None)  # a second drawing would fail
+    kept = run_module.starting_network(parameters, "random", tmp_path)
     assert kept.state_digest() == drawn.state_digest()
     assert kept.provenance == drawn.provenance
 
@@ -80,7 +80,7 @@ def test_random_weights_are_drawn_once_and_kept(tmp_path, monkeypatch):
 def test_bf16_on_a_processor_without_it_is_advised_against(
     tmp_path, monkeypatch, precision, device, faster, warned
 ):
-    monkeypatch.setattr("hep2lib.runs.run.bf16_is_faster", lambda: faster)
+    monkeypatch.setattr("hep2lib.studies.floor.bf16_is_faster", lambda: faster)
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     run = open_run(tmp_path / "run", "smoke", **{"training.precision": precision, "device": device})
     assert ("training.precision=fp32" in run.advice) is warned

@@ -3,9 +3,9 @@ import shutil
 
 import pytest
 
+from hep2lib.files import project_root
+from hep2lib.runs.book import SiteError, build_book, publish_run, published_run
 from hep2lib.runs.notebooks import PAGES
-from hep2lib.runs.project import project_root
-from hep2lib.runs.site import SiteError, build_book, publish_run, published_run
 
 from .htmlcheck import check_html
 from .small_book import REPOSITORY, write_clone
@@ -62,7 +62,7 @@ def test_the_published_run_is_staged_as_the_clone_has_it(tmp_path, small_run, mo
         staged.extend(files(work / "source"))
         (work / "_build" / "html").mkdir(parents=True)
 
-    monkeypatch.setattr("hep2lib.runs.site._render", render)
+    monkeypatch.setattr("hep2lib.runs.book._render", render)
     assert build_book(project=project) == project / "_build" / "html" / "index.html"
     assert staged == before
     assert files(project) == sorted([*before, "_build/html/index.html"])

@@ -31,7 +31,7 @@ def die_once(name: str, marker: str) -> dict[str, object]:
 def study(file: str) -> None:
     """Run a study whose inputs, grids and folder were pickled: the main function of another process."""
     inputs, grids, folder = pickle.loads(Path(file).read_bytes())
-    from hep2lib.studies.finetuning import fine_tuning_study
-    from hep2lib.studies.store import TrialStore
+    from hep2lib.studies.fine_tuning import fine_tuning_study
+    from hep2lib.studies.trial import TrialStore
 
     fine_tuning_study(inputs, TrialStore(folder), grids)

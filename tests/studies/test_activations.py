@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from hep2lib.errors import InputError
-from hep2lib.studies import activations
-from hep2lib.studies.activations import (
+from hep2lib.studies import inputs as inputs_module
+from hep2lib.studies.fine_tuning import Grid, fine_tuning_study, trained_epochs
+from hep2lib.studies.inputs import (
     CachedActivations,
     DrawnActivations,
     Kept,
@@ -20,8 +21,7 @@ from hep2lib.studies.activations import (
     size_in_bytes,
     wanted,
 )
-from hep2lib.studies.finetuning import Grid, fine_tuning_study, trained_epochs
-from hep2lib.studies.store import TrialStore
+from hep2lib.studies.trial import TrialStore
 
 from .test_training import TRIAL
 
@@ -30,7 +30,7 @@ ROTATED = replace(TRIAL, freeze=110, rotations=3, views_per_epoch=3)
 
 @pytest.fixture
 def worker(inputs):
-    activations._OPEN.clear()
+    inputs_module._OPEN.clear()
     return inputs.for_workers()
 
 
@@ -90,7 +90,7 @@ def test_what_was_not_used_for_longest_makes_way(worker):
         os.utime(newest, (0, newest.stat().st_mtime - age))
     oldest, *others = kept_files(worker)
     assert oldest.stat().st_size == sizes[1] + 128  # the head of an .npy file
-    activations._OPEN.clear()
+    inputs_module._OPEN.clear()
     bounded = replace(worker, cache_limit=sum(sizes))  # with three heads the files are larger than that
     prepare_activations(bounded, [trials[2]])
     assert set(kept_files(worker)) == set(others)
@@ -118,7 +118,7 @@ def test_a_cache_deleted_during_the_study_is_made_again_or_missed_by_name(inputs
     prepare_activations(worker, [TRIAL])
     for file in inputs.cache.glob("activations-*"):
         file.unlink()
-    activations._OPEN.clear()
+    inputs_module._OPEN.clear()
     first = fine_tuning_study(inputs, TrialStore(tmp_path / "a"), [grid])
     assert len(first.records) == 2
     worker.images.unlink()

@@ -7,10 +7,9 @@ import torch
 
 from hep2lib.cnn.googlenet import GoogLeNet
 from hep2lib.errors import InputError
-from hep2lib.studies.activations import alive_activations
-from hep2lib.studies.batchnorm import batchnorm_study, unfolded
-from hep2lib.studies.finetuning import Grid
-from hep2lib.studies.store import TrialStore
+from hep2lib.studies.fine_tuning import Grid, batchnorm_study, unfolded
+from hep2lib.studies.inputs import alive_activations
+from hep2lib.studies.trial import TrialStore
 
 from .test_training import TRIAL
 

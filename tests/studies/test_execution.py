@@ -6,13 +6,8 @@ from functools import partial
 import pytest
 import torch
 
-from hep2lib.studies.execution import (
-    InProcessExecutor,
-    close_pools,
-    executor_for,
-    run_trials,
-)
-from hep2lib.studies.store import TrialStore
+from hep2lib.studies.execution import InProcessExecutor, close_pools, executor_for, run_trials
+from hep2lib.studies.trial import TrialStore
 
 from .jobs import noted, refuse, square
 

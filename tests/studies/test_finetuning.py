@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from hep2lib.studies import activations, finetuning
-from hep2lib.studies.finetuning import Grid, Rotation, fine_tuning_study
-from hep2lib.studies.networks import tuned_networks
-from hep2lib.studies.store import TrialStore
-from hep2lib.studies.trial import TrainingOptions
+from hep2lib.studies import fine_tuning
+from hep2lib.studies import inputs as inputs_module
+from hep2lib.studies.fine_tuning import Grid, Rotation, fine_tuning_study, tuned_networks
+from hep2lib.studies.trial import TrainingOptions, TrialStore
 
 GRID = Grid(freeze=(139,), batch_sizes=(4,), learning_rates=(0.01, 0.001), epochs=2)
 
@@ -46,8 +45,8 @@ def test_a_second_start_computes_nothing(shared_inputs, store, monkeypatch):
     def computed(*arguments):
         raise AssertionError("a trial was computed again")
 
-    monkeypatch.setattr(finetuning, "fine_tune", computed)
-    monkeypatch.setattr(activations, "open_activations", computed)
+    monkeypatch.setattr(fine_tuning, "fine_tune", computed)
+    monkeypatch.setattr(inputs_module, "open_activations", computed)
     assert results(fine_tuning_study(shared_inputs, store, [GRID])) == results(first)
 
 
@@ -94,15 +93,15 @@ def test_the_cache_is_safe_to_delete(inputs, store, tmp_path):
     first = fine_tuning_study(inputs, store, [grid])
     for file in inputs.cache.iterdir():
         file.unlink()
-    activations._OPEN.clear()
+    inputs_module._OPEN.clear()
     assert results(fine_tuning_study(inputs, TrialStore(tmp_path / "b"), [grid])) == results(first)
 
 
 def test_each_finished_trial_says_its_validation_auc(shared_inputs, store, monkeypatch, capsys):
     monkeypatch.setenv("HEP2_PROGRESS", "1")
-    fine_tune = finetuning.fine_tune
+    fine_tune = fine_tuning.fine_tune
     slow = {"seconds": 2.0}  # what takes a second gets a line of its own
-    monkeypatch.setattr(finetuning, "fine_tune", lambda *arguments: fine_tune(*arguments) | slow)
+    monkeypatch.setattr(fine_tuning, "fine_tune", lambda *arguments: fine_tune(*arguments) | slow)
     monkeypatch.setattr("hep2lib.progress.DELAY", 0)
     outcome = fine_tuning_study(shared_inputs, store, [GRID])
     said = capsys.readouterr().err

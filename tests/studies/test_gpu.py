@@ -5,14 +5,19 @@ from dataclasses import replace
 import pytest
 import torch
 
-from hep2lib.cnn.features import cached_activations
+from hep2lib.cnn.activations import cached_activations
 from hep2lib.studies import training
-from hep2lib.studies.activations import CachedActivations
-from hep2lib.studies.execution import run_trials, single_thread
-from hep2lib.studies.finetuning import fine_tune
-from hep2lib.studies.gpu import RecordedStep, recorded, resident, stream_executor
-from hep2lib.studies.store import TrialStore
-from hep2lib.studies.trial import trial_id
+from hep2lib.studies.execution import (
+    RecordedStep,
+    recorded,
+    resident,
+    run_trials,
+    single_thread,
+    stream_executor,
+)
+from hep2lib.studies.fine_tuning import fine_tune
+from hep2lib.studies.inputs import CachedActivations
+from hep2lib.studies.trial import TrialStore, trial_id
 
 from .conftest import FOLDS
 from .test_training import TRIAL

@@ -2,10 +2,8 @@ import numpy as np
 import pytest
 from sklearn.svm import SVC
 
-from hep2lib.studies import hinge
-from hep2lib.studies.hinge import fit_hinge, hinge_path
-from hep2lib.studies.interior_point import interior_point
-from hep2lib.studies.svm import PAPER_GRID
+from hep2lib.studies import svm
+from hep2lib.studies.svm import PAPER_GRID, fit_hinge, hinge_path, interior_point
 
 
 def problem(seed, kind):
@@ -95,8 +93,8 @@ def test_once_separated_no_larger_c_changes_anything(monkeypatch):
     first = hinge_path(kernel, signs, (100.0,))[0]
     assert first.coefficients.max() < 100
     calls = []
-    search = hinge.search
-    monkeypatch.setattr(hinge, "search", lambda *given: calls.append(given[2]) or search(*given))
+    search = svm.search
+    monkeypatch.setattr(svm, "search", lambda *given: calls.append(given[2]) or search(*given))
     machines = hinge_path(kernel, signs, (100.0, 200.0, 1e6))
     assert len(set(calls)) == 1
     for machine in machines:
@@ -107,8 +105,8 @@ def test_once_separated_no_larger_c_changes_anything(monkeypatch):
 def test_without_libsvm_and_active_sets_the_interior_point_method_arrives(kind, monkeypatch):
     kernel, signs = problem(2, kind)
     usual = hinge_path(kernel, signs, PAPER_GRID[::4])
-    monkeypatch.setattr(hinge, "search", lambda *given: None)
-    monkeypatch.setattr(hinge._Problem, "libsvm", lambda self, C: np.zeros(len(self.signs)))
+    monkeypatch.setattr(svm, "search", lambda *given: None)
+    monkeypatch.setattr(svm._Problem, "libsvm", lambda self, C: np.zeros(len(self.signs)))
     for machine, reference in zip(hinge_path(kernel, signs, PAPER_GRID[::4]), usual, strict=True):
         assert machine.gap <= 1e-6
         assert machine.objective == pytest.approx(reference.objective, rel=1e-6)

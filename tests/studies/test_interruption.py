@@ -12,12 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from hep2lib.studies import finetuning
-from hep2lib.studies.cluster import ClusterError, cluster_executor, sees
-from hep2lib.studies.execution import run_trials
-from hep2lib.studies.finetuning import Grid, fine_tune, fine_tuning_study
-from hep2lib.studies.store import StoreError, TrialStore
-from hep2lib.studies.trial import FineTuningTrial, trial_id
+from hep2lib.studies import fine_tuning
+from hep2lib.studies.execution import ClusterError, cluster_executor, run_trials, sees
+from hep2lib.studies.fine_tuning import Grid, fine_tune, fine_tuning_study
+from hep2lib.studies.trial import FineTuningTrial, StoreError, TrialStore, trial_id
 
 from .jobs import die_once
 
@@ -73,7 +71,7 @@ def test_killed_at_any_moment_and_with_another_process_in_the_folder(shared_inpu
         computed.append(trial_id(trial, context))
         return fine_tune(inputs, trial, context, *more)
 
-    monkeypatch.setattr(finetuning, "fine_tune", counted)
+    monkeypatch.setattr(fine_tuning, "fine_tune", counted)
     resumed = fine_tuning_study(shared_inputs, TrialStore(killed), [GRID])
     assert results(resumed.records) == whole
     assert sorted([*kept, *computed]) == sorted(name for name, *_ in whole)  # none lost, none done twice
@@ -124,13 +122,13 @@ def test_a_cluster_that_cannot_be_used_is_said(tmp_path, monkeypatch):
         cluster_executor("tcp://127.0.0.1:9", 2, tmp_path),
     ):
         pass
-    monkeypatch.setattr("hep2lib.studies.cluster.find_spec", lambda name: None)
+    monkeypatch.setattr("hep2lib.studies.execution.find_spec", lambda name: None)
     with pytest.raises(ClusterError, match="Dask is not installed here"), cluster_executor("", 2, tmp_path):
         pass
 
 
 def test_a_worker_that_does_not_see_the_folder_is_named(tmp_path):
-    from hep2lib.studies.cluster import check_workers
+    from hep2lib.studies.execution import check_workers
 
     class Client:
         def wait_for_workers(self, count, timeout):

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from hep2lib.cnn.features import cached_activations
-from hep2lib.studies.activations import CachedActivations
-from hep2lib.studies.execution import single_thread
-from hep2lib.studies.memory import Chunks, GPUMemoryError
+from hep2lib.cnn.activations import cached_activations
+from hep2lib.studies.execution import Chunks, GPUMemoryError, single_thread
+from hep2lib.studies.inputs import CachedActivations
 from hep2lib.studies.training import train
 
 from .conftest import FOLDS

@@ -9,11 +9,10 @@ import pytest
 import torch
 
 from hep2lib.errors import InputError
-from hep2lib.studies import networks
-from hep2lib.studies.finetuning import Grid, Rotation, fine_tuning_study
-from hep2lib.studies.networks import TunedNetworkError, tuned_networks
-from hep2lib.studies.outcome import OutcomeError
-from hep2lib.studies.store import TrialStore
+from hep2lib.studies import fine_tuning
+from hep2lib.studies.fine_tuning import Grid, Rotation, TunedNetworkError, fine_tuning_study, tuned_networks
+from hep2lib.studies.outcomes import OutcomeError
+from hep2lib.studies.trial import TrialStore
 
 GRID = Grid(freeze=(110, 139), batch_sizes=(4,), learning_rates=(0.01,), epochs=2)
 
@@ -54,7 +53,7 @@ def test_networks_are_kept_and_opened_again(shared_inputs, study, tmp_path, monk
     one.unlink()  # a lost file is computed again, though its record is there
     tuned_networks(shared_inputs, study, chosen, tmp_path)
     assert one.is_file()
-    monkeypatch.setattr(networks, "keep_network", None)
+    monkeypatch.setattr(fine_tuning, "keep_network", None)
     assert tuned_networks(shared_inputs, study, chosen, tmp_path)[1].state_digest() == first.state_digest()
     one.write_bytes(b"damaged")
     with pytest.raises(TunedNetworkError, match=r"safetensors: not readable .*; delete it"):

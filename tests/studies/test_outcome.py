@@ -3,8 +3,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from hep2lib.data.folds import Fold
-from hep2lib.studies.outcome import FineTuningOutcome, OutcomeError, auc, out_of_fold
-from hep2lib.studies.svm_outcome import SVMOutcome
+from hep2lib.studies.outcomes import FineTuningOutcome, OutcomeError, SVMOutcome, auc, out_of_fold
 
 LABELS = np.array([0, 1, 0, 1, 0, 1, 0, 1])
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from hep2lib.studies.store import StoreError, TrialStore
+from hep2lib.studies.trial import StoreError, TrialStore
 
 
 @pytest.fixture

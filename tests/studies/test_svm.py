@@ -5,8 +5,8 @@ from sklearn.datasets import load_iris
 from sklearn.svm import SVC
 
 from hep2lib.data.folds import Fold
-from hep2lib.studies.early_stopped import early_stopped_path
-from hep2lib.studies.svm import PAPER_GRID, SVMError, centred, fit_svm, gram_matrix, svm_path
+from hep2lib.studies.gram import SVMError, gram_matrix
+from hep2lib.studies.svm import PAPER_GRID, centred, early_stopped_path, fit_svm, svm_path
 
 
 def everywhere(count):
@@ -159,6 +159,6 @@ def test_a_solver_that_stops_early_is_on_its_way_to_the_same_order(monkeypatch):
     early = np.array(early_stopped_path(gram, y, everywhere(26), (1.0,), "C").test[0])
     assert np.abs(early - exact).max() > 0
     assert np.corrcoef(early, exact)[0, 1] > 0.9
-    monkeypatch.setattr("hep2lib.studies.early_stopped.PASSES", 1)
+    monkeypatch.setattr("hep2lib.studies.svm.PASSES", 1)
     sooner = np.array(early_stopped_path(gram, y, everywhere(26), (1.0,), "C").test[0])
     assert np.abs(sooner - early).max() > 0

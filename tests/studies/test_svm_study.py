@@ -8,15 +8,15 @@ import torch
 
 from hep2lib.cnn.googlenet import LAYERS
 from hep2lib.data.folds import Fold
-from hep2lib.studies import svm_study as module
+from hep2lib.studies import execution
+from hep2lib.studies import gram as gram_module
+from hep2lib.studies import svm_study as studying
 from hep2lib.studies.gram import SVMError, gram_matrices
 from hep2lib.studies.inputs import StudyInputs
-from hep2lib.studies.outcome import auc
-from hep2lib.studies.store import TrialStore
+from hep2lib.studies.outcomes import auc, auc_of_rows
 from hep2lib.studies.svm import svm_path
-from hep2lib.studies.svm_outcome import auc_of_rows
 from hep2lib.studies.svm_study import BLOCKS, SINGLE_TENSOR, SVMVariant, svm_study
-from hep2lib.studies.trial import SVMTrial
+from hep2lib.studies.trial import SVMTrial, TrialStore
 
 SOME = ("pool2-3x3_s2", "pool5-7x7_s1")
 VALUES = (0.01, 1.0)
@@ -57,10 +57,10 @@ def test_a_study_has_every_layer_and_fold_and_is_computed_once(inputs, store, mo
     def computed(*arguments, **options):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(module, "gram_matrices", computed)
+    monkeypatch.setattr(studying, "gram_matrices", computed)
     more = svm_study(inputs, store, SOME, (0.1,))  # other values, the same matrices
     assert len(more.records) == 4
-    monkeypatch.setattr(module, "fit_path", computed)
+    monkeypatch.setattr(studying, "fit_path", computed)
     assert svm_study(inputs, store, SOME, VALUES).records == first.records
 
 
@@ -72,14 +72,14 @@ def test_much_work_goes_to_processes_and_a_cluster_takes_it_all(inputs, store, m
         with arguments[1]():
             return run_trials(jobs, *arguments, **options)
 
-    run_trials = module.run_trials
+    run_trials = execution.run_trials
     asked = []
-    executor_for = module.executor_for
-    monkeypatch.setattr(module, "run_trials", run)
-    monkeypatch.setattr(module, "executor_for", lambda workers: asked.append(workers) or executor_for(1))
+    executor_for = execution.executor_for
+    monkeypatch.setattr(studying, "run_trials", run)
+    monkeypatch.setattr(studying, "executor_for", lambda workers: asked.append(workers) or executor_for(1))
     svm_study(replace(inputs, workers=0), store, SOME[:1], VALUES)
     assert set(asked) == {1}
-    monkeypatch.setattr(module, "WORTH_A_PROCESS", 0.0)
+    monkeypatch.setattr(studying, "WORTH_A_PROCESS", 0.0)
     svm_study(replace(inputs, workers=0), store, SOME[1:], VALUES)
     assert asked[-1] == 0
     svm_study(replace(inputs, workers=3), store, SOME[1:], (1.0,))
@@ -96,10 +96,10 @@ def test_a_matrix_that_is_gone_or_damaged_has_a_message(inputs, store):
     trial = SVMTrial(layer=SOME[0], fold=0, values=VALUES)
     file.write_bytes(file.read_bytes()[:200])
     with pytest.raises(SVMError, match=r"no readable matrix .* delete it and start again"):
-        module.fit_path(file, inputs.labels, inputs.folds[0], trial, {})
+        studying.fit_path(file, inputs.labels, inputs.folds[0], trial, {})
     file.unlink()
     with pytest.raises(SVMError, match="not to be seen from here"):
-        module.fit_path(file, inputs.labels, inputs.folds[0], trial, {})
+        studying.fit_path(file, inputs.labels, inputs.folds[0], trial, {})
 
 
 def test_a_layer_named_twice_is_taken_once(inputs, store):
@@ -146,9 +146,11 @@ def test_each_fold_has_its_own_fine_tuned_network(inputs, store, monkeypatch):
             network["inception_5b-1x1"].weight.mul_(1.5 + number)
     svm_study(inputs, store, SOME, VALUES)
     computed = []
-    compute = module.gram_matrices
+    compute = gram_module.gram_matrices
     monkeypatch.setattr(
-        module, "gram_matrices", lambda *a, **o: computed.append((a[0], tuple(a[2]))) or compute(*a, **o)
+        studying,
+        "gram_matrices",
+        lambda *a, **o: computed.append((a[0], tuple(a[2]))) or compute(*a, **o),
     )
     found = svm_study(inputs, store, SOME, VALUES, networks=tuned, frozen=110)
     # What lies in front of the tuned layers is as it was, and not computed again.
@@ -161,7 +163,7 @@ def test_each_fold_has_its_own_fine_tuned_network(inputs, store, monkeypatch):
 
 
 def test_an_interrupted_study_keeps_the_layers_that_it_has(inputs, store, monkeypatch):
-    fit = module.fit_path
+    fit = studying.fit_path
     calls = []
 
     def interrupted(*given):
@@ -170,10 +172,10 @@ def test_an_interrupted_study_keeps_the_layers_that_it_has(inputs, store, monkey
         calls.append(given)
         return fit(*given)
 
-    monkeypatch.setattr(module, "fit_path", interrupted)
+    monkeypatch.setattr(studying, "fit_path", interrupted)
     with pytest.raises(KeyboardInterrupt):
         svm_study(inputs, store, SOME, VALUES)
-    monkeypatch.setattr(module, "fit_path", lambda *given: calls.append(given) or fit(*given))
+    monkeypatch.setattr(studying, "fit_path", lambda *given: calls.append(given) or fit(*given))
     assert len(svm_study(inputs, store, SOME, VALUES).records) == 4
     assert len(calls) == 4
 
@@ -182,7 +184,7 @@ def test_the_features_digest_follows_the_layers_in_front_alone(inputs):
     changed = copy.deepcopy(inputs.network)
     with torch.no_grad():
         changed["inception_3b-1x1"].bias.add_(1)
-    one, other = (module._Features(inputs, n, SVMVariant(), None) for n in (inputs.network, changed))
+    one, other = (studying._Features(inputs, n, SVMVariant(), None) for n in (inputs.network, changed))
     same = [layer for layer in LAYERS if one.digest(layer) == other.digest(layer)]
     place = LAYERS.index("inception_3b-1x1")
     assert set(LAYERS[:place]) <= set(same)

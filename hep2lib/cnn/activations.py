@@ -1,0 +1,180 @@
+"""The value at a freezing depth, for every image and every rotation, computed once and kept in a file."""
+
+import hashlib
+import math
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hep2lib.cnn.googlenet import GoogLeNet, Section
+from hep2lib.data.images import rotate
+from hep2lib.errors import InputError
+from hep2lib.files import written_whole
+from hep2lib.progress import progress
+
+#: How each type lies in a file: NumPy has no bfloat16, so its bits are stored as an integer's.
+_STORED = {torch.float32: np.float32, torch.float16: np.float16, torch.bfloat16: np.int16}
+
+
+#: Part of every key; raised when what a file holds changes its meaning.
+_VERSION = 6
+
+
+def cached_activations(
+    network: GoogLeNet,
+    depth: int,
+    images: Tensor,
+    *,
+    views: Sequence[float] = (0.0,),
+    fill: str = "black",
+    cache: Path | None = None,
+    batch: int = 32,
+    dtype: torch.dtype = torch.float32,
+    device: str | torch.device = "cpu",
+) -> Tensor:
+    """Compute what the frozen layers yield, for each image in each rotation.
+
+    A frozen prefix has nothing random and nothing live, and the rotations are a finite set, so training from
+    these values is training with the whole network run at each step. Only the last digits differ, since
+    PyTorch's convolutions choose their method, and with it their rounding, by the number of images at a time.
+
+    Args:
+        network: its parameters are not changed, nor is it which of them require a gradient.
+        depth: the freeze depth, 0 to 144; the value is that at ``network.split(depth).cut``.
+        images: uint8, N x 3 x H x W.
+        views: rotations of the images in degrees, at least one.
+        fill: what a rotation puts in the corners (``hep2lib.data.images.rotate``).
+        cache: folder for the file; None keeps the result in memory. The file's name is the key: the prefix's
+            parameters, the preprocessing, cut, views, fill, type and the images themselves.
+        batch: images at a time; it changes the memory needed, and the values by rounding.
+        dtype: how values are kept: torch.float32, float16 or bfloat16 (computed in float32, then rounded).
+        device: where to compute; the network is moved there.
+
+    Returns:
+        N x V x C x H x W, on the CPU; in memory the channels lie innermost, so that a batch of it is
+        channels-last as it comes. From a file it is memory-mapped copy-on-write: the file never changes.
+
+    Raises:
+        InputError: if an argument is out of range, or the folder has no room for the file.
+    """
+    if dtype not in _STORED:
+        raise InputError(f"dtype is {dtype}; choose torch.float32, torch.float16 or torch.bfloat16")
+    if not views or batch < 1 or not len(images):
+        raise InputError(f"{len(images)} images, {len(views)} views, batch {batch}: each must be at least 1")
+    network.to(device)
+    task = _Extraction(network, network.prefix(depth), images, tuple(map(float, views)), fill, dtype)
+    if cache is None:
+        values = np.empty(task.shape(), _STORED[dtype])
+        task.write(values, batch)
+        return _as_tensor(values, dtype)
+    path = task.file(cache)
+    if path.is_file():
+        path.touch()  # whoever has to make room removes first what was not used for longest
+    else:
+        shape = task.shape()
+        _check_room(path, math.prod(shape) * np.dtype(_STORED[dtype]).itemsize)
+        with written_whole(path) as temporary:
+            mapped = np.lib.format.open_memmap(temporary, mode="w+", dtype=_STORED[dtype], shape=shape)
+            task.write(mapped, batch)
+            mapped.flush()
+    return _as_tensor(np.load(path, mmap_mode="c"), dtype)
+
+
+def activations_file(
+    network: GoogLeNet,
+    depth: int,
+    images: Tensor,
+    *,
+    views: Sequence[float] = (0.0,),
+    fill: str = "black",
+    cache: Path,
+    dtype: torch.dtype = torch.float32,
+    device: str | torch.device = "cpu",
+) -> Path:
+    """The file in which ``cached_activations`` keeps its result; arguments as there."""
+    network.to(device)
+    task = _Extraction(network, network.prefix(depth), images, tuple(map(float, views)), fill, dtype)
+    return task.file(cache)
+
+
+def _as_tensor(values: np.ndarray, dtype: torch.dtype) -> Tensor:
+    """View N x V x H x W x C as N x V x C x H x W of the named type."""
+    return torch.from_numpy(values).view(dtype).permute(0, 1, 4, 2, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class _Extraction:
+    """What to compute, from what."""
+
+    network: GoogLeNet
+    prefix: Section
+    images: Tensor
+    views: tuple[float, ...]
+    fill: str
+    dtype: torch.dtype
+
+    @property
+    def layer(self) -> str:
+        """Name of the layer whose value is kept."""
+        return self.prefix.layers[-1].name
+
+    @torch.no_grad()
+    def values(self, first: int, count: int, view: int) -> Tensor:
+        """Values of some images in one view: count x C x H x W, float32."""
+        images = rotate(self.images[first : first + count], self.views[view], self.fill)
+        return self.prefix(self.network.preprocess(images.to(self.network.device)))
+
+    def shape(self) -> tuple[int, ...]:
+        """N x V x H x W x C: the channels innermost, as the suffix wants them."""
+        channels, height, width = self.values(0, 1, 0).shape[1:]
+        return len(self.images), len(self.views), height, width, channels
+
+    def write(self, values: np.ndarray, batch: int) -> None:
+        """Fill ``values``, of ``shape()``, chunk by chunk."""
+        chunks = [(i, v) for i in range(0, len(self.images), batch) for v in range(len(self.views))]
+        for first, view in progress(chunks, f"activations of {self.layer}", unit="batch"):
+            chunk = self.values(first, batch, view).to("cpu", self.dtype).permute(0, 2, 3, 1).contiguous()
+            if self.dtype == torch.bfloat16:
+                chunk = chunk.view(torch.int16)
+            values[first : first + batch, view] = chunk.numpy()
+
+    def file(self, cache: Path) -> Path:
+        """Where the values are kept."""
+        return Path(cache) / f"activations-{self.layer}-{self.key()[:24]}.npy"
+
+    def key(self) -> str:
+        """Sha256 over everything that the values depend on, in hexadecimal."""
+        parts = [
+            _VERSION,
+            torch.__version__,
+            self.network.device.type,
+            self.network.variant,
+            self.network.batchnorm,
+            len(self.prefix.layers),
+            self.prefix.state_digest(),
+            self.network.preprocess.digest(),
+            self.views,
+            self.fill,
+            str(self.dtype),
+            tuple(self.images.shape),
+        ]
+        digest = hashlib.sha256(repr(parts).encode())
+        for first in range(0, len(self.images), 256):
+            digest.update(self.images[first : first + 256].cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+
+def _check_room(path: Path, size: int) -> None:
+    """Refuse before a memory-mapped file fills the disk, which would end the process without a message."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(path.parent).free
+    if size > free:
+        raise InputError(
+            f"the activations need {size / 1e9:.1f} GB, and {path.parent} has {free / 1e9:.1f} GB free: "
+            "choose another cache folder, fewer rotations, a deeper freeze depth or bfloat16"
+        )

@@ -1,0 +1,357 @@
+"""Figures of how sure a result is: coverage, calibration, and what another fold or seed changes.
+
+STARD-AI (Sounderajah et al. 2025, Nature Medicine) adds to STARD 2015 what studies of artificial
+intelligence have to say of their data, their index test and its fairness. The table is a short form of it in
+our own words.
+"""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.ticker import MaxNLocator, MultipleLocator
+from torch import Tensor
+
+from hep2lib.data.folds import Fold
+from hep2lib.evaluation.auc import FloatArray, Interval
+from hep2lib.evaluation.calibration import Reliability
+from hep2lib.figures.style import COLOURS, DIVERGING, GREY, INK, MARKERS, Drawing, style
+
+COVERAGE_NAMES: dict[str, str] = {
+    "images": "images taken for independent (DeLong)",
+    "specimens, plain": "specimens, symmetric ends",
+    "specimens": "specimens, logit scale",
+    "specimens, mean of folds": "specimens, logit scale, mean of five folds",
+}
+"""The kinds of interval in a reader's words."""
+
+
+def coverage_figure(found: Mapping[float, Mapping[str, float]], observed: float | None = None) -> Drawing:
+    """How often intervals held the true AUC, against how much the images of one specimen are alike.
+
+    Args:
+        found: what ``coverage.simulate_coverage`` returned, by correlation, in increasing order.
+        observed: the correlation in the run itself, to be marked; None for no mark.
+    """
+    correlations = list(found)
+    by_method = {method: [one[method] for one in found.values()] for method in found[correlations[0]]}
+    with style():
+        figure, axes = plt.subplots(figsize=(5.8, 4.8), layout="constrained")
+        axes.axhspan(0.93, 0.97, color=GREY, alpha=0.2, lw=0, label="93 to 97 %")
+        for (method, covered), colour, marker in zip(
+            by_method.items(), (COLOURS[1], *COLOURS[2:4], COLOURS[0]), MARKERS, strict=False
+        ):
+            name = COVERAGE_NAMES.get(method, method)
+            axes.plot(correlations, covered, marker=marker, color=colour, label=name)
+        if observed is not None:
+            axes.axvline(observed, color=INK, linestyle=":", label=f"this run's scores ({observed:.2f})")
+        axes.set(
+            xlabel="correlation of two images of one specimen",
+            ylabel="share of intervals that hold the truth",
+        )
+        axes.yaxis.set_major_locator(MultipleLocator(0.05))
+        axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+        figure.legend(loc="outside lower left", fontsize=9)
+    ends = [
+        f"{COVERAGE_NAMES.get(name, name)} from {100 * c[0]:.0f} to {100 * c[-1]:.0f} %"
+        for name, c in by_method.items()
+    ]
+    words = (
+        f"Coverage of 95 % intervals at a correlation of {correlations[0]:g} and of {correlations[-1]:g}: "
+    )
+    return Drawing(figure, words + "; ".join(ends) + ".")
+
+
+def reliability_figure(curves: Mapping[str, Reliability]) -> Drawing:
+    """Reliability curves, one panel each, two a row: the share of positives against what was predicted.
+
+    Args:
+        curves: by title, as ``calibration.reliability`` returns them.
+    """
+    columns = min(2, len(curves))
+    rows = -(-len(curves) // columns)
+    with style():
+        figure, grid = plt.subplots(
+            rows, columns, figsize=(2.9 * columns, 3.0 * rows), layout="constrained", squeeze=False
+        )
+        for axes in grid.flat[len(curves) :]:
+            axes.set_axis_off()
+        for axes, (title, curve), colour in zip(grid.flat, curves.items(), COLOURS, strict=False):
+            axes.plot([0, 1], [0, 1], color=GREY, linestyle=":")
+            # Rounding leaves -1e-17 where an end is the estimate itself.
+            below, above = np.maximum([curve.observed - curve.low, curve.high - curve.observed], 0)
+            axes.errorbar(
+                curve.predicted, curve.observed, (below, above), fmt="o-", color=colour, capsize=2, lw=1.2
+            )
+            axes.set(title=title, xlabel="predicted P(positive)", ylabel="share of positives")
+            axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
+            axes.set_aspect("equal")
+            axes.text(0.97, 0.04, f"ECE {curve.error:.3f}", ha="right", transform=axes.transAxes)
+    words = [f"{title}: expected calibration error {curve.error:.3f}" for title, curve in curves.items()]
+    return Drawing(
+        figure, "Share of positive images against the predicted probability. " + "; ".join(words) + "."
+    )
+
+
+def spread_figure(values: Mapping[str, FloatArray]) -> Drawing:
+    """Every fold of every seed as a point, the means of the seeds as bars: what chance alone moves.
+
+    Args:
+        values: test AUCs by strategy, each of shape (seeds, folds); strategies without a seed have one row.
+    """
+    names = list(values)
+    with style():
+        figure, axes = plt.subplots(figsize=(6.2, 0.55 * len(names) + 1.5), layout="constrained")
+        for place, name in enumerate(names):
+            table = np.atleast_2d(values[name])
+            for number, folds in enumerate(table):
+                height = place + (number - (len(table) - 1) / 2) * 0.2
+                axes.plot(folds, np.full(folds.size, height), "o", color=COLOURS[0], alpha=0.55, ms=5, mew=0)
+                axes.plot(folds.mean(), height, "|", color=INK, ms=11, mew=2)
+        axes.set_yticks(range(len(names)), names)
+        axes.set(xlabel="test AUC", ylim=(len(names) - 0.5, -0.5))
+        axes.plot([], [], "o", color=COLOURS[0], alpha=0.55, label="one fold of one seed")
+        axes.plot([], [], "|", color=INK, ms=11, mew=2, label="mean of a seed's folds")
+        figure.legend(loc="outside lower left", ncols=2, fontsize=9)
+    parts = [
+        f"{name} from {np.min(table):.2f} to {np.max(table):.2f} (seeds: {np.atleast_2d(table).shape[0]})"
+        for name, table in values.items()
+    ]
+    return Drawing(figure, "Test AUC of each fold, lowest and highest: " + "; ".join(parts) + ".")
+
+
+def error_shares(tables: Mapping[str, pd.DataFrame]) -> Drawing:
+    """Share of wrongly decided images in each group, with its interval; one panel a way of grouping.
+
+    Args:
+        tables: what ``mistakes.errors_by`` returns, by what the groups are; of each the
+            first twelve groups are shown.
+    """
+    shown = {name: table.head(12) for name, table in tables.items()}
+    heights = [len(table) + 1.2 for table in shown.values()]
+    with style():
+        figure, column = plt.subplots(
+            len(shown),
+            1,
+            figsize=(6.4, 0.27 * sum(heights) + 0.6),
+            layout="constrained",
+            sharex=True,
+            squeeze=False,
+            height_ratios=heights,
+        )
+        for axes, (name, table) in zip(column[:, 0], shown.items(), strict=True):
+            places = np.arange(len(table))
+            axes.hlines(places, table["low"], table["high"], color=COLOURS[0], lw=2)
+            axes.plot(table["share"], places, "o", color=COLOURS[0])
+            names = [textwrap.shorten(group, 30, placeholder=" ...") for group in table["group"]]
+            counts = zip(names, table["errors"], table["images"], strict=True)
+            labels = [f"{group} ({errors} of {images})" for group, errors, images in counts]
+            axes.set_yticks(places, labels)
+            axes.set(title=f"by {name}", ylim=(len(table) - 0.4, -0.6), xlim=(-0.02, 1.02))
+        column[-1, 0].set_xlabel("share of images decided wrongly, with 95 % interval")
+        column[-1, 0].xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+    words = []
+    for name, table in shown.items():
+        worst = table.loc[table["share"].idxmax()]
+        words.append(
+            f"by {name}, most often in {worst['group']}: {worst['errors']} of {worst['images']} images"
+        )
+    return Drawing(figure, "Share of errors with interval, " + "; ".join(words) + ".")
+
+
+def explained_fields(
+    images: Tensor,
+    maps: Tensor,
+    titles: list[str],
+    label: str = "added to the log odds of positive (their mean over the field)",
+    columns: int = 3,
+) -> Drawing:
+    """Fields with what each place adds to the log odds of "positive" laid over them, on one scale.
+
+    The field is shown in grey above, and again below under its map: orange places speak for positive, violet
+    ones for negative, and where the map is near zero the field shows through.
+
+    Args:
+        images: uint8, N x 3 x H x W.
+        maps: N x H x W, in nats, as ``activation_maps.on_fields`` returns them.
+        titles: one an image.
+        label: what the scale means.
+        columns: fields a row.
+    """
+    count = len(images)
+    reach = float(torch.quantile(maps.abs().flatten(), 0.995)) or 1.0
+    scale = Normalize(-reach, reach)
+    blocks = -(-count // columns)
+    with style():
+        figure, grid = plt.subplots(
+            2 * blocks,
+            columns,
+            figsize=(2.2 * columns, 4.8 * blocks + 0.7),
+            layout="constrained",
+            squeeze=False,
+        )
+        for axes in grid.flat:
+            axes.set_axis_off()
+        for number in range(count):
+            above, below = grid[2 * (number // columns) : 2 * (number // columns) + 2, number % columns]
+            green = images[number, 1].numpy().astype(np.float64) / 255
+            above.set_title(textwrap.fill(titles[number], 24), fontsize=9)
+            for axes in (above, below):
+                axes.imshow(_brightened(green), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            strength = (maps[number].abs() / reach).clamp(0, 1).numpy()
+            below.imshow(maps[number].numpy(), cmap=DIVERGING, norm=scale, alpha=0.75 * strength**0.5)
+        shown = ScalarMappable(scale, DIVERGING)
+        bar = figure.colorbar(shown, ax=grid, location="bottom", shrink=0.7, aspect=30)
+        bar.locator = MaxNLocator(5)
+        bar.set_label(label)
+    towards = (maps > 0).float().mean(dim=(1, 2))
+    words = [f"{title}: {100 * part:.0f} % of the field" for title, part in zip(titles, towards, strict=True)]
+    return Drawing(
+        figure, f"Fields in grey, and under their maps; what speaks for positive: {'; '.join(words)}."
+    )
+
+
+def _brightened(green: FloatArray) -> FloatArray:
+    """For the eye only: dim fields are stretched to their 99.8th percentile, with a square root's curve."""
+    return np.sqrt(np.clip(green / max(np.quantile(green, 0.998), 1e-3), 0, 1))
+
+
+def reporting_table(
+    database: pd.DataFrame, folds: Sequence[Fold], weights: str, auc: Interval, review_rate: float
+) -> pd.DataFrame:
+    """Fill in the table.
+
+    Args:
+        database: as ``read_database`` returns it.
+        folds: rows of each fold's parts.
+        weights: where the network's weights come from, in words.
+        auc: of the best fine-tuned network, on test images.
+        review_rate: share of specimens that three zones send to a person, 0 to 1.
+
+    Returns:
+        ``Item`` and ``In this run``, one row an item.
+    """
+    rows = [
+        *_data(database),
+        *_test(database, folds, weights),
+        *_analysis(auc, review_rate),
+        *_open(database),
+    ]
+    return pd.DataFrame(rows, columns=["Item", "In this run"])
+
+
+def _data(database: pd.DataFrame) -> list[tuple[str, str]]:
+    name, specimens = database.attrs.get("name", "a database"), database["specimen"].nunique()
+    owner = database.groupby("specimen")["label"].max()
+    if database.attrs.get("simulated"):
+        origin = f"{name}: drawn by a program; no patient, no serum, no microscope"
+        chosen = "specimens of every grade as the simulator draws them; no selection by readers"
+        reference = "what the simulator drew; no reader, no second opinion"
+    else:
+        origin = f"{name}: images that were given to this run"
+        chosen = "as the database's makers chose; AIDA holds only sera on which three readers agreed"
+        reference = "the positive or negative of the database's sheet; this run does not know who read it"
+    return [
+        ("Intended use", "none: a study of a method, not a device for diagnosis"),
+        ("Data source", origin),
+        ("Selection", chosen),
+        (
+            "Unit of analysis",
+            f"{len(database)} images of {specimens} specimens; a specimen is the unit of chance",
+        ),
+        (
+            "Prevalence",
+            f"{database['label'].mean():.0%} of the images, {owner.mean():.0%} of the specimens are positive",
+        ),
+        ("Who they are", _known(database, ("sex", "age"))),
+        ("Where they come from", _places(database)),
+        ("Reference standard", reference),
+    ]
+
+
+def _test(database: pd.DataFrame, folds: Sequence[Fold], weights: str) -> list[tuple[str, str]]:
+    parts = [
+        np.mean([len(getattr(fold, part)) for fold in folds]) for part in ("train", "validation", "test")
+    ]
+    sizes = " / ".join(f"{size:.0f}" for size in parts)
+    return [
+        ("Index test", f"{weights}; a linear SVM on its activations; both as the earlier chapters describe"),
+        (
+            "Partition",
+            f"{len(folds)} folds by specimen, training / validation / test of {sizes} images on average; no "
+            "specimen on two sides, which is checked whenever the folds are read",
+        ),
+        (
+            "Choices",
+            "freezing depth, batch size, learning rate, epoch, layer, C, thresholds, temperatures and review "
+            "zones: all on validation images; a test shuffles the test labels and finds no choice changed",
+        ),
+        ("Threshold", "four rules, each fold's own, on validation images; the paper does not name its own"),
+    ]
+
+
+def _analysis(auc: Interval, review_rate: float) -> list[tuple[str, str]]:
+    return [
+        (
+            "Sample size",
+            f"not planned; it gives an AUC interval {100 * (auc.high - auc.low):.1f} points wide",
+        ),
+        (
+            "Uncertainty",
+            "AUC: Obuchowski's variance over specimens, logit scale; rates: Wilson's for clustered images, "
+            "or drawn specimens; conditional on the trained networks",
+        ),
+        (
+            "Many comparisons",
+            "p values after Holm; verdicts on claims with intervals widened after Bonferroni",
+        ),
+        (
+            "Missing or unclear",
+            "a file that cannot be read stops a run, none is left out; three zones send "
+            f"{review_rate:.0%} of the specimens to a person",
+        ),
+        (
+            "Calibration",
+            "reliability, Brier score and expected calibration error, before and after one temperature",
+        ),
+        ("Failures", "errors by grade, laboratory and pattern, the hardest fields, activation maps"),
+    ]
+
+
+def _open(database: pd.DataFrame) -> list[tuple[str, str]]:
+    known = "sex" in database and (database["sex"] != "").any()
+    fairness = (
+        "errors by sex are in the figure of errors" if known else "not possible: sex and age are not known"
+    )
+    return [
+        ("Fairness", f"{fairness}; nothing is known of ethnicity, disease or treatment"),
+        ("Other laboratories", "not held out: folds mix laboratories, so nothing is said of a new one"),
+        ("Human readers", "none were compared"),
+        (
+            "Availability",
+            "code under BSD-3-Clause; parameters, seeds, folds, versions and checksums in the run",
+        ),
+    ]
+
+
+def _known(database: pd.DataFrame, columns: Sequence[str]) -> str:
+    words = []
+    for name in columns:
+        given = database[name].notna() & (database[name] != "") if name in database else None
+        words.append(
+            f"{name} not known" if given is None else f"{name} known for {given.mean():.0%} of the images"
+        )
+    return "; ".join(words)
+
+
+def _places(database: pd.DataFrame) -> str:
+    words = []
+    for name, plural in (("laboratory", "laboratories"), ("instrument", "instruments")):
+        count = database.loc[database[name] != "", name].nunique() if name in database else 0
+        words.append(f"{count} {plural}" if count else f"{plural} not known")
+    return "; ".join(words)

@@ -1,0 +1,196 @@
+"""The book of a run: pages and results brought together, rendered, and put where one can open them."""
+
+import html
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hep2lib.errors import InputError
+from hep2lib.files import RunError, project_root, write_json, write_text
+from hep2lib.progress import progress
+from hep2lib.runs.notebooks import without_control
+
+RUN = "book/run"  # where the book expects its run, in the clone as in a staged copy
+
+
+RESULTS = ("published", "figures", "tables", "run.json", "parameters.yaml")
+
+
+_STEP = re.compile(r"(?:reading sources|writing output)\.\.\. \[ *\d+%\]")
+
+
+_PROBLEM = re.compile(r"\b(?:WARNING|ERROR|CRITICAL|SEVERE):")
+
+
+_CRASH = re.compile(
+    r"^(?:Exception occurred|Extension error).*?(?=^The full traceback|\Z|^\s*$)", re.MULTILINE | re.DOTALL
+)
+
+
+_BUILD = "import sys; from jupyter_book.cli.main import main; sys.exit(main(sys.argv[1:]))"
+
+
+class SiteError(InputError):
+    """A run that no book can be made of."""
+
+
+def published_run(project: Path | None = None) -> Path:
+    """The folder of the run that comes with the clone."""
+    return (project or project_root()) / RUN
+
+
+def build_book(run: Path | None = None, *, project: Path | None = None) -> Path:
+    """Render the book of a run; a warning of the renderer is an error.
+
+    Args:
+        run: the run's folder; without one, the published run that comes with the clone.
+        project: the clone, if not the one this package is installed from.
+
+    Returns:
+        The html file to open first, in RUN/html, or for the published run in the clone's _build/html; that
+        folder is replaced as a whole.
+
+    Raises:
+        SiteError: if there is no such run, or it lacks a page or a result file.
+        RunError: if the pages cannot be rendered: the renderer's warnings.
+    """
+    project = project or project_root()
+    output = project / "_build" / "html" if run is None else Path(run).absolute() / "html"
+    run = published_run(project) if run is None else Path(run).absolute()
+    pages = _toc_pages(project)
+    work = output.with_name("site")
+    shutil.rmtree(work, ignore_errors=True)
+    _stage(project, run, work / "source", pages)
+    _render(work, len(pages))
+    shutil.rmtree(output, ignore_errors=True)
+    (work / "_build" / "html").replace(output)
+    shutil.rmtree(work)
+    index = output / "index.html"
+    write_text(index, _forward(f"{pages[0]}.html", str(_read_yaml(project / "_config.yml")["title"])))
+    return index
+
+
+def publish_run(run: Path, *, project: Path | None = None) -> Path:
+    """Make a run the one that comes with the clone: what its pages need, and nothing else, in ``book/run``.
+
+    Args:
+        run: the folder of a whole run.
+        project: the clone, if not the one this package is installed from.
+
+    Returns:
+        The folder of the published run; what it held before is replaced as a whole.
+
+    Raises:
+        SiteError: if the run lacks a page or a result file.
+    """
+    project = project or project_root()
+    run, target = Path(run).absolute(), published_run(project)
+    part = target.with_name(".run-part")
+    shutil.rmtree(part, ignore_errors=True)
+    _stage(project, run, part, _toc_pages(project))
+    staged = part / RUN
+    for heavy in (*staged.glob("figures/*.svg"), *staged.glob("tables/*.csv")):
+        heavy.unlink()
+    about = json.loads((staged / "run.json").read_text(encoding="utf-8"))
+    write_json(staged / "run.json", about | {"published": True})
+    shutil.rmtree(target, ignore_errors=True)
+    staged.replace(target)
+    shutil.rmtree(part)
+    return target
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    return yaml.safe_load(file.read_text(encoding="utf-8"))
+
+
+def _toc_pages(project: Path) -> list[str]:
+    """The pages of the book in order, the first of them its root."""
+    toc = _read_yaml(project / "_toc.yml")
+    return [toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])]
+
+
+def _stage(project: Path, run: Path, source: Path, pages: list[str]) -> None:
+    """Put pages and results together as the clone has them where the run is the published one."""
+    if not run.is_dir():
+        raise SiteError(f"{run}: there is no such run; make one with `hep2 run --out {run}`")
+    missing = [name for name in RESULTS if name not in ("figures", "tables") and not (run / name).exists()]
+    if missing:
+        raise SiteError(f"{run}: is no complete run, it has no {missing[0]}; make it again with `hep2 run`")
+    source.mkdir(parents=True)
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copyfile(project / name, source / name)
+    shutil.copytree(
+        project / "book", source / "book", ignore=shutil.ignore_patterns("run", "__pycache__", ".*", "_build")
+    )
+    staged = source / RUN
+    staged.mkdir()
+    for name in RESULTS:
+        if (run / name).is_dir():
+            shutil.copytree(run / name, staged / name, ignore=shutil.ignore_patterns(".*"))
+        elif (run / name).is_file():
+            shutil.copyfile(run / name, staged / name)
+    for page in (Path(page).name for page in pages if page.startswith(f"{RUN}/")):
+        executed = run / "notebooks" / f"{page}.ipynb"
+        executed = executed if executed.is_file() else run / f"{page}.ipynb"
+        if not executed.is_file():
+            raise SiteError(
+                f"{run}: page {page} has not been executed; execute it with `hep2 run --out {run}`"
+            )
+        shutil.copyfile(executed, staged / f"{page}.ipynb")
+
+
+def _render(work: Path, pages: int) -> None:
+    """Run Jupyter Book on what was staged; say nothing but a progress bar unless it fails."""
+    command = [sys.executable, "-c", _BUILD, "build", str(work / "source"), "--path-output", str(work)]
+    lines: list[str] = []
+    with subprocess.Popen(
+        [*command, "-W", "-n", "--keep-going"],
+        cwd=work / "source",
+        env=os.environ | {"PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+    ) as process:
+        for _ in progress(_steps(process, lines), "rendering the book", total=2 * pages, unit="page"):
+            pass
+    if process.returncode != 0:
+        write_text(work / "build.log", "".join(lines))
+        raise RunError(_reason(lines, work))
+
+
+def _steps(process: "subprocess.Popen[str]", lines: list[str]) -> Iterator[str]:
+    """Keep every line the renderer prints; yield those that mean one page more."""
+    assert process.stdout is not None
+    for line in map(without_control, process.stdout):
+        lines.append(line)
+        if _STEP.search(line):
+            yield line
+
+
+def _reason(lines: list[str], work: Path) -> str:
+    """The renderer's complaints, each page named as it is in the clone."""
+    problems = [line.strip() for line in lines if _PROBLEM.search(line)]
+    crash = _CRASH.search("".join(lines))
+    problems += [crash[0].strip()] if crash else []
+    problems = list(dict.fromkeys(problems)) or [line.rstrip() for line in lines[-8:]]
+    problems = [problem.replace(str(work / "source") + os.sep, "") for problem in problems]
+    return "the book cannot be rendered:\n" + "\n".join(problems) + f"\nAll it said: {work / 'build.log'}"
+
+
+def _forward(target: str, title: str) -> str:
+    """A page that leads on to the first page of the book."""
+    title = html.escape(title)
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="refresh" content="0; url={target}">\n<title>{title}</title>\n</head>\n<body>\n'
+        f'<h1>{title}</h1>\n<p><a href="{target}">Read the book</a></p>\n</body>\n</html>\n'
+    )

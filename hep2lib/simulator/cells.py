@@ -1,0 +1,176 @@
+"""Where the cells of a field lie and how each one is shaped: placement without overlap."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hep2lib.simulator.physics import CellParameters
+
+INTERPHASE, PROMETAPHASE, METAPHASE, ANAPHASE = range(4)
+
+
+PHASES = ("interphase", "prometaphase", "metaphase", "anaphase")
+
+
+_MARGIN = 14.0  # um: cells centred outside the field may still reach into it
+
+
+_ROUNDS = 12  # of throwing all cells that have no place yet
+
+
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """The cells of one field, lengths in um from the field's upper left corner.
+
+    Attributes:
+        centre: n x 2, x and y.
+        axes: n x 2, long and short semi-axis of the nucleus (of a dividing cell: its radius, twice).
+        angle: n, direction of the long axis in radians (of a dividing cell: of its spindle).
+        phase: n, INTERPHASE, PROMETAPHASE, METAPHASE or ANAPHASE.
+        apart: n, half the distance of the chromosomes from each other in anaphase.
+        gain: n, factor on the cell's light.
+        outline: n x 3 complex, deviation of the nucleus from an ellipse (2, 3 and 4 waves around it).
+        reach: n, radius of the cytoplasm over that of the nucleus.
+        cytoplasm: n x 3 complex, deviation of the cytoplasm's outline.
+    """
+
+    centre: Numbers
+    axes: Numbers
+    angle: Numbers
+    phase: NDArray[np.int64]
+    apart: Numbers
+    gain: Numbers
+    outline: NDArray[np.complex128]
+    reach: Numbers
+    cytoplasm: NDArray[np.complex128]
+
+    def __len__(self) -> int:
+        return len(self.angle)
+
+
+def place_cells(
+    rng: np.random.Generator,
+    field: tuple[float, float],
+    density: float,
+    mitotic_share: float,
+    diameter: float,
+    parameters: CellParameters,
+    least_mitoses: int = 0,
+) -> Cells:
+    """Throw cells onto a field so that no two nuclei touch.
+
+    All cells are thrown; those that overlap an earlier one are thrown again, anywhere or beside another cell,
+    a dozen times, so that a crowded field holds fewer cells than ``density`` asks for.
+
+    Args:
+        rng: the random stream.
+        field: width and height in um.
+        density: cells per um2.
+        mitotic_share: share of cells in mitosis, 0 to 1.
+        diameter: mean diameter of a nucleus in um.
+        parameters: the cells' geometry.
+        least_mitoses: dividing cells that the field holds at least, away from its border; 0 or 1.
+
+    Returns:
+        The cells, dividing ones first.
+    """
+    extent = np.asarray(field)
+    wanted = max(round(density * float(np.prod(extent + 2 * _MARGIN))), 1)
+    mitotic = int(np.clip(rng.binomial(wanted, min(mitotic_share, 1.0)), least_mitoses, wanted))
+    phase = np.full(wanted, INTERPHASE)
+    phase[:mitotic] = 1 + rng.choice(3, mitotic, p=parameters.phases)
+    radius = diameter / 2 * np.exp(parameters.diameter_spread * rng.standard_normal(wanted))
+    ratio = np.sqrt(rng.uniform(*parameters.axis_ratio, wanted))
+    axes = np.stack([radius / ratio, radius * ratio], axis=1)
+    axes[:mitotic] = rng.uniform(*parameters.mitotic_radius, (mitotic, 1))
+    angle = rng.uniform(0, np.pi, wanted)
+    gap = parameters.gap + 2 * parameters.waviness * diameter
+    centre, kept = _thrown(rng, extent, axes, angle, gap, least_mitoses)
+    count = len(kept)
+    return Cells(
+        centre=centre[kept],
+        axes=axes[kept],
+        angle=angle[kept],
+        phase=phase[kept],
+        apart=rng.uniform(3.0, 5.0, count),
+        gain=np.exp(parameters.cell_spread * rng.standard_normal(count)),
+        outline=_waves(rng, count, parameters.waviness),
+        reach=rng.uniform(*parameters.cytoplasm_reach, count),
+        cytoplasm=_waves(rng, count, parameters.cytoplasm_waviness),
+    )
+
+
+def _waves(rng: np.random.Generator, count: int, amplitude: float) -> NDArray[np.complex128]:
+    """Draw the amplitudes and phases of 2, 3 and 4 waves around an outline; more waves are lower."""
+    size = amplitude * rng.normal(0, 1, (count, 3)) / np.array([1.0, 1.4, 2.0])
+    return size * np.exp(1j * rng.uniform(0, 2 * np.pi, (count, 3)))
+
+
+def _thrown(
+    rng: np.random.Generator, extent: Numbers, axes: Numbers, angle: Numbers, gap: float, central: int
+) -> tuple[Numbers, NDArray[np.intp]]:
+    """Throw the cells in rounds; give all places and the numbers of the cells that have one."""
+    count = len(axes)
+    centre = np.zeros((count, 2))
+    placed = np.zeros(count, bool)
+    direction = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+    def overlap(one: NDArray[np.intp], other: NDArray[np.intp]) -> NDArray[np.bool_]:
+        apart = centre[one][:, None] - centre[other][None]
+        distance = np.hypot(apart[..., 0], apart[..., 1])
+        line = apart / np.maximum(distance, 1e-9)[..., None]
+        return (
+            distance
+            < _extent(axes[one], direction[one], line)
+            + gap
+            + _extent(axes[other], direction[other], -line.swapaxes(0, 1)).T
+        )
+
+    for turn in range(_ROUNDS):
+        waiting = np.flatnonzero(~placed)
+        if not len(waiting):
+            break
+        centre[waiting] = rng.uniform(-_MARGIN, extent + _MARGIN, (len(waiting), 2))
+        if turn == 0:
+            centre[:central] = rng.uniform(0.2 * extent, 0.8 * extent, (central, 2))
+        else:
+            _beside(rng, centre, waiting[::2], np.flatnonzero(placed), axes, gap)
+        free = waiting[~overlap(waiting, np.flatnonzero(placed)).any(axis=1)]
+        placed[free[~np.tril(overlap(free, free), -1).any(axis=1)]] = True
+    return centre, np.flatnonzero(placed)
+
+
+def _beside(
+    rng: np.random.Generator,
+    centre: Numbers,
+    cells: NDArray[np.intp],
+    placed: NDArray[np.intp],
+    axes: Numbers,
+    gap: float,
+) -> None:
+    """Throw some cells close to others that have a place: cells grow in groups."""
+    other = rng.choice(placed, len(cells))
+    around = rng.uniform(0, 2 * np.pi, len(cells))
+    apart = axes[cells].mean(axis=1) + axes[other].mean(axis=1) + gap + rng.exponential(2.0, len(cells))
+    centre[cells] = centre[other] + apart[:, None] * np.stack([np.cos(around), np.sin(around)], axis=1)
+
+
+def _extent(axes: Numbers, direction: Numbers, line: Numbers) -> Numbers:
+    """Half the extent of ellipses along lines (the support function).
+
+    Two ellipses do not overlap if their extents along the line of their centres fit between the centres.
+
+    Args:
+        axes: n x 2, semi-axes.
+        direction: n x 2, of the long axis.
+        line: n x m x 2, directions.
+
+    Returns:
+        n x m.
+    """
+    along = np.einsum("nk,nmk->nm", direction, line)
+    return np.sqrt((axes[:, :1] * along) ** 2 + axes[:, 1:] ** 2 * (1 - along**2))

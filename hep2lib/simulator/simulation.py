@@ -1,0 +1,333 @@
+"""A simulated database as a plan: parameters, laboratories, specimens and their random streams."""
+
+import io
+import json
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pictures
+
+from hep2lib.errors import InputError
+from hep2lib.simulator.anatomy import Anatomy, draw_anatomy
+from hep2lib.simulator.cells import place_cells
+from hep2lib.simulator.cohort import Laboratory, Specimen, draw_laboratories, draw_specimens
+from hep2lib.simulator.microscope import illuminated, photographed, through_lens
+from hep2lib.simulator.patterns import BRIGHT_NEGATIVE, NEGATIVE, find_pattern
+from hep2lib.simulator.physics import Parameters, Range
+from hep2lib.simulator.staining import Style, debris, draw_style, stain, unspecific
+from hep2lib.simulator.textures import Image
+
+VERSION = 2
+"""Counted up whenever the same parameters and seed are to give other images."""
+
+
+MOST_LABORATORIES = 26
+
+
+_LABORATORIES, _SPECIMENS, _FIELDS = range(3)  # the seed's independent random streams
+
+
+class SimulationError(InputError):
+    """Parameters that cannot be simulated, or a folder that cannot be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """What determines a simulated database.
+
+    Attributes:
+        specimens: number of specimens, at least 2.
+        seed: any whole number from 0 on; the same seed gives the same bytes.
+        laboratories: number of laboratories, 1 to 26.
+        shortcut: let the file's size tell the label for most specimens.
+        label_noise: share of specimens whose written label is wrong, 0 to 0.5.
+        scale: factor on width and height of the pictures in pixels, 0.1 to 4; the field of view stays.
+        masks: write per-cell masks too.
+        apart: draw from random streams that no database uses (for images that must belong to none).
+        parameters: the forward model's.
+    """
+
+    specimens: int = 100
+    seed: int = 0
+    laboratories: int = 7
+    shortcut: bool = False
+    label_noise: float = 0.0
+    scale: float = 1.0
+    masks: bool = False
+    apart: bool = False
+    parameters: Parameters = field(default_factory=Parameters)
+
+    def __post_init__(self) -> None:
+        _check("specimens", self.specimens, self.specimens >= 2, "at least 2, so that both labels occur")
+        _check("seed", self.seed, self.seed >= 0, "a whole number from 0 on")
+        _check(
+            "laboratories",
+            self.laboratories,
+            1 <= self.laboratories <= MOST_LABORATORIES,
+            f"1 to {MOST_LABORATORIES}",
+        )
+        _check("label_noise", self.label_noise, 0 <= self.label_noise <= 0.5, "a share from 0 to 0.5")
+        _check("scale", self.scale, 0.1 <= self.scale <= 4, "a factor from 0.1 to 4")
+
+    @property
+    def name(self) -> str:
+        """The database's name, with whatever is not the default."""
+        parts = [f"{self.specimens} specimens", f"seed {self.seed}"]
+        if self.laboratories != 7:
+            parts.append(f"{self.laboratories} laboratories")
+        if self.shortcut:
+            parts.append("size shortcut")
+        if self.label_noise:
+            parts.append(f"label noise {self.label_noise:g}")
+        if self.scale != 1:
+            parts.append(f"scale {self.scale:g}")
+        return f"simulated database ({', '.join(parts)})"
+
+    def stream(self, *key: int) -> np.random.Generator:
+        """Give the random stream of a key, independent of all others of this and any other seed."""
+        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(int(self.apart), *key)))
+
+    def draw(self) -> tuple[list[Laboratory], list[Specimen]]:
+        """Draw the laboratories and the specimens; fields are drawn from each specimen's own stream."""
+        laboratories = draw_laboratories(
+            self.stream(_LABORATORIES), self.laboratories, self.parameters, self.scale
+        )
+        specimens = draw_specimens(
+            self.stream(_SPECIMENS),
+            self.specimens,
+            laboratories,
+            self.parameters,
+            shortcut=self.shortcut,
+            label_noise=self.label_noise,
+        )
+        return laboratories, specimens
+
+    def specimen_stream(self, specimen: Specimen) -> np.random.Generator:
+        """Give the random stream of a specimen's fields."""
+        return self.stream(_FIELDS, specimen.index)
+
+    def record(self) -> dict[str, Any]:
+        """Give all parameters as plain values, as ``simulation.json`` holds them."""
+        own = asdict(self)
+        del own["apart"]
+        return {"name": self.name, "simulator_version": VERSION, **json.loads(json.dumps(own))}
+
+
+def _check(name: str, value: float, possible: bool, wanted: str) -> None:
+    if not possible:
+        raise SimulationError(f"{name} {value!r} cannot be simulated: it has to be {wanted}")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field and what it went through.
+
+    Attributes:
+        anatomy: the cells and their parts.
+        staining: H x W, the specific light, share of full scale.
+        emitted: H x W, all light that leaves the slide.
+        focused: H x W, after the lens.
+        lit: H x W, with uneven illumination.
+        picture: H x W x 3 uint8, what the camera gives, in the size of the file.
+    """
+
+    anatomy: Anatomy
+    staining: Image
+    emitted: Image
+    focused: Image
+    lit: Image
+    picture: NDArray[np.uint8]
+
+
+def simulate_field(
+    specimen: Specimen,
+    style: Style,
+    laboratory: Laboratory,
+    rng: np.random.Generator,
+    parameters: Parameters,
+    least_mitoses: int = 0,
+) -> Field:
+    """Simulate one field of a specimen.
+
+    Args:
+        specimen: whose field.
+        style: the specimen's way of staining.
+        laboratory: where it is looked at.
+        rng: the specimen's random stream.
+        parameters: the forward model's.
+        least_mitoses: dividing cells that the field holds at least.
+
+    Returns:
+        The field after each stage.
+    """
+    width, height = laboratory.size
+    pixel = laboratory.pixel
+    density = specimen.density * np.exp(0.10 * rng.standard_normal())
+    cells = place_cells(
+        rng,
+        (width * pixel, height * pixel),
+        density,
+        specimen.mitotic_share,
+        specimen.nucleus_diameter,
+        parameters.cell,
+        least_mitoses,
+    )
+    anatomy = draw_anatomy(rng, cells, (height, width), pixel, parameters.cell, style.nucleolus_size)
+    staining = np.zeros((height, width), np.float32)
+    if specimen.stained:
+        staining = np.float32(specimen.level) * stain(find_pattern(specimen.stained), anatomy, style, rng)
+    emitted = staining + np.float32(specimen.haze) * unspecific(anatomy, style, rng)
+    emitted += np.float32(specimen.background) * _slope((height, width), style.tilt)
+    emitted += debris(rng, anatomy, style.debris * parameters.specimen.debris)
+    exposure = np.exp(parameters.optics.exposure_spread * rng.standard_normal()) * laboratory.gain
+    focused = through_lens(emitted, laboratory, pixel, _defocus(rng, parameters.optics.defocus))
+    lit = illuminated(focused, laboratory) * np.float32(exposure)
+    red = None
+    if laboratory.counterstain:
+        red = through_lens(
+            np.float32(laboratory.counterstain) * np.maximum(anatomy.cytoplasm, anatomy.body),
+            laboratory,
+            pixel,
+            0.5,
+        )
+    picture = photographed(lit, red, laboratory, rng)
+    if specimen.size != laboratory.size:
+        picture = np.asarray(Pictures.fromarray(picture).resize(specimen.size, Pictures.Resampling.BOX))
+    return Field(anatomy, staining, emitted, focused, lit, picture)
+
+
+def _defocus(rng: np.random.Generator, bounds: Range) -> float:
+    """Draw a focus error: most images are nearly sharp."""
+    low, high = bounds
+    return low + (high - low) * rng.random() ** 2
+
+
+def _slope(shape: tuple[int, int], tilt: tuple[float, float]) -> Image:
+    """A plane around 1: background is never quite even."""
+    y = np.linspace(-tilt[1], tilt[1], shape[0], dtype=np.float32)[:, None]
+    x = np.linspace(-tilt[0], tilt[0], shape[1], dtype=np.float32)[None, :]
+    return 1 + 2 * (x + y)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step from specimen to file.
+
+    Attributes:
+        name: of the stage.
+        text: what happened in it, one sentence.
+        picture: H x W x 3 uint8.
+    """
+
+    name: str
+    text: str
+    picture: NDArray[np.uint8]
+
+
+def stages(
+    pattern: str = "coarse speckled",
+    grade: str = "3+",
+    *,
+    seed: int = 0,
+    share: float = 1.0,
+) -> list[Stage]:
+    """Simulate one field and keep it after each stage.
+
+    Args:
+        pattern: name of a staining pattern or its ICAP code, "negative" or "negative, bright".
+        grade: "+/-", "1+", "2+", "3+" or "4+"; not used for negatives.
+        seed: other fields for other seeds.
+        share: of the field's width and height that is shown, above 0 and at most 1: a window around a
+            dividing cell, so that the same cells can be followed through the stages.
+
+    Returns:
+        Cells, staining, unspecific light, lens, illumination, camera, file, squeezed to 224 x 224.
+
+    Raises:
+        SimulationError: no such pattern or grade, or an impossible share.
+    """
+    if not 0 < share <= 1:
+        raise SimulationError(f"share {share!r}: above 0 and at most 1 of the field can be shown")
+    simulation = Simulation(seed=seed, apart=True)
+    laboratories, specimens = simulation.draw()
+    own = simulation.parameters.specimen
+    model = specimens[0]
+    laboratory = laboratories[model.laboratory]
+    if pattern in (NEGATIVE, BRIGHT_NEGATIVE):
+        bounds = own.bright_level if pattern == BRIGHT_NEGATIVE else own.dim_level
+        changes = {
+            "label": 0,
+            "grade": "0",
+            "level": 0.0,
+            "haze": float(np.mean(bounds)),
+            "pattern": pattern,
+            "stained": "",
+        }
+    else:
+        if grade not in own.grades:
+            raise SimulationError(f"grade {grade!r}: it may be {', '.join(own.grades)}")
+        try:
+            name = find_pattern(pattern).name
+        except KeyError as error:
+            raise SimulationError(str(error.args[0])) from error
+        level = own.grade_levels[own.grades.index(grade)]
+        changes = {"label": 1, "grade": grade, "level": level, "haze": 0.02, "pattern": name, "stained": name}
+    specimen = replace(model, size=laboratory.size, **changes)  # type: ignore[arg-type]  # values of mixed types
+    rng = simulation.specimen_stream(specimen)
+    field = simulate_field(specimen, draw_style(rng), laboratory, rng, simulation.parameters, 1)
+    return [
+        replace(stage, picture=_window(stage.picture, field.anatomy, share))
+        for stage in _shown(field, laboratory.quality)
+    ]
+
+
+def _window(picture: NDArray[np.uint8], anatomy: Anatomy, share: float) -> NDArray[np.uint8]:
+    """Cut a window out of a picture of the whole field, around its first cell: a dividing one."""
+    height, width = picture.shape[:2]
+    field = np.array(anatomy.shape[::-1]) * anatomy.pixel
+    left, top = np.clip(anatomy.cells.centre[0] / field - share / 2, 0, 1 - share)
+    x, y = round(left * width), round(top * height)
+    return picture[y : y + round(share * height), x : x + round(share * width)]
+
+
+def _shown(field: Field, quality: int) -> list[Stage]:
+    """Turn a field's stages into pictures, light on one scale from the slide to the camera."""
+    top = max(float(np.quantile(field.emitted, 0.999)), 1e-6)
+    stored = io.BytesIO()
+    Pictures.fromarray(field.picture).save(stored, "JPEG", quality=quality)
+    file = Pictures.open(stored).convert("RGB")
+    squeezed = file.resize((224, 224), Pictures.Resampling.BICUBIC)
+    return [
+        Stage(
+            "cells", "Nuclei (blue), nucleoli, cytoplasm (grey), dividing cells (yellow).", _drawing(field)
+        ),
+        Stage("staining", "Light of the antibodies that are looked for.", _grey(field.staining, top)),
+        Stage("slide", "With unspecific light of the cells and the background.", _grey(field.emitted, top)),
+        Stage("lens", "Blurred by the lens, with haze from other depths.", _grey(field.focused, top)),
+        Stage("illumination", "Weaker towards the corners.", _grey(field.lit, top)),
+        Stage("camera", "With noise, as grey values in three colours.", field.picture),
+        Stage("file", f"Stored as JPEG of quality {quality}.", np.asarray(file)),
+        Stage("network input", "Squeezed to 224 x 224 pixels.", np.asarray(squeezed)),
+    ]
+
+
+def _grey(light: Image, top: float) -> NDArray[np.uint8]:
+    grey = np.clip(255 * light / top, 0, 255).astype(np.uint8)
+    return np.repeat(grey[:, :, None], 3, axis=2)
+
+
+def _drawing(field: Field) -> NDArray[np.uint8]:
+    anatomy = field.anatomy
+    layers = (
+        (anatomy.cytoplasm > 0.15, (60, 60, 66)),
+        (anatomy.nucleus > 0.5, (70, 120, 200)),
+        (anatomy.nucleolus > 0.5, (150, 190, 240)),
+        (anatomy.body > 0, (90, 85, 50)),
+        (anatomy.chromatin > 0.5, (240, 210, 90)),
+    )
+    picture = np.zeros((*anatomy.shape, 3), np.uint8)
+    for where, colour in layers:
+        picture[where] = colour
+    return picture

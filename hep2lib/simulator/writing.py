@@ -1,0 +1,414 @@
+"""How pictures, masks and the sheet are stored: the same contents always give the same bytes."""
+
+import csv
+import io
+import json
+import multiprocessing
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import fields, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from openpyxl import Workbook
+from PIL import Image
+
+from hep2lib.progress import progress_bar
+from hep2lib.simulator.cells import PHASES
+from hep2lib.simulator.cohort import Laboratory, Specimen
+from hep2lib.simulator.physics import Parameters
+from hep2lib.simulator.simulation import VERSION, Field, Simulation, SimulationError, simulate_field
+from hep2lib.simulator.staining import draw_style
+
+_LONG_AGO = datetime(2020, 1, 1)
+
+
+def save_picture(picture: NDArray[np.uint8], path: Path, quality: int) -> None:
+    """Store a picture in the format that the extension names.
+
+    Args:
+        picture: H x W x 3 uint8.
+        path: the file, ``.jpg``, ``.bmp`` or ``.png``.
+        quality: of a JPEG file.
+    """
+    options: dict[str, Any] = {}
+    if path.suffix == ".jpg":
+        options = {"quality": quality}
+    elif path.suffix == ".png":
+        options = {"compress_level": 1}  # noise hardly compresses; higher levels only take longer
+    Image.fromarray(picture).save(path, **options)
+
+
+def save_mask(owner: NDArray[np.int16], path: Path, size: tuple[int, int]) -> None:
+    """Store a mask as 16-bit PNG: 0 is background, 1, 2, ... the nuclei and dividing cells.
+
+    Args:
+        owner: H x W, number of the cell, -1 for none.
+        path: the file.
+        size: width and height of the picture that it belongs to.
+    """
+    mask = Image.fromarray((owner + 1).astype(np.uint16))
+    mask.resize(size, Image.Resampling.NEAREST).save(path)
+
+
+def save_sheet(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Store rows as the first sheet of an xlsx file.
+
+    Spreadsheet files carry the time of writing in several places; it is set to a fixed one.
+
+    Args:
+        rows: at least one, all with the same keys, which become the header.
+        path: the file.
+    """
+    book = Workbook()
+    page = book.active
+    page.title = "GroundTruth"
+    page.append(list(rows[0]))
+    for row in rows:
+        page.append(list(row.values()))
+    page.freeze_panes = "A2"
+    book.properties.creator = "hep2lib"
+    book.properties.created = _LONG_AGO
+    raw = io.BytesIO()
+    book.save(raw)
+    with zipfile.ZipFile(raw) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target:
+        for name in source.namelist():
+            content = source.read(name)
+            if name == "docProps/core.xml":
+                modified = book.properties.modified.strftime("%Y-%m-%dT%H:%M:%SZ").encode()
+                content = content.replace(modified, _LONG_AGO.strftime("%Y-%m-%dT%H:%M:%SZ").encode())
+            target.writestr(zipfile.ZipInfo(name, _LONG_AGO.timetuple()[:6]), content, zipfile.ZIP_DEFLATED)
+
+
+IMAGES = "aida_project_database"
+
+
+SHEET = "AIDA_HEp-2_GroundTruth.xlsx"
+
+
+MASKS = "masks"
+
+
+RECORD = "simulation.json"
+
+
+_FEW_IMAGES = 24  # starting processes takes longer than writing so few
+
+
+_README = """{name}
+
+These images are SIMULATED. They show no patient, they are no medical data, and nothing measured on them
+says how well a method reads real immunofluorescence. They were computed by hep2lib, version {version} of its
+simulator, so that anyone can run its studies; the layout is that of the AIDA HEp-2 database.
+
+{images}/   the images, a flat folder
+{sheet}   one row an image: file, specimen, label, true intensity grade, staining
+    pattern, laboratory, instrument, age and sex (which are drawn at random and say nothing about the label)
+simulation.json   all parameters: the same parameters give the same bytes
+masks/   only if asked for: one 16-bit PNG an image (0 background, then one number a nucleus or dividing
+    cell) and cells.csv
+
+They may be used under the licence of hep2lib.
+"""
+
+
+def fields_of(simulation: Simulation, laboratory: Laboratory, specimen: Specimen) -> Iterator[Field]:
+    """Simulate the fields of a specimen, one after another from its random stream.
+
+    Its first field holds a dividing cell at least: readers look for one in every well.
+    """
+    rng = simulation.specimen_stream(specimen)
+    style = draw_style(rng)
+    for number in range(specimen.images):
+        yield simulate_field(specimen, style, laboratory, rng, simulation.parameters, int(number == 0))
+
+
+def file_name(number: int, specimen: Specimen) -> str:
+    """Name the file of image ``number``; the name says nothing about specimen or label."""
+    return f"{number:04d}.{specimen.format.lower()}"
+
+
+def write_specimen(
+    folder: Path, simulation: Simulation, laboratory: Laboratory, specimen: Specimen, first: int
+) -> list[dict[str, Any]]:
+    """Write the images of a specimen, and their masks if the simulation has them.
+
+    Args:
+        folder: the database's folder; its sub-folders exist.
+        simulation: the database.
+        laboratory: the specimen's.
+        specimen: whose images.
+        first: number of its first image.
+
+    Returns:
+        One record a cell of its images, for ``masks/cells.csv``; empty without masks.
+    """
+    cells: list[dict[str, Any]] = []
+    for number, field in enumerate(fields_of(simulation, laboratory, specimen), first):
+        name = file_name(number, specimen)
+        save_picture(field.picture, folder / IMAGES / name, laboratory.quality)
+        if simulation.masks:
+            mask = folder / MASKS / f"{Path(name).stem}.png"
+            save_mask(field.anatomy.owner, mask, specimen.size)
+            cells += _cells(name, field)
+    return cells
+
+
+def _cells(name: str, field: Field) -> list[dict[str, Any]]:
+    """List the cells whose nucleus or mitotic body shows in a field."""
+    cells = field.anatomy.cells
+    height, width = field.anatomy.shape
+    shown = set(field.anatomy.owner.ravel().tolist()) - {-1}
+    return [
+        {
+            "ImageFileName": name,
+            "Cell": cell + 1,
+            "X": round(float(cells.centre[cell, 0] / field.anatomy.pixel / width), 4),
+            "Y": round(float(cells.centre[cell, 1] / field.anatomy.pixel / height), 4),
+            "Phase": PHASES[cells.phase[cell]],
+        }
+        for cell in sorted(shown)
+    ]
+
+
+def sheet_rows(laboratories: Sequence[Laboratory], specimens: Sequence[Specimen]) -> list[dict[str, Any]]:
+    """Make the ground-truth sheet, one row an image."""
+    rows: list[dict[str, Any]] = []
+    for specimen in specimens:
+        laboratory = laboratories[specimen.laboratory]
+        for _ in range(specimen.images):
+            rows.append(
+                {
+                    "ImageFileName": file_name(len(rows) + 1, specimen),
+                    "Specimen": specimen.name,
+                    "Fluorescence": "Positive" if specimen.written_label else "Negative",
+                    "Intensity": specimen.grade,
+                    "StainingPatterns": specimen.pattern,
+                    "Laboratory": laboratory.name,
+                    "Instrument": laboratory.instrument,
+                    "Age": specimen.age,
+                    "Sex": specimen.sex,
+                }
+            )
+    return rows
+
+
+def write_files(folder: Path, simulation: Simulation, version: int, workers: int | None) -> None:
+    """Write a whole database into an empty folder.
+
+    Args:
+        folder: exists and is empty.
+        simulation: the database.
+        version: of the simulator.
+        workers: processes; None for one a core. The files do not depend on it.
+    """
+    laboratories, specimens = simulation.draw()
+    (folder / IMAGES).mkdir()
+    if simulation.masks:
+        (folder / MASKS).mkdir()
+    cells = list(_write_specimens(folder, simulation, laboratories, specimens, workers))
+    if simulation.masks:
+        with (folder / MASKS / "cells.csv").open("w", encoding="utf-8", newline="") as file:
+            table = csv.DictWriter(file, ["ImageFileName", "Cell", "X", "Y", "Phase"], lineterminator="\n")
+            table.writeheader()
+            table.writerows(cells)
+    save_sheet(sheet_rows(laboratories, specimens), folder / SHEET)
+    record = json.dumps(simulation.record(), indent=1, ensure_ascii=False)
+    (folder / RECORD).write_text(record + "\n", encoding="utf-8")
+    text = _README.format(name=simulation.name, version=version, images=IMAGES, sheet=SHEET)
+    (folder / "README.txt").write_text(text, encoding="utf-8")
+
+
+def _write_specimens(
+    folder: Path,
+    simulation: Simulation,
+    laboratories: Sequence[Laboratory],
+    specimens: Sequence[Specimen],
+    workers: int | None,
+) -> Iterator[dict[str, Any]]:
+    """Write all specimens in parallel; yield the records of their cells in order."""
+    jobs = []
+    total = 0
+    for specimen in specimens:
+        jobs.append((folder, simulation, laboratories[specimen.laboratory], specimen, total + 1))
+        total += specimen.images
+    processes = workers or _cores()
+    with progress_bar(total=total, description="simulating", unit="image") as bar:
+        if processes == 1 or total <= _FEW_IMAGES:
+            for job in jobs:
+                yield from write_specimen(*job)
+                bar.update(job[3].images)
+            return
+        # Spawned, not forked: a fork of a process with threads (torch's) may hang.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(processes, mp_context=context) as pool:
+            for job, cells in zip(jobs, pool.map(write_specimen, *zip(*jobs, strict=True)), strict=True):
+                yield from cells
+                bar.update(job[3].images)
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS or Windows
+        return os.cpu_count() or 1
+
+
+def write_database(
+    path: str | Path,
+    specimens: int = 100,
+    seed: int = 0,
+    *,
+    laboratories: int = 7,
+    shortcut: bool = False,
+    label_noise: float = 0.0,
+    scale: float = 1.0,
+    masks: bool = False,
+    workers: int | None = None,
+) -> pd.DataFrame:
+    """Write a simulated database in AIDA's layout.
+
+    The folder appears whole or not at all. One that already holds exactly this database is left as it is.
+
+    Args:
+        path: the folder; it must not exist, or be empty, or hold this database.
+        specimens: number of specimens; 100 give 208 images, 1000 give 2080.
+        seed: the same seed gives the same bytes, on any number of processes.
+        laboratories: number of laboratories, 1 to 26.
+        shortcut: let the size of the files tell the label for most specimens.
+        label_noise: share of specimens whose written label is wrong, 0 to 0.5.
+        scale: factor on the pictures' width and height in pixels (about 690 x 515), 0.1 to 4.
+        masks: write per-cell masks too.
+        workers: processes; None for one a core.
+
+    Returns:
+        What was written, as it was planned: see `planned_images`.
+
+    Raises:
+        SimulationError: an impossible parameter, or a folder that holds something else.
+    """
+    simulation = Simulation(
+        specimens=specimens,
+        seed=seed,
+        laboratories=laboratories,
+        shortcut=shortcut,
+        label_noise=label_noise,
+        scale=scale,
+        masks=masks,
+    )
+    if workers is not None and workers < 1:
+        raise SimulationError(f"workers {workers}: at least one process has to draw")
+    target = Path(path).expanduser()
+    if not _there_already(target, simulation):
+        _write_whole(target, simulation, workers)
+    return planned_images(simulation)
+
+
+def _there_already(target: Path, simulation: Simulation) -> bool:
+    """Whether a folder holds exactly this database; False if there is room for it."""
+    if not target.exists():
+        return False
+    if not target.is_dir():
+        raise SimulationError(f"{target}: a file is in the way; choose another folder")
+    if not any(target.iterdir()):
+        return False
+    try:
+        found = json.loads((target / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = None
+    if found == simulation.record():
+        return True
+    what = "a database with other parameters" if found else "other files"
+    raise SimulationError(
+        f"{target}: the folder already holds {what}, and nothing is overwritten; choose another folder or "
+        "delete this one"
+    )
+
+
+def _write_whole(target: Path, simulation: Simulation, workers: int | None) -> None:
+    """Write into a folder beside the target, then give it the target's name."""
+    target = target.absolute()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    except OSError as error:
+        raise SimulationError(f"{target}: cannot be written ({error.strerror})") from error
+    try:
+        part.chmod(0o755)  # mkdtemp's own 0700 would hide the database from others
+        write_files(part, simulation, VERSION, workers)
+        if target.exists():
+            target.rmdir()
+        part.rename(target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def simulated_images(count: int, seed: int, size: int = 224) -> NDArray[np.uint8]:
+    """Simulate fields in memory that belong to no database: they come from random streams of their own.
+
+    Args:
+        count: number of images, at least 1; each is of another specimen.
+        seed: any whole number from 0 on.
+        size: height and width, in pixels, squeezed as the paper's are.
+
+    Returns:
+        uint8, count x 3 x size x size.
+    """
+    if count < 1 or size < 1:
+        raise SimulationError(f"count {count}, size {size}: both have to be at least 1")
+    simulation = Simulation(specimens=max(count, 2), seed=seed, scale=0.75, apart=True)
+    laboratories, specimens = simulation.draw()
+    images = np.empty((count, 3, size, size), np.uint8)
+    for row, specimen in enumerate(specimens[:count]):
+        one = replace(specimen, images=1)
+        field = next(fields_of(simulation, laboratories[specimen.laboratory], one))
+        squeezed = Image.fromarray(field.picture).resize((size, size), Image.Resampling.BICUBIC)
+        images[row] = np.asarray(squeezed).transpose(2, 0, 1)
+    return images
+
+
+def planned_images(simulation: Simulation) -> pd.DataFrame:
+    """Plan a database without drawing it: whose its images are, and what its files will say of themselves.
+
+    Args:
+        simulation: the database.
+
+    Returns:
+        One row an image: ``image``, ``label`` (0 or 1, as it will be written), ``specimen``, ``pattern``,
+        ``intensity``, ``laboratory``, ``instrument``, ``sex`` and ``age`` as in the sheet, and the file's
+        ``format`` ("JPEG", "PNG" or "BMP"), ``width`` and ``height`` in pixels.
+    """
+    laboratories, specimens = simulation.draw()
+    sheet = pd.DataFrame(sheet_rows(laboratories, specimens))
+    names = {"ImageFileName": "image", "StainingPatterns": "pattern", "Fluorescence": "label"}
+    table = sheet.rename(columns=names).rename(columns=str.lower)
+    table["label"] = (table["label"] == "Positive").astype("int8")
+    files = [specimen for specimen in specimens for _ in range(specimen.images)]
+    table["format"] = ["JPEG" if one.format == "JPG" else one.format for one in files]
+    table["width"], table["height"] = zip(*(one.size for one in files), strict=True)
+    return table
+
+
+def parameter_table() -> pd.DataFrame:
+    """List every parameter of the simulator.
+
+    Returns:
+        One row a parameter: stage, parameter, value, unit, meaning, source (a reference, or "assumption").
+    """
+    parameters = Parameters()
+    rows = []
+    for stage in fields(parameters):
+        group = getattr(parameters, stage.name)
+        for item in fields(group):
+            value = getattr(group, item.name)
+            rows.append({"stage": stage.name, "parameter": item.name, "value": value, **item.metadata})
+    return pd.DataFrame(rows)[["stage", "parameter", "value", "unit", "meaning", "source"]]

@@ -1,0 +1,92 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from hep2lib.cnn.googlenet import LAYERS
+from hep2lib.figures import extraction
+from hep2lib.figures.extraction import (
+    block_of,
+    layers_table,
+    measured_times,
+    paths_on_an_axis_of_c,
+    variants_table,
+)
+
+from .made_outcomes import DATABASE, LABELS, folds, svm_outcome
+
+
+def as_lambda(outcome):
+    for record in outcome.records:
+        record["trial"]["reading"] = "lambda"
+    return outcome
+
+
+def test_a_layer_is_shown_with_its_own_choice_and_the_papers_result():
+    study = svm_outcome()
+    table = layers_table(study, DATABASE, study.layers, ("pool5-7x7_s1", 0.97))
+    assert table["Layer"].tolist() == ["inception_3a-output", "pool5-7x7_s1"]
+    assert table["Paper's AUC"].fillna(0).tolist() == [0, 0.97]
+    for row in table.to_dict("records"):
+        assert row["C"] == study.best(row["Layer"]).value
+        low, high = map(float, row["95 % interval"].split(" to "))
+        assert low < row["Test AUC"] < high
+    assert "lambda" in layers_table(as_lambda(study), DATABASE, study.layers, ("", 0.0))
+
+
+def test_other_ways_are_compared_with_the_first():
+    study, other = svm_outcome(), as_lambda(svm_outcome(seed=3))
+    table = variants_table(study, {"other-reading": other, "the same": study}, DATABASE)
+    assert table["Way"].tolist() == ["as above", "values read as lambda", "the same"]
+    difference = table["Test AUC"][1] - table["Test AUC"][0]
+    assert table["Difference"][0] == ""
+    assert table["Difference"][1].startswith(f"{difference:+.3f} (")
+    assert table["Difference"][2] == "none: the same ranks"
+    assert table["Chosen"][0] == f"{study.best().layer}, C = {study.best().value:.3g}"
+    assert "lambda = " in table["Chosen"][1]
+
+
+def test_lambda_stands_where_its_c_is():
+    study, other = svm_outcome(), as_lambda(svm_outcome())
+    found = paths_on_an_axis_of_c([study, other], study.best())
+    assert found["C"]["C"].tolist() == found["C"]["value"].tolist()
+    count = np.mean([len(fold.train) for fold in folds()])
+    np.testing.assert_allclose(found["lambda"]["C"], 1 / (count * found["lambda"]["value"]))
+
+
+def test_both_ways_are_timed():
+    features = torch.randn(len(LABELS), 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    times = measured_times(features, LABELS, folds()[0])
+    assert min(times.gram, times.path, times.direct) > 0
+    assert times.features == 48
+    assert times.ratio(20, 5) == pytest.approx(100 * times.direct / (times.gram + 5 * times.path))
+
+
+def test_every_layer_belongs_to_a_part_of_the_network():
+    parts = pd.Series([block_of(layer) for layer in LAYERS]).value_counts()
+    assert parts["stem"] == 11
+    assert (parts[["3a", "3b", "4a", "4e", "5b"]] == 14).all()
+    assert parts["head"] == 5
+    assert parts[""] == 2  # two pools between blocks
+
+
+def test_a_map_of_all_layers_names_each_and_frames_the_best():
+    draw = np.random.default_rng(0)
+    means = pd.DataFrame(
+        [
+            {"layer": layer, "value": v, "validation_auc": draw.random()}
+            for layer in LAYERS
+            for v in (0.1, 1.0)
+        ]
+    )
+    figure, alt = extraction.layer_heat_map(means)
+    axes = figure.axes[0]
+    assert len(axes.get_yticklabels()) == 144
+    top = means.loc[means["validation_auc"].idxmax()]
+    frame = axes.patches[0]
+    assert (frame.get_x() + 0.5, frame.get_y() + 0.5) == (
+        (0.1, 1.0).index(top["value"]),
+        LAYERS.index(top["layer"]),
+    )
+    assert top["layer"] in alt
+    assert "144 layers" in alt

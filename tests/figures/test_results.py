@@ -1,0 +1,168 @@
+"""Figures: small enough for a phone, letters large enough, and words that say what is drawn."""
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.text import Text
+from sklearn.svm import SVC
+
+from hep2lib.cnn.googlenet import LAYERS
+from hep2lib.evaluation.auc import Interval
+from hep2lib.evaluation.bootstrap import roc_band
+from hep2lib.evaluation.calibration import calibrated, reliability
+from hep2lib.evaluation.coverage import ClusteredDesign, simulate_coverage
+from hep2lib.evaluation.mistakes import errors_by
+from hep2lib.evaluation.scores import RULE_NAMES, operating_points, result_auc, run_strategies, tuned_aucs
+from hep2lib.evaluation.specimens import review_specimens, routine_day
+from hep2lib.figures import certainty, extraction, results
+from hep2lib.studies.svm import PAPER_GRID
+
+from .made_outcomes import DATABASE, LABELS, OWNER, svm_outcome, tuning_outcome
+
+matplotlib.use("agg")
+TUNING = tuning_outcome(seeds=(0, 1))
+STRATEGIES = run_strategies(TUNING, svm_outcome())
+SVM = STRATEGIES["SVM"]
+POINTS = operating_points(SVM, OWNER)
+
+
+def roc():
+    scores = SVM.one_scale()
+    draw = np.random.default_rng(0)
+    band = roc_band(scores["label"], scores["score"], OWNER[scores["row"]], generator=draw, repetitions=100)
+    return results.roc_figure({"SVM": band}, {RULE_NAMES[rule]: p.counts for rule, p in POINTS.items()})
+
+
+def forest():
+    found = {name: result_auc(one.result(), DATABASE) for name, one in STRATEGIES.items()}
+    return results.forest_plot({"All": found}, {"freeze 11": 0.98})
+
+
+def covered():
+    designs = {r: ClusteredDesign(specimens=40, correlation=r) for r in (0.0, 0.9)}
+    found = {r: simulate_coverage(d, repetitions=50, folds=5) for r, d in designs.items()}
+    return certainty.coverage_figure(found, 0.4)
+
+
+def reliable():
+    scores, _ = calibrated(SVM.validation, SVM.test, probabilities=False)
+    curve = reliability(scores["label"], scores["score"], OWNER[scores["row"]], bins=4)
+    return certainty.reliability_figure({"SVM": curve, "again": curve, "and again": curve})
+
+
+def spread():
+    return certainty.spread_figure({"freeze 11": tuned_aucs(TUNING, TUNING.best(11))})
+
+
+def confusion():
+    return results.confusion_figure({RULE_NAMES[rule]: p.counts for rule, p in POINTS.items()})
+
+
+def routine():
+    return results.routine_figure({"here": routine_day(0.9, 0.8, 0.25)})
+
+
+def fields():
+    review = review_specimens(SVM, OWNER)
+    return results.specimen_figure(review.decisions, review.images, review.zone)
+
+
+def errors():
+    called = POINTS["youden"].decision[np.argsort(POINTS["youden"].row)]
+    named = DATABASE.assign(
+        pattern=np.where(LABELS == 1, "a pattern with an uncommonly long name", "negative")
+    )
+    return certainty.error_shares({"pattern": errors_by(named, called, "pattern")})
+
+
+def explained():
+    images = torch.randint(0, 255, (2, 3, 20, 20), dtype=torch.uint8)
+    maps = torch.linspace(-1, 1, 400).view(1, 20, 20).repeat(2, 1, 1)
+    return certainty.explained_fields(images, maps, ["missed: speckled", "false alarm: negative"])
+
+
+def svm_margins():
+    draw = np.random.default_rng(0)
+    points, labels = (
+        np.concatenate([draw.normal(0, 1, (9, 2)), draw.normal(2, 1, (9, 2))]),
+        np.repeat([0, 1], 9),
+    )
+    return extraction.margins_figure(
+        points, labels, {C: SVC(kernel="linear", C=C).fit(points, labels) for C in (0.1, 10)}
+    )
+
+
+def svm_layers():
+    draw = np.random.default_rng(0)
+    cells = [(layer, value, draw.random()) for layer in LAYERS for value in PAPER_GRID]
+    return extraction.layer_heat_map(pd.DataFrame(cells, columns=["layer", "value", "validation_auc"]))
+
+
+def svm_depth():
+    table = svm_outcome().along_the_network()
+    return extraction.depth_figure({"before": table, "after": table}, ("inception_3a-output", 0.973))
+
+
+def svm_reading():
+    table = pd.DataFrame({"C": [0.01, 1.0], "validation_auc": [0.7, 0.8]})
+    return extraction.reading_figure({"C": table, "lambda": table}, {"C": 1.0, "lambda": 0.01})
+
+
+FIGURES = [roc, forest, covered, reliable, spread, confusion, routine, fields, errors, explained]
+FIGURES += [svm_margins, svm_layers, svm_depth, svm_reading]
+
+
+@pytest.mark.parametrize("make", FIGURES, ids=lambda make: make.__name__)
+def test_a_figure_fits_a_phone_and_says_what_it_shows(make):
+    drawing = make()
+    try:
+        assert drawing.figure.get_figwidth() <= 7
+        drawing.figure.canvas.draw()
+        letters = [text for text in drawing.figure.findobj(Text) if text.get_text().strip()]
+        assert letters
+        assert min(text.get_fontsize() for text in letters) >= 9
+        assert len(drawing.alt) >= 40
+        assert drawing.alt.endswith(".")
+        assert "nan" not in drawing.alt
+        assert any(sign.isdigit() for sign in drawing.alt)
+    finally:
+        plt.close(drawing.figure)
+
+
+def test_words_are_computed_from_what_is_drawn():
+    counts = POINTS["youden"].counts
+    assert (
+        f"highest sum: {counts.true_positive} positives found, {counts.false_negative} missed"
+        in confusion().alt
+    )
+    assert "here: 25 of 250 positive sera missed, 150 false alarms" in routine().alt
+    assert f"sensitivity {counts.sensitivity:.2f}, specificity {counts.specificity:.2f}" in roc().alt
+    assert "false alarm: negative: 50 % of the field" in explained().alt
+    plt.close("all")
+
+
+def test_the_forest_shows_what_the_paper_printed_and_what_lies_off_the_axis():
+    low = Interval(0.4, 0.3, 0.5, 0.05, 60)
+    figure, alt = results.forest_plot({"All": {"SVM": low}}, {"SVM": 0.97})
+    marks = [line.get_marker() for line in figure.axes[0].get_lines()]
+    assert "<" in marks
+    assert "D" in marks
+    assert "SVM 0.40" in alt
+    plt.close(figure)
+
+
+def test_a_coverage_figure_without_a_run_has_no_mark():
+    one = simulate_coverage(ClusteredDesign(specimens=30), repetitions=20)
+    figure, _ = certainty.coverage_figure({0.7: one})
+    assert not any("this run" in text.get_text() for text in figure.legends[0].get_texts())
+    plt.close(figure)
+
+
+def test_the_look_is_left_as_it_was():
+    before = dict(plt.rcParams)
+    plt.close(routine().figure)
+    assert dict(plt.rcParams) == before
+    assert pd.Series(RULE_NAMES).is_unique

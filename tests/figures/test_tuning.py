@@ -1,0 +1,136 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from hep2lib.cnn.googlenet import architecture
+from hep2lib.cnn.layers import layer_table
+from hep2lib.data.folds import Fold
+from hep2lib.figures.tuning import (
+    batchnorm_figure,
+    choices_table,
+    cost_table,
+    freezing_figure,
+    grid_figure,
+    learning_figure,
+    rotation_table,
+    seed_figure,
+    selection_table,
+)
+from hep2lib.studies.floor import training_operations
+from hep2lib.studies.outcomes import FineTuningOutcome, auc
+from hep2lib.studies.trial import FineTuningTrial, trial_fields
+
+LABELS = np.arange(24) % 2
+ROWS = np.arange(24)
+FOLDS = [Fold(ROWS[8:16], ROWS[16:], ROWS[:8]), Fold(ROWS[16:], ROWS[:8], ROWS[8:16])]
+DATABASE = pd.DataFrame({"specimen": ROWS // 2})
+
+
+def record(fold, strength, *, epochs=2, seconds=2.0, **changes):
+    """A training whose scores tell the label the better the larger ``strength``."""
+    trial = FineTuningTrial(
+        **{"freeze": 139, "batch_size": 4, "learning_rate": 0.01, "seed": 0} | changes,
+        epochs=epochs,
+        fold=fold,
+    )
+    draw = np.random.default_rng([fold, int(100 * strength)])
+    scores = [
+        {
+            "epoch": epoch,
+            "loss": 0.5,
+            **{
+                part: (draw.normal(size=8) + strength * epoch * LABELS[getattr(FOLDS[fold], part)]).tolist()
+                for part in ("validation", "test")
+            },
+        }
+        for epoch in range(1, epochs + 1)
+    ]
+    fields = trial_fields(trial)
+    return {"trial": fields, "epochs": scores, "seconds": seconds, "diverged": False}
+
+
+@pytest.fixture
+def study():
+    cells = [{"strength": 0.5}, {"strength": 2.0, "freeze": 110}, {"strength": 0.3, "seed": 1}]
+    records = [record(fold, **cell) for cell in cells for fold in (0, 1)]
+    rotated = {"freeze": 110, "rotations": 18, "epochs": 1, "seconds": 9.0}
+    return FineTuningOutcome(records + [record(f, 3.0, **rotated) for f in (0, 1)], LABELS, FOLDS)
+
+
+def test_choices_show_what_this_run_took():
+    table = choices_table({"head_rate_factor": 10.0, "rotations": 18}).set_index("Choice")
+    assert table.loc["learning rate of the classifier, relative", "Here"] == "10"
+    assert table.loc["rotated views", "Here"] == "18"
+    assert table.loc["momentum", ["Here", "Source was read", "The paper did so"]].tolist() == [
+        "0.9",
+        "in the paper",
+        "stated",
+    ]
+    assert table.loc["mini-batch size", "Here"] == "searched"
+    assert table.notna().all(axis=None)
+
+
+def test_selection_compares_one_choice_with_one_a_fold(study):
+    table = selection_table(study, DATABASE)
+    assert table["Frozen layers"].tolist() == ["110", "139", "any"]
+    for depth, row in zip((110, 139, None), table.itertuples(index=False), strict=True):
+        for column, chosen in ((1, study.best(depth)), (2, study.nested(depth))):
+            scores = study.scores(chosen)
+            mean = np.mean([auc(part["label"], part["score"]) for _, part in scores.groupby("fold")])
+            assert row[column].startswith(f"{mean:.3f} (")
+
+
+def test_rotations_are_compared_with_a_training_as_long(study):
+    table = rotation_table(study)
+    means = study.means().set_index(["freeze", "rotations", "epoch"])
+    assert table["Views"].tolist() == [1, 18]
+    assert table["Epoch"].tolist() == [1, 1]  # not the second epoch of the plain training
+    assert table["Validation AUC"].tolist() == [
+        means.loc[(110, 1, 1), "validation_auc"],
+        means.loc[(110, 18, 1), "validation_auc"],
+    ]
+
+
+def test_the_floor_is_what_the_operations_take(study):
+    table = cost_table(study, 1e9, variant="torchvision", size=224).set_index(["Frozen layers", "Views"])
+    trial = FineTuningTrial(freeze=110, batch_size=4, learning_rate=0.01, epochs=2, fold=0, seed=0)
+    floor = training_operations(trial, FOLDS[0]) / 1e9
+    assert table.loc[(110, 1)].tolist() == [2, 4, 2, pytest.approx(floor), pytest.approx(floor / 2)]
+    assert table.loc[(139, 1), "Trainings"] == 4
+    assert np.isnan(table.loc[(110, 18), "Floor's share"])
+
+
+def test_figures_say_what_they_show(study):
+    figure, alt = freezing_figure(layer_table(architecture()), [11, 139])
+    assert "the first 139 hold 100% of the parameters and 100% of the multiplications" in alt
+    assert [line.get_xdata()[0] for line in figure.axes[0].lines[2:]] == [11, 139]
+    spread = study.seed_spread()
+    figure, alt = seed_figure(study.seed_results(), spread)
+    assert "1 cells" not in alt
+    assert f"{spread['spread'].max():.3f}" in alt
+    drawn = figure.axes[0].collections[0].get_offsets()[:, 0]
+    assert sorted(drawn) == [pytest.approx(spread["low"].item()), pytest.approx(spread["high"].item())]
+    table = pd.concat([study.table(), study.table().assign(batchnorm="alive", validation_auc=0.25)])
+    figure, alt = batchnorm_figure(table[table["freeze"] == 139])
+    assert "batch size 4, alive: 0.25" in alt
+    assert len(figure.axes[0].lines) == 2  # a curve each
+    figure, alt = batchnorm_figure(
+        table[(table["freeze"] == 139) & (table["epoch"] == 1) & (table["seed"] == 0)]
+    )
+    assert "after epoch 1: batch size 4, alive: 0.25; batch size 4, frozen: 0." in alt
+    assert [line.get_ydata()[1] for line in figure.axes[0].lines] == [0.25, 0.25]  # a line a fold
+
+
+def test_the_grids_and_the_curves_show_the_means(study):
+    means = study.means()
+    plain = means[means["rotations"] == 1]
+    figure, alt = grid_figure(plain)
+    best = study.best(110)
+    assert f"freeze 110: 1 cell, the highest {best.validation_auc:.3f} at batch size 4" in alt
+    assert [axes.get_title() for axes in figure.axes] == ["freeze 110", "freeze 139"]
+    assert figure.axes[0].texts[0].get_text() == f"{best.validation_auc:.3f}"
+    table = study.table()
+    figure, alt = learning_figure(table[(table["seed"] == 0) & (table["rotations"] == 1)])
+    first, last = plain[plain["freeze"] == 110]["validation_auc"]
+    assert f"freeze 110 goes from {first:.2f} to {last:.2f} in 2 epochs" in alt
+    assert figure.axes[0].lines[0].get_ydata().tolist() == [first, last]
