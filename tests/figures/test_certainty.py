@@ -5,7 +5,7 @@ import pandas as pd
 from hep2lib.evaluation.auc import auc_interval
 from hep2lib.figures.certainty import reporting_table
 
-from .made_outcomes import DATABASE, LABELS, OWNER, folds, scores
+from ..evaluation.made_outcomes import DATABASE, LABELS, OWNER, folds, scores
 
 AUC = auc_interval(LABELS, scores(2.0, 0), OWNER)
 

@@ -13,7 +13,7 @@ from hep2lib.figures.extraction import (
     variants_table,
 )
 
-from .made_outcomes import DATABASE, LABELS, folds, svm_outcome
+from ..evaluation.made_outcomes import DATABASE, LABELS, folds, svm_outcome
 
 
 def as_lambda(outcome):

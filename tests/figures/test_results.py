@@ -20,7 +20,7 @@ from hep2lib.evaluation.specimens import review_specimens, routine_day
 from hep2lib.figures import certainty, extraction, results
 from hep2lib.studies.svm import PAPER_GRID
 
-from .made_outcomes import DATABASE, LABELS, OWNER, svm_outcome, tuning_outcome
+from ..evaluation.made_outcomes import DATABASE, LABELS, OWNER, svm_outcome, tuning_outcome
 
 matplotlib.use("agg")
 TUNING = tuning_outcome(seeds=(0, 1))
