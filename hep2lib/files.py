@@ -24,7 +24,7 @@ def project_root() -> Path:
     Raises:
         ProjectError: if the package was installed without them.
     """
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[1]
     if not (root / "_toc.yml").is_file():
         raise ProjectError(
             f"{root}: the notebooks and pages of the book are not here; clone the repository and install the "
