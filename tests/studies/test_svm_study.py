@@ -158,7 +158,9 @@ def test_each_fold_has_its_own_fine_tuned_network(inputs, store, monkeypatch):
     for fold, network in enumerate(tuned):
         ((_, gram),) = compute(network, inputs.images, SOME[1:])
         wanted = svm_path(gram, inputs.labels, inputs.folds[fold], VALUES)
-        np.testing.assert_allclose(found.records[2 + fold]["test"], wanted.test, rtol=1e-8)
+        # The kept activations came in batches of another size, and were rounded differently.
+        atol = 1e-5 * np.abs(wanted.test).max()
+        np.testing.assert_allclose(found.records[2 + fold]["test"], wanted.test, rtol=0, atol=atol)
         assert found.records[2 + fold]["trial"]["features"] == "fine-tuned"
 
 
