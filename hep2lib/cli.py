@@ -9,15 +9,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hep2lib.errors import InputError
+from hep2lib.errors import DatabaseError, InputError
+from hep2lib.files import RunError, project_root
 
 if TYPE_CHECKING:  # importing a run takes seconds, and `hep2 layers` needs none
     from hep2lib.runs.run import Run
-
-_FOLDER_TROUBLE = {errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EPERM}
-
+    from hep2lib.studies.outcomes import Configuration
 
 EXIT_DONE, EXIT_SHORT, EXIT_INPUT, EXIT_INTERRUPTED = 0, 1, 2, 130
+_FOLDER_TROUBLE = {errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EPERM}
+_COLUMNS = {  # how to read a database's sheet, by option
+    "sheet": "the ground-truth sheet, where it is not found by itself",
+    "images": "the folder of the images",
+    "image_column": "column of file names",
+    "label_column": "column that says positive or negative",
+    "specimen_column": "column of specimens (patients, wells)",
+    "pattern_column": "column of staining patterns",
+    "specimen_pattern": "regular expression that finds the specimen in a file's name",
+    "layout": "aida, manifest, folders, mivia or i3a",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,26 +37,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: what was typed after the program's name; None takes this process's.
 
     Returns:
-        0 done; 1 a check fell short; 2 the input cannot be used (one message on stderr); 130 interrupted.
+        0 done; 1 a check or the run's own pages failed; 2 the input cannot be used (one message on stderr);
+        130 interrupted.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="replace")
     options = _parser().parse_args(arguments)
     try:
-        return options.command(options)
-    except InputError as error:
+        return options.command(options) or EXIT_DONE
+    except (InputError, RunError) as error:
         print(f"hep2: {error}", file=sys.stderr)
-        return EXIT_INPUT
+        return EXIT_INPUT if isinstance(error, InputError) else EXIT_SHORT
     except OSError as error:
         if error.errno not in _FOLDER_TROUBLE:
             raise
-        place = error.filename or "a file"
-        print(
-            f"hep2: {place}: {error.strerror}; make room or choose another folder, then start again: "
-            "what was computed is kept",
-            file=sys.stderr,
-        )
+        trouble = f"{error.filename or 'a file'}: {error.strerror}; make room or choose another folder"
+        print(f"hep2: {trouble}, then start again: what was computed is kept", file=sys.stderr)
         return EXIT_INPUT
     except KeyboardInterrupt:
         print("hep2: interrupted; what was computed is kept, start again to go on", file=sys.stderr)
@@ -66,9 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("--seed", type=int, default=0)
     simulate.add_argument("--laboratories", type=int, default=7)
     simulate.add_argument("--shortcut", action="store_true", help="let the files' size tell the label")
-    simulate.add_argument(
-        "--scale", type=float, default=1.0, help="pictures' width and height, 0.1 to 4; 1 is about 690 x 515"
-    )
+    simulate.add_argument("--scale", type=float, default=1.0, help="0.1 to 4; 1 makes about 690 x 515 pixels")
     simulate.add_argument("--label-noise", type=float, default=0.0, help="share of wrong labels, 0 to 0.5")
     simulate.add_argument("--masks", action="store_true", help="write per-cell masks too")
     simulate.set_defaults(command=_simulate)
@@ -88,9 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_run_options(study)
     where = study.add_mutually_exclusive_group()
     where.add_argument("--scheduler", default="", metavar="ADDRESS", help="Dask scheduler, tcp://HOST:PORT")
-    where.add_argument(
-        "--local-cluster", type=int, default=0, metavar="N", help="start N Dask workers on this machine"
-    )
+    where.add_argument("--local-cluster", type=int, default=0, metavar="N", help="start N Dask workers here")
     study.set_defaults(command=_study)
 
     run = commands.add_parser("run", help="run the studies and execute the notebooks")
@@ -113,17 +116,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_columns(parser: argparse.ArgumentParser) -> None:
-    for name, what in {
-        "sheet": "the ground-truth sheet, where it is not found by itself",
-        "images": "the folder of the images",
-        "image-column": "column of file names",
-        "label-column": "column that says positive or negative",
-        "specimen-column": "column of specimens (patients, wells)",
-        "pattern-column": "column of staining patterns",
-        "specimen-pattern": "regular expression that finds the specimen in a file's name",
-        "layout": "aida, manifest, folders, mivia or i3a",
-    }.items():
-        parser.add_argument(f"--{name}", default="", help=what)
+    for name, what in _COLUMNS.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", default="", help=what)
 
 
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -135,29 +129,19 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", default="", help="the run's folder (default: runs/NAME)")
 
 
-def _simulate(options: argparse.Namespace) -> int:
+def _simulate(options: argparse.Namespace) -> None:
     from hep2lib.data.database import read_database
     from hep2lib.simulator.writing import write_database
 
-    write_database(
-        options.out,
-        specimens=options.specimens,
-        seed=options.seed,
-        laboratories=options.laboratories,
-        shortcut=options.shortcut,
-        label_noise=options.label_noise,
-        scale=options.scale,
-        masks=options.masks,
-    )
+    names = ("specimens", "seed", "laboratories", "shortcut", "label_noise", "scale", "masks")
+    write_database(options.out, **{name: getattr(options, name) for name in names})
     database = read_database(options.out)
     print(f"{options.out}: {len(database)} images of {database['specimen'].nunique()} specimens")
-    return EXIT_DONE
 
 
-def _data(options: argparse.Namespace) -> int:
+def _data(options: argparse.Namespace) -> None:
     from hep2lib.data.database import read_database
     from hep2lib.data.report import describe
-    from hep2lib.errors import DatabaseError
 
     given = {name: getattr(options, name) or None for name in _COLUMNS}
     try:
@@ -169,29 +153,14 @@ def _data(options: argparse.Namespace) -> int:
     print(json.dumps(report.as_dict(), indent=1, ensure_ascii=False) if options.json else report.text())
     if not report.usable:
         raise DatabaseError(report.problems, str(options.path))
-    return EXIT_DONE
 
 
-def _layers(options: argparse.Namespace) -> int:
+def _layers(options: argparse.Namespace) -> None:
     from hep2lib.cnn.googlenet import architecture
     from hep2lib.cnn.layers import layer_table
 
     table = layer_table(architecture(options.variant))
-    shown = table[["index", "name", "type", "output", "parameters", "receptive_field"]]
-    print(shown.to_string(index=False))
-    return EXIT_DONE
-
-
-_COLUMNS = (
-    "sheet",
-    "images",
-    "image_column",
-    "label_column",
-    "specimen_column",
-    "pattern_column",
-    "specimen_pattern",
-    "layout",
-)
+    print(table[["index", "name", "type", "output", "parameters", "receptive_field"]].to_string(index=False))
 
 
 def _opened(options: argparse.Namespace) -> "Run":
@@ -210,78 +179,60 @@ def _opened(options: argparse.Namespace) -> "Run":
     return run
 
 
-def _study(options: argparse.Namespace) -> int:
+def _study(options: argparse.Namespace) -> None:
     run = _opened(options)
     run.scheduler, run.local_cluster = options.scheduler, options.local_cluster
-    if options.name == "fine-tuning":
-        best = run.fine_tuning.best()
-        print(
-            f"best on validation: freeze {best.freeze}, batch size {best.batch_size}, learning rate "
-            f"{best.learning_rate:g}, epoch {best.epoch}: mean validation AUC {best.validation_auc:.3f}"
-        )
-        for fold, own in enumerate(run.fine_tuning.nested(), 1):
-            print(
-                f"  by fold {fold} alone: freeze {own.freeze}, batch size {own.batch_size}, learning rate "
-                f"{own.learning_rate:g}, epoch {own.epoch}: validation AUC {own.validation_auc:.3f}"
-            )
-        records = [*run.fine_tuning.records, *(run.batchnorm.records if run.batchnorm else [])]
-        diverged = sum(record["diverged"] for record in records)
-        print(f"{len(records)} trainings, {diverged} of them diverged; they are kept in {run.folder}")
-    else:
+    if options.name == "svm":
         layer = run.svm.best()
-        reading = run.svm.reading
-        print(
-            f"best on validation: {layer.layer}, {reading} {layer.value:.4g}: AUC {layer.validation_auc:.3f}"
-        )
-    return EXIT_DONE
+        value = f"{run.svm.reading} {layer.value:.4g}"
+        print(f"best on validation: {layer.layer}, {value}: AUC {layer.validation_auc:.3f}")
+        return
+    study = run.fine_tuning
+    print(f"best on validation: {_tuned(study.best(), 'mean validation AUC')}")
+    for fold, own in enumerate(study.nested(), 1):
+        print(f"  by fold {fold} alone: {_tuned(own, 'validation AUC')}")
+    records = [*study.records, *(run.batchnorm.records if run.batchnorm else [])]
+    diverged = sum(record["diverged"] for record in records)
+    print(f"{len(records)} trainings, {diverged} of them diverged; they are kept in {run.folder}")
 
 
-def _run(options: argparse.Namespace) -> int:
-    from hep2lib.files import RunError
+def _tuned(chosen: "Configuration", auc: str) -> str:
+    return (
+        f"freeze {chosen.freeze}, batch size {chosen.batch_size}, learning rate {chosen.learning_rate:g}, "
+        f"epoch {chosen.epoch}: {auc} {chosen.validation_auc:.3f}"
+    )
+
+
+def _run(options: argparse.Namespace) -> None:
     from hep2lib.runs.notebooks import execute_run
 
     start = time.perf_counter()
-    try:
-        run = _opened(options)
-        execute_run(run)
-        print(f"executed in {time.perf_counter() - start:.0f} s: {run.folder}")
-        if options.book:
-            options.run = run.folder
-            return _book(options)
-    except RunError as error:
-        print(f"hep2: {error}", file=sys.stderr)
-        return EXIT_SHORT
-    return EXIT_DONE
+    run = _opened(options)
+    execute_run(run)
+    print(f"executed in {time.perf_counter() - start:.0f} s: {run.folder}")
+    if options.book:
+        _book(argparse.Namespace(run=run.folder))
 
 
-def _book(options: argparse.Namespace) -> int:
-    from hep2lib.files import RunError
+def _book(options: argparse.Namespace) -> None:
     from hep2lib.runs.book import build_book
 
-    try:
-        print(f"the book: {build_book(options.run)}")
-    except RunError as error:
-        print(f"hep2: {error}", file=sys.stderr)
-        return EXIT_SHORT
-    return EXIT_DONE
+    print(f"the book: {build_book(options.run)}")
 
 
-def _publish(options: argparse.Namespace) -> int:
+def _publish(options: argparse.Namespace) -> None:
     from hep2lib.runs.book import publish_run
 
     print(f"published: {publish_run(options.run)}")
-    return EXIT_DONE
 
 
 def _pair(options: argparse.Namespace) -> int:
-    from hep2lib.files import project_root
     from hep2lib.runs.notebooks import check_pairs, pair
 
     folder = project_root() / "notebooks"
+    problems = check_pairs(folder) if options.check else []
     if not options.check:
         pair(folder)
-        return EXIT_DONE
-    problems = check_pairs(folder)
-    for problem in problems or ():
+    for problem in problems:
         print(problem, file=sys.stderr)
     return EXIT_SHORT if problems else EXIT_DONE

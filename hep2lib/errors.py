@@ -16,17 +16,12 @@ class InputError(Exception):
 class DatabaseError(InputError):
     """A database, a sheet or an image that cannot be used.
 
-    Attributes:
+    Args:
         problems: one sentence for each problem that was found; all of them, not only the first.
+        subject: what cannot be used, for the heading over several problems.
     """
 
     def __init__(self, problems: str | Iterable[str], subject: str = "the database") -> None:
-        """Join the problems to one message.
-
-        Args:
-            problems: one sentence, or several.
-            subject: what cannot be used, for the heading over several problems.
-        """
         self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
         if len(self.problems) == 1:
             message = self.problems[0]

@@ -1,4 +1,4 @@
-"""The clone of the repository that notebooks and pages are read from, and what may go wrong there."""
+"""The clone that notebooks and pages are read from, files that are written whole, and the cores to use."""
 
 import json
 import os
@@ -38,13 +38,8 @@ def written_whole(path: Path) -> Iterator[Path]:
     """Give a temporary file beside ``path`` to write to, which takes the place of ``path`` at the end.
 
     Whoever reads ``path`` meanwhile, or after an interruption or a power cut at any moment, finds the old
-    contents or the new ones, never a part. Of several writers at once the last one wins.
-
-    Args:
-        path: the file to be; its folder is made if need be.
-
-    Yields:
-        The temporary file, which is empty. If the block raises, it is removed and ``path`` is as it was.
+    contents or the new ones, never a part. Of several writers at once the last one wins. The folder of
+    ``path`` is made if need be; if the block raises, ``path`` is as it was.
 
     Raises:
         OSError: if the folder cannot be written, for want of permission or of room.
@@ -70,12 +65,12 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    """The same for a text, as UTF-8 with the line ends it has."""
+    """Write a text whole or not at all, as UTF-8 with the line ends it has."""
     write_bytes(path, content.encode("utf-8"))
 
 
 def write_json(path: Path, content: object) -> None:
-    """The same for JSON with sorted keys: the same content gives the same bytes."""
+    """Write JSON whole or not at all, its keys sorted: the same content gives the same bytes."""
     text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
     write_text(path, f"{text}\n")
 

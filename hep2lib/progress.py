@@ -9,9 +9,7 @@ from tqdm import tqdm
 
 Item = TypeVar("Item")
 
-
-#: Seconds after which a bar appears: what is done at once needs none.
-DELAY = 1
+DELAY = 1  # seconds after which a bar appears: what is done at once needs none
 
 
 def progress_bar(
@@ -50,14 +48,7 @@ def progress_bar(
 def progress(
     items: Iterable[Item], description: str, *, total: int | None = None, unit: str = "it"
 ) -> Iterator[Item]:
-    """Yield ``items`` unchanged while a progress bar shows how far they are.
-
-    Args:
-        items: whatever is worked through.
-        description: what is being done, in a few words.
-        total: number of items, where ``items`` has no length.
-        unit: what one item is called.
-    """
+    """Yield ``items`` unchanged while a bar shows how far they are; ``total`` where they have no length."""
     if total is None and isinstance(items, Sized):
         total = len(items)
     return iter(progress_bar(total=total, description=description, unit=unit, items=items))

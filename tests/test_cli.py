@@ -5,6 +5,7 @@ import errno
 import pytest
 
 from hep2lib.cli import main
+from hep2lib.files import RunError
 
 from .data.handmade import HEADER, aida_rows, write_aida, write_csv
 
@@ -140,3 +141,12 @@ def test_a_full_disk_is_said_and_nothing_else(tmp_path, monkeypatch, capsys):
     message = capsys.readouterr().err
     assert message.count("\n") == 1
     assert "No space left on device; make room" in message
+
+
+def test_a_failure_of_our_own_is_no_input_error(monkeypatch, capsys):
+    def fail(run):
+        raise RunError("the book cannot be rendered")
+
+    monkeypatch.setattr("hep2lib.runs.book.build_book", fail)
+    assert main(["book"]) == 1
+    assert capsys.readouterr().err == "hep2: the book cannot be rendered\n"

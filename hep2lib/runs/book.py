@@ -19,26 +19,17 @@ from hep2lib.progress import progress
 from hep2lib.runs.notebooks import without_control
 
 RUN = "book/run"  # where the book expects its run, in the clone as in a staged copy
-
-
 RESULTS = ("published", "figures", "tables", "run.json", "parameters.yaml")
 
-
 _STEP = re.compile(r"(?:reading sources|writing output)\.\.\. \[ *\d+%\]")
-
-
 _PROBLEM = re.compile(r"\b(?:WARNING|ERROR|CRITICAL|SEVERE):")
-
-
 _CRASH = re.compile(
     r"^(?:Exception occurred|Extension error).*?(?=^The full traceback|\Z|^\s*$)", re.MULTILINE | re.DOTALL
 )
-
-
 _BUILD = "import sys; from jupyter_book.cli.main import main; sys.exit(main(sys.argv[1:]))"
 
 
-class SiteError(InputError):
+class BookError(InputError):
     """A run that no book can be made of."""
 
 
@@ -59,7 +50,7 @@ def build_book(run: Path | None = None, *, project: Path | None = None) -> Path:
         folder is replaced as a whole.
 
     Raises:
-        SiteError: if there is no such run, or it lacks a page or a result file.
+        BookError: if there is no such run, or it lacks a page or a result file.
         RunError: if the pages cannot be rendered: the renderer's warnings.
     """
     project = project or project_root()
@@ -89,7 +80,7 @@ def publish_run(run: Path, *, project: Path | None = None) -> Path:
         The folder of the published run; what it held before is replaced as a whole.
 
     Raises:
-        SiteError: if the run lacks a page or a result file.
+        BookError: if the run lacks a page or a result file.
     """
     project = project or project_root()
     run, target = Path(run).absolute(), published_run(project)
@@ -120,10 +111,10 @@ def _toc_pages(project: Path) -> list[str]:
 def _stage(project: Path, run: Path, source: Path, pages: list[str]) -> None:
     """Put pages and results together as the clone has them where the run is the published one."""
     if not run.is_dir():
-        raise SiteError(f"{run}: there is no such run; make one with `hep2 run --out {run}`")
+        raise BookError(f"{run}: there is no such run; make one with `hep2 run --out {run}`")
     missing = [name for name in RESULTS if name not in ("figures", "tables") and not (run / name).exists()]
     if missing:
-        raise SiteError(f"{run}: is no complete run, it has no {missing[0]}; make it again with `hep2 run`")
+        raise BookError(f"{run}: is no complete run, it has no {missing[0]}; make it again with `hep2 run`")
     source.mkdir(parents=True)
     for name in ("_config.yml", "_toc.yml"):
         shutil.copyfile(project / name, source / name)
@@ -141,7 +132,7 @@ def _stage(project: Path, run: Path, source: Path, pages: list[str]) -> None:
         executed = run / "notebooks" / f"{page}.ipynb"
         executed = executed if executed.is_file() else run / f"{page}.ipynb"
         if not executed.is_file():
-            raise SiteError(
+            raise BookError(
                 f"{run}: page {page} has not been executed; execute it with `hep2 run --out {run}`"
             )
         shutil.copyfile(executed, staged / f"{page}.ipynb")

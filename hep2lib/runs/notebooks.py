@@ -1,4 +1,4 @@
-"""What programs print, made fit to be kept: the same on every machine and readable without a terminal."""
+"""The notebooks of the book: written from their text sources, executed with a run's parameters, and kept."""
 
 import ast
 import difflib
@@ -32,49 +32,19 @@ from hep2lib.runs.publish import caption_markdown
 from hep2lib.runs.run import Run
 from hep2lib.studies.execution import close_pools
 
-_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07")
-
-
-_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
-
-
-def without_control(text: str) -> str:
-    """The text without the codes that colour it or move a terminal's cursor."""
-    return _CONTROL.sub("", text)
-
-
-def terminal_text(text: str) -> str:
-    """The text as a terminal would show it in the end: no control codes, the last state of each line."""
-    lines = without_control(text).split("\n")
-    return "\n".join(line.rstrip("\r").rsplit("\r", 1)[-1] for line in lines)
-
-
-def without_addresses(text: str) -> str:
-    """The text without the memory addresses that Python shows of objects without a better name."""
-    return _ADDRESS.sub("", text)
-
-
-def without_paths(text: str, replacements: dict[str, str]) -> str:
-    """Replace absolute folders in a text, the longest first.
-
-    Args:
-        text: what may name folders of the machine it was made on.
-        replacements: what to write instead of each folder; "" takes the separator that follows away too.
-
-    Returns:
-        The text with paths that mean the same on every machine.
-    """
-    for folder in sorted(replacements, key=len, reverse=True):
-        short = replacements[folder].replace("\\", r"\\")
-        whole = re.escape(folder) + r"(?![\w-])"
-        text = re.sub(whole + (r"[/\\]?" if short == "" else ""), short, text)
-    return text
-
-
-KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-
-
+PAGES = ("01-dataset", "02-cnn", "03-fine-tuning", "04-svm", "05-results")
 SOURCES = "[0-9][0-9]-*.md"
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+CELL_SECONDS = 3600.0  # for one cell: the studies have run before, but a notebook alone may run them itself
+
+_LANGUAGE = {
+    "file_extension": ".py",
+    "mimetype": "text/x-python",
+    "name": "python",
+    "pygments_lexer": "ipython3",
+}
+_KEPT = ("tags", "mystnb", "label")  # metadata of a cell that mean something to a reader of the notebook
+_PUBLISHING = re.compile(r"^publish\.(figure|table|value)\(", re.MULTILINE)
 
 
 class NotebookError(InputError):
@@ -82,14 +52,9 @@ class NotebookError(InputError):
 
 
 def read_source(path: Path) -> NotebookNode:
-    """Read a notebook from its text source.
+    """Read a notebook from its text source, without outputs.
 
-    Args:
-        path: the .md file.
-
-    Returns:
-        The notebook without outputs. The ids of its cells are the file's stem and two digits: the same text
-        gives the same notebook.
+    Cells are named by the file's stem and two digits: the same text gives the same notebook.
 
     Raises:
         NotebookError: if there is no such file or it is not a notebook in MyST Markdown.
@@ -106,9 +71,8 @@ def read_source(path: Path) -> NotebookNode:
         cell["id"] = f"{path.stem}-{number:02d}"
         if cell.cell_type == "code":
             cell["outputs"], cell["execution_count"] = [], None
-    return NotebookNode(
-        cells=read.cells, metadata=NotebookNode(kernelspec=NotebookNode(KERNEL)), nbformat=4, nbformat_minor=5
-    )
+    metadata = NotebookNode(kernelspec=NotebookNode(KERNEL))
+    return NotebookNode(cells=read.cells, metadata=metadata, nbformat=4, nbformat_minor=5)
 
 
 def notebook_text(notebook: NotebookNode) -> str:
@@ -117,10 +81,7 @@ def notebook_text(notebook: NotebookNode) -> str:
 
 
 def pair(folder: Path) -> list[Path]:
-    """Write the .ipynb of every text source in a folder.
-
-    Args:
-        folder: holds sources named ``NN-words.md``.
+    """Write the .ipynb of every text source ``NN-words.md`` in a folder.
 
     Returns:
         The .ipynb files whose content changed.
@@ -139,10 +100,7 @@ def pair(folder: Path) -> list[Path]:
 
 
 def check_pairs(folder: Path) -> list[str]:
-    """Compare the notebooks of a folder with their text sources, by content.
-
-    Args:
-        folder: holds ``NN-words.md`` and ``NN-words.ipynb``.
+    """Compare the notebooks ``NN-words.ipynb`` of a folder with their text sources, by content.
 
     Returns:
         One sentence for every pair that does not hold; none where all do.
@@ -158,6 +116,24 @@ def check_pairs(folder: Path) -> list[str]:
         if problem:
             problems.append(f"{source.stem}.ipynb: {problem}; write it again from {source.name}")
     return problems
+
+
+def _difference(source: Path, target: Path) -> str:
+    """What tells an .ipynb from its source, or "" where nothing does."""
+    if not target.is_file():
+        return "does not exist"
+    try:
+        made, wanted = nbformat.read(target, as_version=4), read_source(source)
+    except Exception as error:  # nbformat raises kinds of its own
+        return f"cannot be read ({type(error).__name__})"
+    if len(made.cells) != len(wanted.cells):
+        return f"has {len(made.cells)} cells, its source {len(wanted.cells)}"
+    for number, (cell, other) in enumerate(zip(made.cells, wanted.cells, strict=True), start=1):
+        if cell.get("outputs"):
+            return f"cell {number} holds outputs"
+        if any(cell.get(key) != other.get(key) for key in ("cell_type", "source", "metadata", "id")):
+            return f"cell {number} differs"
+    return "" if made.metadata.get("kernelspec") == KERNEL else "names another kernel"
 
 
 def notebook_parameters(notebook: NotebookNode, name: str) -> dict[str, Any]:
@@ -198,273 +174,10 @@ def _literal(statement: ast.stmt) -> tuple[str, Any]:
         raise ValueError(f"`{ast.unparse(statement)}` has to be worked out") from None
 
 
-def _difference(source: Path, target: Path) -> str:
-    """What tells an .ipynb from its source, or "" where nothing does."""
-    if not target.is_file():
-        return "does not exist"
-    try:
-        made, wanted = nbformat.read(target, as_version=4), read_source(source)
-    except Exception as error:  # nbformat raises kinds of its own
-        return f"cannot be read ({type(error).__name__})"
-    if len(made.cells) != len(wanted.cells):
-        return f"has {len(made.cells)} cells, its source {len(wanted.cells)}"
-    for number, (cell, other) in enumerate(zip(made.cells, wanted.cells, strict=True), start=1):
-        if cell.get("outputs"):
-            return f"cell {number} holds outputs"
-        if _content(cell) != _content(other):
-            return f"cell {number} differs"
-    return "" if made.metadata.get("kernelspec") == KERNEL else "names another kernel"
-
-
-def _content(cell: NotebookNode) -> tuple[str, str, dict[str, Any], str]:
-    return cell.cell_type, cell.source, dict(cell.metadata), cell.get("id", "")
-
-
-_LANGUAGE = {
-    "file_extension": ".py",
-    "mimetype": "text/x-python",
-    "name": "python",
-    "pygments_lexer": "ipython3",
-}
-
-
-_KEPT = ("tags", "mystnb", "label")  # metadata of a cell that mean something to a reader of the notebook
-
-
-def normalise(notebook: NotebookNode, page: str, folders: dict[Path, str]) -> NotebookNode:
-    """Take what belongs to one execution alone out of a notebook, and give its figures caption and alt text.
-
-    Times, progress bars, warnings on stderr, control characters, memory addresses and absolute paths go;
-    cells that set parameters or publish a result are tagged to be folded away, so that the page reads as a
-    text with tables and figures. Where parameters were given, the defaults that they replaced are left out.
-
-    Args:
-        notebook: as executed; it is changed in place.
-        page: the page's name.
-        folders: absolute folders and what to write instead of each.
-
-    Returns:
-        The same notebook.
-
-    Raises:
-        NotebookError: if a cell shows a published figure and something else beside it.
-    """
-    replacements = {str(folder): short for folder, short in folders.items()}
-    notebook.metadata = NotebookNode(kernelspec=NotebookNode(KERNEL), language_info=NotebookNode(_LANGUAGE))
-    given = any("injected-parameters" in cell.metadata.get("tags", []) for cell in notebook.cells)
-    for cell in notebook.cells:
-        tags = cell.metadata.get("tags", [])
-        if "parameters" in tags and given:
-            tags = [*tags, "remove-cell"]
-        if "injected-parameters" in tags:
-            cell["id"] = f"{page}-injected"
-            cell["source"] = without_paths(cell.source, replacements)
-        if {"parameters", "injected-parameters"} & set(tags) or _publishes(cell):
-            cell.metadata["tags"] = [*(tag for tag in tags if tag != "hide-input"), "hide-input"]
-        cell["metadata"] = NotebookNode({key: cell.metadata[key] for key in _KEPT if cell.metadata.get(key)})
-        if cell.cell_type == "code":
-            cell["outputs"] = [
-                output
-                for output in (_output(each, replacements) for each in cell.outputs)
-                if output is not None
-            ]
-            _describe_figure(cell, page)
-    return notebook
-
-
-def _output(output: NotebookNode, replacements: dict[str, str]) -> NotebookNode | None:
-    """One output of a cell, or None where nothing of it is meant for a reader."""
-    if output.output_type == "stream":
-        output["text"] = without_paths(without_addresses(terminal_text(output.text)), replacements)
-        return output if output.name == "stdout" and output.text.strip() else None
-    for kind, content in output.get("data", {}).items():
-        if kind.startswith("text/") and isinstance(content, str):
-            output.data[kind] = without_paths(without_addresses(without_control(content)), replacements)
-    return output
-
-
-def _describe_figure(cell: NotebookNode, page: str) -> None:
-    """Copy name, caption and alt text of a published figure to its cell, where Jupyter Book reads them."""
-    shown = [output for output in cell.outputs if output.output_type in ("display_data", "execute_result")]
-    figures = [output for output in shown if output.metadata.get("hep2", {}).get("kind") == "figure"]
-    if not figures:
-        return
-    about: dict[str, Any] = figures[0].metadata["hep2"]
-    if len(shown) > 1:
-        raise NotebookError(
-            f"{page}, the cell that shows figure {about['name']!r}: it shows {len(shown)} things; "
-            "a figure needs a cell of its own"
-        )
-    label = f"fig-{about['name']}"
-    width = figures[0].metadata.get("image/png", {}).get("width")
-    cell.metadata["label"] = label
-    cell.metadata["mystnb"] = NotebookNode(
-        figure={"caption": caption_markdown(about["caption"]), "name": label},
-        image={"alt": about["alt"]} | ({"width": f"{width}px"} if width else {}),
-    )
-
-
-def _publishes(cell: NotebookNode) -> bool:
-    """Whether a cell ends in publishing something."""
-    return cell.cell_type == "code" and any(
-        line.startswith(("publish.figure(", "publish.table(", "publish.value("))
-        for line in cell.source.splitlines()
-    )
-
-
-PAGES = ("01-dataset", "02-cnn", "03-fine-tuning", "04-svm", "05-results")
-
-
-CELL_SECONDS = 3600.0  # for one cell: the studies have run before, but a notebook alone may run them itself
-
-
-def execute(
-    page: str,
-    run: Path,
-    parameters: Mapping[str, Any],
-    *,
-    project: Path | None = None,
-    cell_seconds: float = CELL_SECONDS,
-) -> Path:
-    """Execute one page and keep the notebook, normalised, in the run.
-
-    The notebook runs in the interpreter that runs this, with the clone as its working folder, away from what
-    the user's IPython is set up to do.
-
-    Args:
-        page: one of ``PAGES``, or another notebook in the clone's ``notebooks`` folder.
-        run: the run's folder.
-        parameters: values for the notebook's parameters, by name; paths may be given as ``Path``.
-        project: the clone, if not the one this package is installed from.
-        cell_seconds: the most one cell may take.
-
-    Returns:
-        ``RUN/notebooks/PAGE.ipynb``, written only if the whole page was executed.
-
-    Raises:
-        NotebookError: if there is no such page, or it does not know a parameter.
-        InputError: if a cell found that the input cannot be used: the message it gave.
-        RunError: if a cell failed in any other way.
-    """
-    project = project or project_root()
-    source = _source(page, project)
-    notebook = read_source(source)
-    given = {name: str(value) if isinstance(value, Path) else value for name, value in parameters.items()}
-    _check_known(given, notebook_parameters(notebook, source.name), source.name)
-    target = Path(run).absolute() / "notebooks" / f"{page}.ipynb"
-    failed = Path(run).absolute() / "failed" / f"{page}.ipynb"
-    with tempfile.TemporaryDirectory(prefix="hep2-") as temporary:
-        before, after = Path(temporary) / "before.ipynb", Path(temporary) / "after.ipynb"
-        write_text(before, notebook_text(notebook))
-        try:
-            _execute(before, after, given, project, page, cell_seconds)
-        except (PapermillExecutionError, CellTimeoutError, DeadKernelError) as error:
-            failed.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(after, failed)
-            raise _failure(error, page, cell_seconds, failed) from None
-        folders = {Path(temporary): "", project: "", Path(run).absolute(): Path(run).name, Path.home(): "~"}
-        if Path(run).absolute().is_relative_to(project):
-            del folders[Path(run).absolute()]
-        executed = normalise(nbformat.read(after, as_version=4), page, folders)
-    write_text(target, notebook_text(executed))
-    failed.unlink(missing_ok=True)
-    return target
-
-
-def _source(page: str, project: Path) -> Path:
-    folder = project / "notebooks"
-    source = folder / f"{page}.md"
-    if not source.is_file():
-        pages = ", ".join(sorted(file.stem for file in folder.glob("[0-9][0-9]-*.md"))) or "none"
-        raise NotebookError(f"page {page!r}: there is no such notebook; those in {folder} are: {pages}")
-    return source
-
-
-def _check_known(given: Mapping[str, Any], known: Mapping[str, Any], name: str) -> None:
-    for parameter in given:
-        if parameter not in known:
-            near = difflib.get_close_matches(parameter, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it knows {', '.join(known) or 'none'}"
-            raise NotebookError(f"{name}: unknown parameter {parameter!r}; {hint}")
-
-
-def _execute(
-    before: Path, after: Path, parameters: dict[str, Any], project: Path, page: str, cell_seconds: float
-) -> None:
-    """Let papermill execute one .ipynb into another with this interpreter, whatever kernels are installed."""
-    papermill.execute_notebook(
-        before,
-        after,
-        parameters=parameters,
-        cwd=project,
-        kernel_name="python3",
-        kernel_manager_class=_kernel(before.parent),
-        progress_bar=False,  # papermill's counts cells; the run's counts pages
-        start_timeout=180,
-        execution_timeout=cell_seconds,
-        autosave_cell_every=0,
-    )
-
-
-def _kernel(folder: Path) -> type[AsyncKernelManager]:
-    """A kernel that is this interpreter, with ``folder`` for what IPython would keep in the user's home."""
-    quiet = ["--HistoryManager.enabled=False", "--IPKernelApp.log_level=50"]
-    command = make_ipkernel_cmd(extra_arguments=quiet, executable=sys.executable)
-    environment = {"IPYTHONDIR": str(folder / "ipython"), "HEP2_PROGRESS": "0"}
-
-    class ThisInterpreter(AsyncKernelManager):
-        @property
-        def kernel_spec(self) -> KernelSpec:
-            return KernelSpec(argv=command, display_name="Python 3", language="python", env=environment)
-
-    return ThisInterpreter
-
-
-def _failure(error: Exception, page: str, cell_seconds: float, kept: Path) -> Exception:
-    """What to raise instead of papermill's error: the input's fault, or ours."""
-    so_far = f"The notebook as far as it got: {kept}"
-    if isinstance(error, CellTimeoutError):
-        return RunError(f"{page}: a cell ran longer than {cell_seconds:g} s. {so_far}")
-    if not isinstance(error, PapermillExecutionError):
-        return RunError(f"{page}: the kernel died, most often for want of memory. {so_far}")
-    if _is_input_error(error.ename):
-        return InputError(str(error.evalue))
-    last = terminal_text("\n".join(error.traceback)).strip().splitlines()[-1:] or [error.ename]
-    start = str(error.source).strip().splitlines()[:1] or [""]
-    return RunError(f"{page}, cell {error.cell_index} ({start[0]!r}): {last[0]}. {so_far}")
-
-
-def _is_input_error(name: str) -> bool:
-    """Whether ``name``, all that a kernel says of an error's class, is InputError or a kind of it."""
-    for module in pkgutil.walk_packages(hep2lib.__path__, "hep2lib."):
-        if module.name != "hep2lib.__main__":
-            importlib.import_module(module.name)
-    return name in _names_of_kinds(InputError)
-
-
-def _names_of_kinds(kind: type[Exception]) -> set[str]:
-    return {kind.__name__}.union(*(_names_of_kinds(each) for each in kind.__subclasses__()))
-
-
-def page_values(run: Run) -> dict[str, object]:
-    """Values of the parameters that every notebook of the book has, so that it finds this run."""
-    p = run.parameters
-    return {
-        "run_folder": str(run.folder),
-        "profile": p.profile,
-        "data": p.data,
-        "weights": p.weights,
-        "seed": p.seed,
-    }
-
-
 def execute_run(run: Run) -> None:
     """Run both studies and all notebooks, and write ``run.json``.
 
     Results that the run has already are not computed again; the notebooks are always executed.
-
-    Args:
-        run: an open run.
 
     Raises:
         InputError: if the database, the weights or the folder cannot be used.
@@ -497,3 +210,215 @@ def _execute_pages(run: Run) -> dict[str, float]:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return {page: seconds[page] for page in PAGES}
+
+
+def page_values(run: Run) -> dict[str, object]:
+    """Values of the parameters that every notebook of the book has, so that it finds this run."""
+    p = run.parameters
+    given = {"profile": p.profile, "data": p.data, "weights": p.weights, "seed": p.seed}
+    return {"run_folder": str(run.folder)} | given
+
+
+def execute(
+    page: str,
+    run: Path,
+    parameters: Mapping[str, Any],
+    *,
+    project: Path | None = None,
+    cell_seconds: float = CELL_SECONDS,
+) -> Path:
+    """Execute one page and keep the notebook, normalised, in the run.
+
+    The notebook runs in the interpreter that runs this, with the clone as its working folder, away from what
+    the user's IPython is set up to do.
+
+    Args:
+        page: one of ``PAGES``, or another notebook in the clone's ``notebooks`` folder.
+        run: the run's folder.
+        parameters: values for the notebook's parameters, by name; paths may be given as ``Path``.
+        project: the clone, if not the one this package is installed from.
+        cell_seconds: the most one cell may take.
+
+    Returns:
+        ``RUN/notebooks/PAGE.ipynb``, written only if the whole page was executed.
+
+    Raises:
+        NotebookError: if there is no such page, or it does not know a parameter.
+        InputError: if a cell found that the input cannot be used: the message it gave.
+        RunError: if a cell failed in any other way.
+    """
+    project, run = project or project_root(), Path(run).absolute()
+    notebook = _known_notebook(project / "notebooks" / f"{page}.md", parameters)
+    target, failed = (run / folder / f"{page}.ipynb" for folder in ("notebooks", "failed"))
+    with tempfile.TemporaryDirectory(prefix="hep2-") as temporary:
+        before, after = Path(temporary) / "before.ipynb", Path(temporary) / "after.ipynb"
+        write_text(before, notebook_text(notebook))
+        try:
+            papermill.execute_notebook(
+                before,
+                after,
+                parameters={name: str(v) if isinstance(v, Path) else v for name, v in parameters.items()},
+                cwd=project,
+                kernel_name="python3",
+                kernel_manager_class=_kernel(Path(temporary)),
+                progress_bar=False,  # papermill's counts cells; the run's counts pages
+                start_timeout=180,
+                execution_timeout=cell_seconds,
+                autosave_cell_every=0,
+            )
+        except (PapermillExecutionError, CellTimeoutError, DeadKernelError) as error:
+            failed.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(after, failed)
+            raise _failure(error, page, cell_seconds, failed) from None
+        folders = {Path(temporary): "", project: "", Path.home(): "~"}
+        if not run.is_relative_to(project):
+            folders[run] = run.name
+        executed = normalise(nbformat.read(after, as_version=4), page, folders)
+    write_text(target, notebook_text(executed))
+    failed.unlink(missing_ok=True)
+    return target
+
+
+def _known_notebook(source: Path, parameters: Mapping[str, Any]) -> NotebookNode:
+    """The notebook of a page, if there is one and it has all of these parameters."""
+    if not source.is_file():
+        pages = ", ".join(sorted(file.stem for file in source.parent.glob(SOURCES))) or "none"
+        raise NotebookError(
+            f"page {source.stem!r}: there is no such notebook; those in {source.parent} are: {pages}"
+        )
+    notebook = read_source(source)
+    known = notebook_parameters(notebook, source.name)
+    for name in parameters:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it knows {', '.join(known) or 'none'}"
+            raise NotebookError(f"{source.name}: unknown parameter {name!r}; {hint}")
+    return notebook
+
+
+def _kernel(folder: Path) -> type[AsyncKernelManager]:
+    """A kernel that is this interpreter, with ``folder`` for what IPython would keep in the user's home."""
+    quiet = ["--HistoryManager.enabled=False", "--IPKernelApp.log_level=50"]
+    command = make_ipkernel_cmd(extra_arguments=quiet, executable=sys.executable)
+    environment = {"IPYTHONDIR": str(folder / "ipython"), "HEP2_PROGRESS": "0"}
+
+    class ThisInterpreter(AsyncKernelManager):
+        @property
+        def kernel_spec(self) -> KernelSpec:
+            return KernelSpec(argv=command, display_name="Python 3", language="python", env=environment)
+
+    return ThisInterpreter
+
+
+def _failure(error: Exception, page: str, cell_seconds: float, kept: Path) -> Exception:
+    """What to raise instead of papermill's error: the input's fault, or ours."""
+    so_far = f"The notebook as far as it got: {kept}"
+    if isinstance(error, CellTimeoutError):
+        return RunError(f"{page}: a cell ran longer than {cell_seconds:g} s. {so_far}")
+    if not isinstance(error, PapermillExecutionError):
+        return RunError(f"{page}: the kernel died, most often for want of memory. {so_far}")
+    if error.ename in _input_errors():
+        return InputError(str(error.evalue))
+    last = terminal_text("\n".join(error.traceback)).strip().splitlines()[-1:] or [error.ename]
+    start = str(error.source).strip().splitlines()[:1] or [""]
+    return RunError(f"{page}, cell {error.cell_index} ({start[0]!r}): {last[0]}. {so_far}")
+
+
+def _input_errors() -> set[str]:
+    """Names of InputError and its kinds: of an error's class a kernel tells the name alone."""
+    for module in pkgutil.walk_packages(hep2lib.__path__, "hep2lib."):
+        if module.name != "hep2lib.__main__":
+            importlib.import_module(module.name)
+    kinds = [InputError]
+    for kind in kinds:  # grows while it is read
+        kinds += kind.__subclasses__()
+    return {kind.__name__ for kind in kinds}
+
+
+def normalise(notebook: NotebookNode, page: str, folders: Mapping[Path, str]) -> NotebookNode:
+    """Take what belongs to one execution alone out of a notebook, and give its figures caption and alt text.
+
+    Times, progress bars, warnings on stderr, control characters, memory addresses and absolute paths go;
+    cells that set parameters or publish a result are tagged to be folded away, so that the page reads as a
+    text with tables and figures. Where parameters were given, the defaults that they replaced are left out.
+
+    Args:
+        notebook: as executed; it is changed in place.
+        page: the page's name.
+        folders: absolute folders and what to write instead of each; "" takes the separator that follows away.
+
+    Returns:
+        The same notebook.
+
+    Raises:
+        NotebookError: if a cell shows a published figure and something else beside it.
+    """
+    notebook.metadata = NotebookNode(kernelspec=NotebookNode(KERNEL), language_info=NotebookNode(_LANGUAGE))
+    given = any("injected-parameters" in cell.metadata.get("tags", []) for cell in notebook.cells)
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        is_code = cell.cell_type == "code"
+        if "parameters" in tags and given:
+            tags = [*tags, "remove-cell"]
+        if "injected-parameters" in tags:
+            cell["id"] = f"{page}-injected"
+            cell["source"] = _without_places(cell.source, folders)
+        if {"parameters", "injected-parameters"} & set(tags) or (is_code and _PUBLISHING.search(cell.source)):
+            cell.metadata["tags"] = [*(tag for tag in tags if tag != "hide-input"), "hide-input"]
+        cell["metadata"] = NotebookNode({key: cell.metadata[key] for key in _KEPT if cell.metadata.get(key)})
+        if is_code:
+            cell["outputs"] = [output for output in cell.outputs if _made_readable(output, folders)]
+            _describe_figure(cell, page)
+    return notebook
+
+
+def _made_readable(output: NotebookNode, folders: Mapping[Path, str]) -> bool:
+    """Clean an output's texts; whether anything of it is meant for a reader."""
+    if output.output_type == "stream":
+        output["text"] = _without_places(terminal_text(output.text), folders)
+        return bool(output.name == "stdout" and output.text.strip())
+    for kind, content in output.get("data", {}).items():
+        if kind.startswith("text/") and isinstance(content, str):
+            output.data[kind] = _without_places(without_control(content), folders)
+    return True
+
+
+def _describe_figure(cell: NotebookNode, page: str) -> None:
+    """Copy name, caption and alt text of a published figure to its cell, where Jupyter Book reads them."""
+    shown = [output for output in cell.outputs if output.output_type in ("display_data", "execute_result")]
+    figures = [output for output in shown if output.metadata.get("hep2", {}).get("kind") == "figure"]
+    if not figures:
+        return
+    about: dict[str, Any] = figures[0].metadata["hep2"]
+    if len(shown) > 1:
+        raise NotebookError(
+            f"{page}, the cell that shows figure {about['name']!r}: it shows {len(shown)} things; "
+            "a figure needs a cell of its own"
+        )
+    label = f"fig-{about['name']}"
+    width = figures[0].metadata.get("image/png", {}).get("width")
+    cell.metadata["label"] = label
+    cell.metadata["mystnb"] = NotebookNode(
+        figure={"caption": caption_markdown(about["caption"]), "name": label},
+        image={"alt": about["alt"]} | ({"width": f"{width}px"} if width else {}),
+    )
+
+
+def without_control(text: str) -> str:
+    """The text without the codes that colour it or move a terminal's cursor."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07", "", text)
+
+
+def terminal_text(text: str) -> str:
+    """The text as a terminal would show it in the end: no control codes, the last state of each line."""
+    lines = without_control(text).split("\n")
+    return "\n".join(line.rstrip("\r").rsplit("\r", 1)[-1] for line in lines)
+
+
+def _without_places(text: str, folders: Mapping[Path, str]) -> str:
+    """The text without memory addresses of objects, and with other names for absolute folders."""
+    text = re.sub(r" at 0x[0-9a-fA-F]+", "", text)
+    for folder, short in sorted(folders.items(), key=lambda item: len(str(item[0])), reverse=True):
+        whole = re.escape(str(folder)) + r"(?![\w-])" + (r"[/\\]?" if short == "" else "")
+        text = re.sub(whole, short.replace("\\", r"\\"), text)
+    return text

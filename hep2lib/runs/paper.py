@@ -1,6 +1,6 @@
-"""What the paper printed, number by number, with the place where it stands, and what it claims.
+"""What the pages state beside a run's results: the paper's numbers and claims, the simulator's difficulty.
 
-The numbers are in ``book/paper-values.yaml``, the claims in ``book/claims.yaml``.
+They are in ``book/paper-values.yaml``, ``book/claims.yaml`` and ``book/simulator-difficulty.json``.
 """
 
 import json
@@ -49,30 +49,22 @@ def printed_claims() -> list[Claim]:
     """
     file = project_root() / "book" / "claims.yaml"
     records = yaml.safe_load(file.read_text(encoding="utf-8"))
-    return make_claims([_with_reference(record) for record in records])
-
-
-def _with_reference(record: dict[str, Any]) -> dict[str, Any]:
-    """A claim's record with the figure that its ``paper`` names as ``reference``."""
-    others = {name: value for name, value in record.items() if name != "paper"}
-    return others | {"reference": printed(record["paper"])} if "paper" in record else others
+    for record in records:
+        if "paper" in record:
+            record["reference"] = printed(record.pop("paper"))
+    return make_claims(records)
 
 
 HOW_TO = "measure it with `python benchmarks/difficulty.py --write`"
 
 
 def difficulty_file() -> Path:
-    """The file that holds it."""
+    """The file that holds the simulator's stated difficulty."""
     return project_root() / "book" / "simulator-difficulty.json"
 
 
 def write_difficulty(measured: list[dict[str, float]], specimens: int) -> None:
-    """Keep what was measured.
-
-    Args:
-        measured: for each seed, from 0 on, what `hep2lib.evaluation.leak.measure_difficulty` returned.
-        specimens: of each database.
-    """
+    """Keep what `measure_difficulty` returned for each seed, from 0 on, with that many specimens each."""
     content = {"simulator_version": VERSION, "specimens": specimens, "seeds": measured}
     write_json(difficulty_file(), content)
 

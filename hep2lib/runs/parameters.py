@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 import yaml
@@ -24,15 +24,10 @@ class ParameterError(InputError):
 
 
 Depth = Annotated[int, Field(ge=0, le=len(LAYERS))]
-
-
 BatchSize = Annotated[int, Field(ge=1, le=4096)]
-
-
 LearningRate = Annotated[float, Field(gt=0, le=10)]
-
-
 Epochs = Annotated[int, Field(ge=1, le=1000)]
+SVMWay = Literal["fine-tuned", "pooled", "rotated", "refitted", "other-reading", "early-stopped"]
 
 
 class _Strict(BaseModel):
@@ -96,9 +91,7 @@ class Parameters(_Strict):
     batchnorm: GridParameters | None = None
     batchnorm_folds: Annotated[int, Field(ge=0, le=50)] = 0
     svm_layers: Annotated[tuple[str, ...], Field(min_length=1)] = SINGLE_TENSOR
-    svm_variants: tuple[
-        Literal["fine-tuned", "pooled", "rotated", "refitted", "other-reading", "early-stopped"], ...
-    ] = ("fine-tuned", "pooled", "rotated", "refitted", "other-reading", "early-stopped")
+    svm_variants: tuple[SVMWay, ...] = get_args(SVMWay)
     svm_rotations: Annotated[int, Field(ge=2, le=360)] = 4
     svm_values: Annotated[int, Field(ge=1, le=1000)] = 20
     svm_smallest: Annotated[float, Field(ge=-12, le=12)] = -6.0
@@ -139,7 +132,7 @@ class Parameters(_Strict):
 
     @property
     def batchnorm_grid(self) -> Grid | None:
-        """The cells that are trained with live batch normalisation too; None for none."""
+        """What is trained with live batch normalisation too; None for nothing."""
         return None if self.batchnorm is None else Grid(**dict(self.batchnorm))
 
     @property
@@ -152,9 +145,7 @@ class Parameters(_Strict):
     @property
     def svm_grid(self) -> tuple[float, ...]:
         """The values of C (or lambda), equally spaced on a logarithmic scale."""
-        return tuple(
-            float(v) for v in 10.0 ** np.linspace(self.svm_smallest, self.svm_largest, self.svm_values)
-        )
+        return tuple(np.logspace(self.svm_smallest, self.svm_largest, self.svm_values).tolist())
 
     @property
     def database_options(self) -> dict[str, Any]:
@@ -164,25 +155,30 @@ class Parameters(_Strict):
         return {name: value for name, value in given.items() if value}
 
     @property
+    def profile_name(self) -> str:
+        """The profile's name, that of a YAML file without its folder."""
+        return Path(self.profile).stem
+
+    @property
     def run_name(self) -> str:
         """Name of the run's folder: the profile, and a digest of what differs from it."""
-        standard = profile_values(self.profile) | {"profile": self.profile}
-        mine = self.model_dump(mode="json")
-        other = {k: v for k, v in mine.items() if v != Parameters(**standard).model_dump(mode="json")[k]}
+        standard = make_parameters(self.profile).model_dump(mode="json")
+        other = {k: v for k, v in self.model_dump(mode="json").items() if v != standard[k]}
         if not other:
-            return self.profile
+            return self.profile_name
         if set(other) == {"seed"}:
-            return f"{self.profile}-seed{self.seed}"
+            return f"{self.profile_name}-seed{self.seed}"
         digest = hashlib.sha256(json.dumps(other, sort_keys=True).encode()).hexdigest()[:8]
-        return f"{self.profile}-{digest}"
+        return f"{self.profile_name}-{digest}"
 
     def write(self, file: Path) -> None:
         """Keep the parameters as YAML."""
-        content = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-        write_text(file, content)
+        write_text(file, yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
 
 
-#: Parameters with named parts, which can be set one by one.
+_YAML = (".yaml", ".yml")
+
+# Parameters with named parts, which can be set one by one.
 _WITH_PARTS: dict[str, type[BaseModel]] = {"training": TrainingParameters, "batchnorm": GridParameters}
 
 
@@ -201,7 +197,7 @@ def profile_values(profile: str) -> dict[str, Any]:
         ParameterError: if there is no such profile, or it is no YAML mapping.
     """
     file = project_root() / "notebooks" / "profiles" / f"{profile}.yaml"
-    if profile.endswith((".yaml", ".yml")):
+    if profile.endswith(_YAML):
         file = Path(profile).expanduser()
     if not file.is_file():
         raise ParameterError(
@@ -227,27 +223,29 @@ def make_parameters(profile: str = "quick", settings: Mapping[str, Any] | None =
     Raises:
         ParameterError: naming the parameter, what is wrong with it, and the nearest name if it is unknown.
     """
+    if profile.endswith(_YAML):  # notebooks are executed in another folder
+        profile = str(Path(profile).expanduser().absolute())
     values = profile_values(profile) | {"profile": profile}
     for name, value in (settings or {}).items():
         whole, dot, part = name.partition(".")
-        values[whole] = {**_parts(values.get(whole), name), part: value} if dot else value
+        if dot and whole in Parameters.model_fields and whole not in _WITH_PARTS:
+            raise ParameterError(
+                f"parameter {name!r}: only {' and '.join(_WITH_PARTS)} have named parts; "
+                f"set {whole} as a whole"
+            )
+        others = values[whole] if isinstance(values.get(whole), dict) else {}
+        values[whole] = others | {part: value} if dot else value
     for name in values:
         if name not in Parameters.model_fields:
             raise ParameterError(f"parameter {name!r} is unknown; {_hint(name)}")
     try:
         return Parameters(**values)
     except ValidationError as error:
-        raise ParameterError("\n".join(_sentences(error))) from None
-
-
-def _parts(value: Any, name: str) -> dict[str, Any]:
-    """What is set of the parameter that ``name`` is a part of."""
-    whole = name.partition(".")[0]
-    if whole in Parameters.model_fields and whole not in _WITH_PARTS:
-        raise ParameterError(
-            f"parameter {name!r}: only {' and '.join(_WITH_PARTS)} have named parts; set {whole} as a whole"
-        )
-    return value if isinstance(value, dict) else {}
+        problems = error.errors()
+        # None for a whole whose parts have problems of their own.
+        inner = {problem["loc"][:depth] for problem in problems for depth in range(len(problem["loc"]))}
+        sentences = [_sentence(problem) for problem in problems if problem["loc"] not in inner]
+        raise ParameterError("\n".join(sentences)) from None
 
 
 def _hint(name: str) -> str:
@@ -262,17 +260,6 @@ def _hint(name: str) -> str:
         return f"known: {', '.join(known)}"
     meant = f"{first}.{near[0]}" if group else near[0]
     return f"did you mean {meant!r}?"
-
-
-def _sentences(error: ValidationError) -> list[str]:
-    """One message for each problem, but none for a whole whose parts have problems of their own."""
-    problems = error.errors()
-    places = [problem["loc"] for problem in problems]
-
-    def has_parts(whole: tuple[int | str, ...]) -> bool:
-        return any(place != whole and place[: len(whole)] == whole for place in places)
-
-    return [_sentence(problem) for problem in problems if not has_parts(problem["loc"])]
 
 
 def _sentence(problem: Any) -> str:

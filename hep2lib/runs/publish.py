@@ -1,4 +1,4 @@
-"""Captions: one line of plain text."""
+"""What a page of the book publishes into its run: values, tables and figures, by names that prose quotes."""
 
 import base64
 import html
@@ -21,269 +21,42 @@ from PIL import Image
 from hep2lib.errors import InputError
 from hep2lib.files import write_bytes, write_json, write_text
 
-_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
-
-
-def one_line(text: str) -> str:
-    """The text with every run of white space, line breaks included, made one blank."""
-    return " ".join(text.split())
-
-
-def caption_markdown(caption: str) -> str:
-    """The caption as Markdown that no extension (mathematics, roles, links) can read in another way."""
-    return _PUNCTUATION.sub(r"\\\1", caption)
-
+Format = str | Callable[[object], str]
+Plain = float | int | str | bool
 
 RESOLUTIONS = (200, 160, 130, 110)  # dots per inch, tried in turn until the file is small enough
-
-
 LARGEST = 150_000  # bytes of a PNG, where the lowest resolution allows it
-
-
-MARGIN = 0.05  # inches around everything drawn
-
-
-def figure_png(figure: Figure) -> tuple[bytes, int]:
-    """Draw a figure as a PNG of at most 256 colours, and of `LARGEST` bytes where a lower resolution allows.
-
-    Args:
-        figure: what to draw; its background is made white.
-
-    Returns:
-        The file's bytes, and the width in CSS pixels (96 to the inch) at which its text has the size it was
-        drawn for.
-    """
-    content, width, before = b"", 0, RESOLUTIONS[0]
-    for resolution in RESOLUTIONS:
-        at_best = len(content) * (resolution / before) ** 2
-        if at_best > LARGEST and resolution > RESOLUTIONS[-1]:
-            continue  # too large still: a file shrinks no faster than its pixels
-        content, pixels = _compact_png(figure, resolution)
-        width, before = round(pixels / resolution * 96), resolution
-        if len(content) <= LARGEST:
-            break
-    return content, width
-
-
-def figure_svg(figure: Figure, name: str) -> bytes:
-    """Draw a figure as SVG with its letters as outlines: the same figure and name give the same bytes.
-
-    Args:
-        figure: what to draw.
-        name: makes the ids inside the file, which would otherwise be random.
-    """
-    buffer = io.BytesIO()
-    with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "path"}):
-        figure.savefig(
-            buffer,
-            format="svg",
-            bbox_inches="tight",
-            pad_inches=MARGIN,
-            facecolor="white",
-            metadata={"Date": None, "Creator": None},
-        )
-    return buffer.getvalue()
-
-
-def _compact_png(figure: Figure, resolution: int) -> tuple[bytes, int]:
-    buffer = io.BytesIO()
-    figure.savefig(
-        buffer,
-        format="png",
-        dpi=resolution,
-        bbox_inches="tight",
-        pad_inches=MARGIN,
-        facecolor="white",
-        pil_kwargs={"compress_level": 1},  # read again at once: speed matters, size does not
-    )
-    with Image.open(buffer) as drawn:
-        colours = drawn.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-    compact = io.BytesIO()
-    colours.save(compact, format="PNG", optimize=True)
-    return compact.getvalue(), colours.width
-
-
-Format = str | Callable[[object], str]
-
-
-_NUMBER = re.compile(r"[+\-−]?\d")
-
-
+ALT_LENGTH = 40  # characters: below that, a text names a figure and does not describe it
 MISSING = "–"
 
-
-def table_cells(frame: pd.DataFrame, formats: Mapping[str, Format] | None = None) -> list[list[str]]:
-    """What each cell of ``frame`` reads, as text.
-
-    Args:
-        frame: one row a row of the table, one column a column of it.
-        formats: by column, a format such as ``".3f"`` or a function from the value to its text. Without one,
-            a fraction is shown with three decimals, truth as yes or no, anything else as ``str`` shows it.
-
-    Returns:
-        Rows of texts; a missing value is an en dash, and a number's minus is a typographic one.
-    """
-    formats = formats or {}
-    columns = [[_cell(value, formats.get(name)) for value in frame[name]] for name in frame.columns]
-    return [list(row) for row in zip(*columns, strict=True)]
-
-
-def table_html(
-    frame: pd.DataFrame,
-    caption: str,
-    label: str,
-    formats: Mapping[str, Format] | None = None,
-    headers: int = 1,
-) -> str:
-    """A table as HTML of its own: caption, scopes, numbers to the right, and a frame that scrolls sideways.
-
-    Args:
-        frame: one row a row of the table; its first ``headers`` columns say what a row is about.
-        caption: one line of plain text.
-        label: the id of the whole, which a link can lead to.
-        formats: as in :func:`table_cells`.
-        headers: number of leading columns that are headers of their row.
-
-    Returns:
-        One ``<div class="hep2-table">``.
-    """
-    rows = table_cells(frame, formats)
-    numeric = [_is_numeric([row[column] for row in rows]) for column in range(frame.shape[1])]
-    head = "".join(
-        f'<th scope="col"{_aligned(right)}>{html.escape(str(name), quote=False)}</th>'
-        for name, right in zip(frame.columns, numeric, strict=True)
-    )
-    body = "\n".join(f"<tr>{_row(row, numeric, headers)}</tr>" for row in rows)
-    frame_of_it = (
-        f'class="hep2-table" id="{label}" role="region" aria-labelledby="{label}-caption" tabindex="0"'
-    )
-    return (
-        f"<div {frame_of_it}>\n<table>\n"
-        f'<caption id="{label}-caption">{html.escape(caption, quote=False)}</caption>\n'
-        f"<thead>\n<tr>{head}</tr>\n</thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>\n"
-    )
-
-
-def _cell(value: object, form: Format | None) -> str:
-    if value is None or (np.isscalar(value) and pd.isna(value)):
-        return MISSING
-    if callable(form):
-        text = form(value)
-    elif form is not None:
-        text = format(value, form)
-    elif isinstance(value, bool | np.bool_):
-        text = "yes" if value else "no"
-    else:
-        text = format(value, ".3f") if isinstance(value, float | np.floating) else str(value)
-    is_number = isinstance(value, int | float | np.number)
-    return text.replace("-", "−", 1) if is_number and text.startswith("-") else text
-
-
-def _is_numeric(texts: list[str]) -> bool:
-    known = [text for text in texts if text != MISSING]
-    return bool(known) and all(_NUMBER.match(text) for text in known)
-
-
-def _aligned(right: bool) -> str:
-    return ' class="hep2-number"' if right else ""
-
-
-def _row(texts: list[str], numeric: list[bool], headers: int) -> str:
-    cells = []
-    for column, (text, right) in enumerate(zip(texts, numeric, strict=True)):
-        tag, scope = ("th", ' scope="row"') if column < headers else ("td", "")
-        cells.append(f"<{tag}{scope}{_aligned(right)}>{html.escape(text, quote=False)}</{tag}>")
-    return "".join(cells)
+_SAVED: dict[str, Any] = {"bbox_inches": "tight", "pad_inches": 0.05, "facecolor": "white"}
+_PAGE = re.compile(r"\d\d-[a-z0-9]+(?:-[a-z0-9]+)*")
+_WORDS = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_NAMES = {  # by kind, what a name looks like, and an example
+    "value": (re.compile(r"[A-Za-z0-9_]+(?:[.-][A-Za-z0-9_]+)*"), "fine-tuning.auc"),
+    "table": (_WORDS, "fine-tuning-depths"),
+    "figure": (_WORDS, "roc-curves"),
+}
 
 
 class PublishError(InputError):
     """Something that cannot be published as it is, or a publication that cannot be read."""
 
 
-def read_pages(run: Path | str) -> dict[str, dict[str, Any]]:
-    """What each page of a run has published.
-
-    Args:
-        run: the run's folder.
-
-    Returns:
-        By page, in order: ``{"page", "values", "tables", "figures"}``, the last three by name. A value is
-        ``{"value": ..., "interval": [lower, upper]}`` (the interval only where one was given), a table
-        ``{"caption", "rows", "columns"}``, a figure ``{"alt", "caption", "width"}``.
-
-    Raises:
-        PublishError: if a page's file was damaged.
-    """
-    pages = {}
-    for file in sorted((Path(run) / "published").glob("*.json")):
-        try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-            pages[file.stem] = {key: content[key] for key in ("page", "values", "tables", "figures")}
-        except (ValueError, KeyError, TypeError):
-            raise PublishError(
-                f"{file}: not what a page publishes; delete it and execute {file.stem} again"
-            ) from None
-    return pages
-
-
-Plain = float | int | str | bool
-
-
-ALT_LENGTH = 40  # characters: below that, a text names a figure and does not describe it
-
-
-_PAGE = re.compile(r"\d\d-[a-z0-9]+(?:-[a-z0-9]+)*")
-
-
-_NAMES = {
-    "value": re.compile(r"[A-Za-z0-9_]+(?:[.-][A-Za-z0-9_]+)*"),
-    "table": re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*"),
-    "figure": re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*"),
-}
-
-
-_EXAMPLES = {"value": "fine-tuning.auc", "table": "fine-tuning-depths", "figure": "roc-curves"}
-
-
 @dataclass(frozen=True, slots=True)
-class PublishedTable:
-    """A table that was published; shows itself where a notebook cell ends with it."""
-
-    name: str
-    caption: str
-    html: str
-    text: str
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict, dict]:
-        about = {"kind": "table", "name": self.name, "caption": self.caption}
-        return {"text/html": self.html, "text/plain": self.text}, {"hep2": about}
-
-
-@dataclass(frozen=True, slots=True)
-class PublishedFigure:
-    """A figure that was published; shows itself where a notebook cell ends with it.
+class Shown:
+    """A published table or figure, which shows itself where a notebook cell ends with it.
 
     Attributes:
-        name: its name; ``[](#fig-NAME)`` links to it.
-        alt: what it shows, for who cannot see it.
-        caption: one line below it.
-        png: the file's bytes.
-        width: CSS pixels at which its text has the size it was drawn for.
+        data: its content by MIME type; a PNG in base64.
+        metadata: for the page that shows it; under "hep2" its kind, name, caption and alt text.
     """
 
-    name: str
-    alt: str
-    caption: str
-    png: bytes
-    width: int
+    data: dict[str, str]
+    metadata: dict[str, Any]
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict, dict]:
-        about = {"kind": "figure", "name": self.name, "alt": self.alt, "caption": self.caption}
-        data = {
-            "image/png": base64.b64encode(self.png).decode("ascii"),
-            "text/plain": f"Figure: {self.caption}",
-        }
-        return data, {"image/png": {"alt": self.alt, "width": self.width}, "hep2": about}
+        return self.data, self.metadata
 
 
 class Publication:
@@ -307,7 +80,11 @@ class Publication:
             )
         self.folder = Path(folder).absolute()
         self.page = page
-        self._forget()
+        before = read_pages(self.folder).get(page, {"tables": (), "figures": ()})
+        for kind, endings in (("tables", ("csv", "html")), ("figures", ("png", "svg"))):
+            for name in before[kind]:
+                for ending in endings:
+                    (self.folder / kind / f"{name}.{ending}").unlink(missing_ok=True)
         self._content: dict[str, Any] = {"page": page, "values": {}, "tables": {}, "figures": {}}
         self._write()
 
@@ -336,7 +113,7 @@ class Publication:
 
     def table(
         self, name: str, frame: pd.DataFrame, caption: str, formats: Mapping[str, Format] | None = None
-    ) -> PublishedTable:
+    ) -> Shown:
         """Publish a table; end the cell with it to show it.
 
         Args:
@@ -344,10 +121,8 @@ class Publication:
             frame: one row a row of the table. Its index, if it is more than a row number, becomes the first
                 columns; otherwise the first column says what a row is about.
             caption: one line that says what is shown and on what it was obtained, as plain text.
-            formats: by column, a format such as ``".3f"`` or a function from a value to its text.
-
-        Returns:
-            The table, which shows itself.
+            formats: by column, a format such as ``".3f"`` or a function from a value to its text. Without
+                one, a fraction is shown with three decimals, truth as yes or no, a missing value as a dash.
 
         Raises:
             PublishError: if the table is empty or has no caption, a column's name is not a text or comes
@@ -356,18 +131,18 @@ class Publication:
         self._claim("table", name)
         caption = _caption("table", name, caption)
         frame, headers = _columns(name, frame, formats or {})
-        html = table_html(frame, caption, f"table-{name}", formats, headers)
-        write_text(self.folder / "tables" / f"{name}.html", html)
+        content = _table_html(frame, caption, f"table-{name}", formats or {}, headers)
+        write_text(self.folder / "tables" / f"{name}.html", content)
         write_text(self.folder / "tables" / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
-        self._content["tables"][name] = {
-            "caption": caption,
-            "rows": len(frame),
-            "columns": list(frame.columns),
-        }
+        about = {"caption": caption, "rows": len(frame), "columns": list(frame.columns)}
+        self._content["tables"][name] = about
         self._write()
-        return PublishedTable(name, caption, html, frame.to_string(index=False))
+        return Shown(
+            {"text/html": content, "text/plain": frame.to_string(index=False)},
+            {"hep2": {"kind": "table", "name": name, "caption": caption}},
+        )
 
-    def figure(self, name: str, figure: Figure, alt: str, caption: str) -> PublishedFigure:
+    def figure(self, name: str, figure: Figure, alt: str, caption: str) -> Shown:
         """Publish a figure, close it, and return what shows it: end the cell with it.
 
         Args:
@@ -377,30 +152,44 @@ class Publication:
             alt: what the figure shows, for who cannot see it: 40 characters or more, not the caption.
             caption: one line that says what is shown and on what it was obtained, as plain text.
 
-        Returns:
-            The figure, which shows itself.
-
         Raises:
             PublishError: if it is no figure, the alt text or the caption does not do, or another page has
                 the name.
         """
         self._claim("figure", name)
         caption = _caption("figure", name, caption)
-        alt = _alternative(name, alt, caption)
+        alt = " ".join(alt.split()) if isinstance(alt, str) else ""
+        if len(alt) < ALT_LENGTH:
+            raise PublishError(
+                f"figure {name!r}: its alt text has {len(alt)} characters; "
+                f"describe in {ALT_LENGTH} or more what it shows"
+            )
+        if alt.casefold() == caption.casefold():
+            raise PublishError(
+                f"figure {name!r}: its alt text repeats the caption; describe what can be seen instead"
+            )
         drawn = figure if isinstance(figure, Figure) else getattr(figure, "figure", None)
         if not isinstance(drawn, Figure):
             raise PublishError(f"figure {name!r}: {type(figure).__name__} is not a Matplotlib figure")
-        png, width = figure_png(drawn)
+        png, width = _figure_png(drawn)
         write_bytes(self.folder / "figures" / f"{name}.png", png)
-        write_bytes(self.folder / "figures" / f"{name}.svg", figure_svg(drawn, name))
+        write_bytes(self.folder / "figures" / f"{name}.svg", _figure_svg(drawn, name))
         plt.close(drawn)
         self._content["figures"][name] = {"alt": alt, "caption": caption, "width": width}
         self._write()
-        return PublishedFigure(name, alt, caption, png, width)
+        return Shown(
+            {"image/png": base64.b64encode(png).decode("ascii"), "text/plain": f"Figure: {caption}"},
+            {
+                "image/png": {"alt": alt, "width": width},
+                "hep2": {"kind": "figure", "name": name, "alt": alt, "caption": caption},
+            },
+        )
 
     def _claim(self, kind: str, name: str) -> None:
-        if not isinstance(name, str) or not _NAMES[kind].fullmatch(name):
-            raise PublishError(f"{kind} {name!r}: cannot be its name; write it like {_EXAMPLES[kind]!r}")
+        """Refuse a name that is none, or that another page has."""
+        pattern, example = _NAMES[kind]
+        if not isinstance(name, str) or not pattern.fullmatch(name):
+            raise PublishError(f"{kind} {name!r}: cannot be its name; write it like {example!r}")
         for page, content in read_pages(self.folder).items():
             if page != self.page and name in content[f"{kind}s"]:
                 raise PublishError(
@@ -408,17 +197,39 @@ class Publication:
                     f"give it another name on page {self.page}"
                 )
 
-    def _forget(self) -> None:
-        before = read_pages(self.folder).get(self.page)
-        if before is None:
-            return
-        for kind, endings in (("tables", ("csv", "html")), ("figures", ("png", "svg"))):
-            for name in before[kind]:
-                for ending in endings:
-                    (self.folder / kind / f"{name}.{ending}").unlink(missing_ok=True)
-
     def _write(self) -> None:
         write_json(self.folder / "published" / f"{self.page}.json", self._content)
+
+
+def read_pages(run: Path | str) -> dict[str, dict[str, Any]]:
+    """What each page of a run has published.
+
+    Args:
+        run: the run's folder.
+
+    Returns:
+        By page, in order: ``{"page", "values", "tables", "figures"}``, the last three by name. A value is
+        ``{"value": ..., "interval": [lower, upper]}`` (the interval only where one was given), a table
+        ``{"caption", "rows", "columns"}``, a figure ``{"alt", "caption", "width"}``.
+
+    Raises:
+        PublishError: if a page's file was damaged.
+    """
+    pages = {}
+    for file in sorted((Path(run) / "published").glob("*.json")):
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+            pages[file.stem] = {key: content[key] for key in ("page", "values", "tables", "figures")}
+        except (ValueError, KeyError, TypeError):
+            raise PublishError(
+                f"{file}: not what a page publishes; delete it and execute {file.stem} again"
+            ) from None
+    return pages
+
+
+def caption_markdown(caption: str) -> str:
+    """The caption as Markdown that no extension (mathematics, roles, links) can read in another way."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", caption)
 
 
 def _plain(name: str, value: object) -> Plain:
@@ -433,35 +244,22 @@ def _plain(name: str, value: object) -> Plain:
 
 
 def _caption(kind: str, name: str, caption: str) -> str:
+    """The caption as one line: every run of white space made one blank."""
     if not isinstance(caption, str) or not caption.strip():
         raise PublishError(
             f"{kind} {name!r}: it has no caption; say what it shows and on what it was obtained"
         )
-    return one_line(caption)
+    return " ".join(caption.split())
 
 
-def _alternative(name: str, alt: str, caption: str) -> str:
-    alt = one_line(alt) if isinstance(alt, str) else ""
-    if len(alt) < ALT_LENGTH:
-        raise PublishError(
-            f"figure {name!r}: its alt text has {len(alt)} characters; "
-            f"describe in {ALT_LENGTH} or more what it shows"
-        )
-    if alt.casefold() == caption.casefold():
-        raise PublishError(
-            f"figure {name!r}: its alt text repeats the caption; describe what can be seen instead"
-        )
-    return alt
-
-
-def _columns(name: str, frame: pd.DataFrame, formats: Mapping[str, object]) -> tuple[pd.DataFrame, int]:
+def _columns(name: str, frame: pd.DataFrame, formats: Mapping[str, Format]) -> tuple[pd.DataFrame, int]:
     """The frame with its index as columns, and how many leading columns are headers of their row."""
     if not isinstance(frame, pd.DataFrame) or frame.empty:
         raise PublishError(f"table {name!r}: there is nothing in it; give a DataFrame with rows and columns")
-    headers = 1 if isinstance(frame.index, pd.RangeIndex) else frame.index.nlevels
+    headers = 1
     if not isinstance(frame.index, pd.RangeIndex):
-        levels = [level or "" for level in frame.index.names]
-        frame = frame.reset_index(names=levels if len(levels) > 1 else levels[0])
+        headers = frame.index.nlevels
+        frame = frame.reset_index(names=[level or "" for level in frame.index.names])
     titles = list(frame.columns)
     if not all(isinstance(title, str) for title in titles) or len(set(titles)) < len(titles):
         raise PublishError(
@@ -473,3 +271,72 @@ def _columns(name: str, frame: pd.DataFrame, formats: Mapping[str, object]) -> t
                 f"table {name!r}: a format is given for {title!r}, but its columns are {titles}"
             )
     return frame, headers
+
+
+def _table_html(
+    frame: pd.DataFrame, caption: str, label: str, formats: Mapping[str, Format], headers: int
+) -> str:
+    """A table as HTML: caption, scopes, numbers to the right, and a frame that scrolls sideways."""
+    head, columns = [], []
+    for position, title in enumerate(frame.columns):
+        texts = [_cell_text(value, formats.get(title)) for value in frame[title]]
+        known = [text for text in texts if text != MISSING]
+        numeric = bool(known) and all(re.match(r"[+\-−]?\d", text) for text in known)
+        right = ' class="hep2-number"' if numeric else ""
+        tag, scope = ("th", ' scope="row"') if position < headers else ("td", "")
+        head.append(f'<th scope="col"{right}>{html.escape(title, quote=False)}</th>')
+        columns.append([f"<{tag}{scope}{right}>{html.escape(text, quote=False)}</{tag}>" for text in texts])
+    body = "\n".join(f"<tr>{''.join(row)}</tr>" for row in zip(*columns, strict=True))
+    return (
+        f'<div class="hep2-table" id="{label}" role="region" aria-labelledby="{label}-caption" tabindex="0">'
+        f'\n<table>\n<caption id="{label}-caption">{html.escape(caption, quote=False)}</caption>\n'
+        f"<thead>\n<tr>{''.join(head)}</tr>\n</thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>\n"
+    )
+
+
+def _cell_text(value: object, form: Format | None) -> str:
+    """What a cell of a table reads; a number's minus is a typographic one."""
+    if value is None or (np.isscalar(value) and pd.isna(value)):
+        return MISSING
+    if callable(form):
+        text = form(value)
+    elif form is not None:
+        text = format(value, form)
+    elif isinstance(value, bool | np.bool_):
+        text = "yes" if value else "no"
+    else:
+        text = format(value, ".3f") if isinstance(value, float | np.floating) else str(value)
+    is_number = isinstance(value, int | float | np.number)
+    return text.replace("-", "−", 1) if is_number and text.startswith("-") else text
+
+
+def _figure_png(figure: Figure) -> tuple[bytes, int]:
+    """A figure as a PNG of at most 256 colours, and of `LARGEST` bytes where a lower resolution allows.
+
+    Returns:
+        The file's bytes, and the width in CSS pixels (96 to the inch) at which its text has the size it was
+        drawn for.
+    """
+    content, width, before = b"", 0, RESOLUTIONS[0]
+    for resolution in RESOLUTIONS:
+        at_best = len(content) * (resolution / before) ** 2
+        if at_best > LARGEST and resolution > RESOLUTIONS[-1]:
+            continue  # too large still: a file shrinks no faster than its pixels
+        buffer, compact = io.BytesIO(), io.BytesIO()
+        # Read again at once: speed matters, size does not.
+        figure.savefig(buffer, format="png", dpi=resolution, pil_kwargs={"compress_level": 1}, **_SAVED)
+        with Image.open(buffer) as drawn:
+            colours = drawn.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        colours.save(compact, format="PNG", optimize=True)
+        content, width, before = compact.getvalue(), round(colours.width / resolution * 96), resolution
+        if len(content) <= LARGEST:
+            break
+    return content, width
+
+
+def _figure_svg(figure: Figure, name: str) -> bytes:
+    """A figure as SVG with letters as outlines; ids come from the name, so that the bytes stay the same."""
+    buffer = io.BytesIO()
+    with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "path"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, **_SAVED)
+    return buffer.getvalue()

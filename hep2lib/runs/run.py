@@ -1,9 +1,9 @@
-"""The network that a run starts from: which weights it takes, settled once, and kept in the run's folder."""
+"""A run: one folder, its parameters, and everything that follows from them."""
 
 import hashlib
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from importlib.metadata import version
@@ -33,146 +33,12 @@ from hep2lib.simulator.writing import simulated_images, write_database
 from hep2lib.studies.fine_tuning import batchnorm_study, fine_tuning_study, tuned_networks, unfolded
 from hep2lib.studies.floor import bf16_is_faster
 from hep2lib.studies.inputs import StudyInputs
-from hep2lib.studies.outcomes import Configuration, FineTuningOutcome, LayerChoice, SVMOutcome
-from hep2lib.studies.svm import Reading
+from hep2lib.studies.outcomes import Configuration, FineTuningOutcome, SVMOutcome
 from hep2lib.studies.svm_study import BLOCKS, SVMVariant, svm_study
 from hep2lib.studies.trial import TrialStore
 
 CALIBRATION_IMAGES = 16
 """Simulated images that random weights are calibrated on."""
-
-
-def settle_weights(parameters: Parameters, file: Path) -> dict[str, str]:
-    """Decide which weights a run uses, and keep the decision, so that every page of it uses the same.
-
-    Args:
-        parameters: the run's; ``auto`` takes ImageNet's weights if they can be had, random ones otherwise.
-        file: where the decision is kept.
-
-    Returns:
-        ``asked`` (the parameter), ``used`` (a source for ``load_weights``), ``reason`` ("" if as asked).
-    """
-    if file.is_file():
-        return json.loads(file.read_text(encoding="utf-8"))
-    asked = parameters.weights
-    settled = {"asked": asked, "used": asked, "reason": ""}
-    if asked == "auto":
-        if parameters.variant != "torchvision":
-            settled["used"] = "random"
-            settled["reason"] = "the bvlc variant's weights are not offered for download"
-        elif imagenet_available():
-            settled["used"] = "imagenet"
-        else:
-            settled["used"] = "random"
-            settled["reason"] = "the ImageNet weights could not be reached from this machine"
-    write_json(file, settled)
-    return settled
-
-
-def starting_network(parameters: Parameters, used: str, cache: Path) -> GoogLeNet:
-    """The network before any training.
-
-    Random weights are calibrated on simulated images that belong to no database, so that one starting point
-    serves all folds and no test image has a part in it. They take seconds to draw, so they are kept.
-
-    Args:
-        parameters: the run's: variant and seed.
-        used: a source for ``load_weights``.
-        cache: folder where drawn weights are kept; safe to delete.
-    """
-    network = GoogLeNet(variant=parameters.variant, classes=2)
-    if used != "random":
-        load_weights(network, used, seed=parameters.seed)
-        return network
-    file = cache / f"random-{parameters.variant}-seed{parameters.seed}.safetensors"
-    if file.is_file():
-        with safe_open(file, framework="pt") as stored:
-            provenance = Provenance(**stored.metadata())
-        network.load_state_dict(load_file(file))
-        if network.state_digest() == provenance.sha256:
-            network.provenance = provenance
-            return network
-    images = torch.from_numpy(simulated_images(CALIBRATION_IMAGES, parameters.seed))
-    load_weights(
-        network,
-        used,
-        seed=parameters.seed,
-        images=images,
-        images_are="simulated images that belong to no database",
-    )
-    write_tensors(
-        file, network.state_dict(), {name: str(value) for name, value in asdict(network.provenance).items()}
-    )
-    return network
-
-
-def network_with_batchnorm(network: GoogLeNet, parameters: Parameters, used: str) -> GoogLeNet | None:
-    """The starting network with its batch normalisation not folded; None where there is none to keep.
-
-    Args:
-        network: the run's starting network.
-        parameters: the run's.
-        used: the source of its weights.
-    """
-    if network.variant != "torchvision":
-        return None
-    if used in RANDOM:
-        return unfolded(network)
-    alive = GoogLeNet(variant=network.variant, classes=2, batchnorm="train")
-    try:
-        load_weights(alive, used, seed=parameters.seed)
-    except WeightsError:
-        return None  # a file whose normalisation was folded before it was written
-    return alive
-
-
-def plain_variant(parameters: Parameters) -> SVMVariant:
-    """The study as the paper describes it, with the run's reading of its values."""
-    return SVMVariant(reading=parameters.svm_reading)
-
-
-def other_variants(
-    parameters: Parameters, chosen: LayerChoice
-) -> Mapping[str, tuple[Sequence[str], SVMVariant]]:
-    """Layers and options of each other way that a run asks for, besides fine-tuned features, by name.
-
-    Args:
-        parameters: the run's.
-        chosen: what the plain study chose. Pooled features are tried on every block's output, all else on the
-            chosen layer.
-    """
-    plain = plain_variant(parameters)
-    other: Reading = "lambda" if plain.reading == "C" else "C"
-    variants = {
-        "pooled": (block_layers(parameters), replace(plain, pooled=True)),
-        "rotated": ((chosen.layer,), replace(plain, rotations=parameters.svm_rotations)),
-        "refitted": ((chosen.layer,), replace(plain, refitted=True)),
-        "other-reading": ((chosen.layer,), replace(plain, reading=other)),
-        "early-stopped": ((chosen.layer,), replace(plain, solver="early-stopped")),
-    }
-    return {name: what for name, what in variants.items() if name in parameters.svm_variants}
-
-
-def block_layers(parameters: Parameters) -> tuple[str, ...]:
-    """Those of the run's layers that stand for a depth: blocks' outputs, or all, if none of them is one."""
-    return tuple(layer for layer in parameters.svm_layers if layer in BLOCKS) or parameters.svm_layers
-
-
-def tuned_configuration(study: FineTuningOutcome) -> Configuration | None:
-    """The best fine-tuning that changed more than the classifier, or None if there is none.
-
-    Args:
-        study: the fine-tuning study; with layers up to inception_5b-output frozen, all features stay as they
-            were.
-    """
-    last = LAYERS.index("inception_5b-output")
-    best = best_tuned(study)
-    if best.freeze < last:
-        return best
-    depths = {record["trial"]["freeze"] for record in study.records}
-    choices = [study.best(depth) for depth in sorted(depths) if depth < last]
-    return max(choices, key=lambda choice: choice.validation_auc, default=None)
-
 
 PACKAGES = ("torch", "torchvision", "scikit-learn", "numpy", "pandas", "Pillow", "jupyter-book", "papermill")
 
@@ -230,13 +96,55 @@ class Run:
 
     @cached_property
     def weights(self) -> dict[str, str]:
-        """Which weights were asked for, which are used, and why: settled once a run."""
-        return settle_weights(self.parameters, self.folder / "weights.json")
+        """Which weights are used: settled once and kept in ``weights.json``, so that all pages use the same.
+
+        ``asked`` is the parameter, ``used`` a source for ``load_weights``, ``reason`` why ("" if as asked):
+        ``auto`` takes ImageNet's weights if they can be had, random ones otherwise.
+        """
+        file = self.folder / "weights.json"
+        if file.is_file():
+            return json.loads(file.read_text(encoding="utf-8"))
+        asked = self.parameters.weights
+        used, reason = asked, ""
+        if asked == "auto":
+            used = "random"
+            if self.parameters.variant != "torchvision":
+                reason = "the bvlc variant's weights are not offered for download"
+            elif imagenet_available():
+                used = "imagenet"
+            else:
+                reason = "the ImageNet weights could not be reached from this machine"
+        settled = {"asked": asked, "used": used, "reason": reason}
+        write_json(file, settled)
+        return settled
 
     @cached_property
     def network(self) -> GoogLeNet:
-        """The network before any training, with the run's weights."""
-        return starting_network(self.parameters, self.weights["used"], self.folder / "cache")
+        """The network before any training, with the run's weights.
+
+        Random weights are calibrated on simulated images that belong to no database, so that one starting
+        point serves all folds and no test image has a part in it. They take seconds to draw, so they are kept
+        in the run's ``cache`` folder, which is safe to delete.
+        """
+        p, used = self.parameters, self.weights["used"]
+        network = GoogLeNet(variant=p.variant, classes=2)
+        if used != "random":
+            load_weights(network, used, seed=p.seed)
+            return network
+        file = self.folder / "cache" / f"random-{p.variant}-seed{p.seed}.safetensors"
+        if file.is_file():
+            with safe_open(file, framework="pt") as stored:
+                provenance = Provenance(**stored.metadata())
+            network.load_state_dict(load_file(file))
+            if network.state_digest() == provenance.sha256:
+                network.provenance = provenance
+                return network
+        images = torch.from_numpy(simulated_images(CALIBRATION_IMAGES, p.seed))
+        origin = "simulated images that belong to no database"
+        load_weights(network, used, seed=p.seed, images=images, images_are=origin)
+        texts = {name: str(value) for name, value in asdict(network.provenance).items()}
+        write_tensors(file, network.state_dict(), texts)
+        return network
 
     @property
     def device(self) -> str:
@@ -288,12 +196,17 @@ class Run:
 
         None if the parameters ask for none, or the weights have no batch normalisation.
         """
-        p = self.parameters
-        if p.batchnorm_grid is None:
+        p, used = self.parameters, self.weights["used"]
+        if p.batchnorm_grid is None or p.variant != "torchvision":
             return None
-        alive = network_with_batchnorm(self.network, p, self.weights["used"])
-        if alive is None:
-            return None
+        if used in RANDOM:
+            alive = unfolded(self.network)
+        else:
+            alive = GoogLeNet(variant=p.variant, classes=2, batchnorm="train")
+            try:
+                load_weights(alive, used, seed=p.seed)
+            except WeightsError:
+                return None  # a file whose normalisation was folded before it was written
         return batchnorm_study(
             replace(self.inputs, alive=alive),
             TrialStore(self.folder / "trials" / "fine-tuning"),
@@ -303,35 +216,60 @@ class Run:
             options=p.training_options,
         )
 
+    @property
+    def tuned_configuration(self) -> Configuration | None:
+        """The best fine-tuning that changed more than the classifier; None if there is none.
+
+        Its networks give the features of ``svm_variants["fine-tuned"]``; with layers up to
+        inception_5b-output frozen, all features stay as they were.
+        """
+        last = LAYERS.index("inception_5b-output")
+        best = best_tuned(self.fine_tuning)
+        if best.freeze < last:
+            return best
+        depths = {record["trial"]["freeze"] for record in self.fine_tuning.records}
+        choices = [self.fine_tuning.best(depth) for depth in sorted(depths) if depth < last]
+        return max(choices, key=lambda choice: choice.validation_auc, default=None)
+
     def tuned_networks(self, configuration: Configuration) -> list[GoogLeNet]:
         """The fine-tuned networks of a configuration of ``fine_tuning``, one a fold, kept in the run."""
-        folder = self.folder / "networks"
-        return tuned_networks(self.inputs, self.fine_tuning, configuration, folder)
+        return tuned_networks(self.inputs, self.fine_tuning, configuration, self.folder / "networks")
 
     @cached_property
     def svm(self) -> SVMOutcome:
-        """The SVM study; only what the run lacks is computed."""
-        return self._svm(self.parameters.svm_layers, plain_variant(self.parameters))
+        """The SVM study as the paper describes it; only what the run lacks is computed."""
+        return self._svm(self.parameters.svm_layers)
 
     @cached_property
     def svm_variants(self) -> dict[str, SVMOutcome]:
-        """The SVM study in other ways (parameter ``svm_variants``), by name."""
-        p = self.parameters
-        found = {name: self._svm(*what) for name, what in other_variants(p, self.svm.best()).items()}
-        tuned = self.tuned_configuration
-        if "fine-tuned" in p.svm_variants and tuned is not None:
+        """The SVM study in other ways (parameter ``svm_variants``), by name.
+
+        Pooled and fine-tuned features are tried on every block's output (on all of the run's layers, if none
+        of them is one), all else on the layer that ``svm`` chose.
+        """
+        p, chosen = self.parameters, (self.svm.best().layer,)
+        blocks = tuple(layer for layer in p.svm_layers if layer in BLOCKS) or p.svm_layers
+        ways: dict[str, tuple[Sequence[str], dict[str, Any]]] = {
+            "pooled": (blocks, {"pooled": True}),
+            "rotated": (chosen, {"rotations": p.svm_rotations}),
+            "refitted": (chosen, {"refitted": True}),
+            "other-reading": (chosen, {"reading": "lambda" if p.svm_reading == "C" else "C"}),
+            "early-stopped": (chosen, {"solver": "early-stopped"}),
+        }
+        found: dict[str, SVMOutcome] = {
+            name: self._svm(*way) for name, way in ways.items() if name in p.svm_variants
+        }
+        tuned = self.tuned_configuration if "fine-tuned" in p.svm_variants else None
+        if tuned is not None:
             networks = self.tuned_networks(tuned)
-            layers, plain = block_layers(p), plain_variant(p)
-            found["fine-tuned"] = self._svm(layers, plain, networks=networks, frozen=tuned.freeze)
+            found["fine-tuned"] = self._svm(blocks, {}, networks=networks, frozen=tuned.freeze)
         return found
 
-    @property
-    def tuned_configuration(self) -> Configuration | None:
-        """The fine-tuning whose networks give the features of ``svm_variants["fine-tuned"]``, if any."""
-        return tuned_configuration(self.fine_tuning)
-
-    def _svm(self, layers: Sequence[str], variant: SVMVariant, **networks: Any) -> SVMOutcome:
+    def _svm(
+        self, layers: Sequence[str], options: dict[str, Any] | None = None, **networks: Any
+    ) -> SVMOutcome:
         store = TrialStore(self.folder / "trials" / "svm")
+        variant = replace(SVMVariant(reading=self.parameters.svm_reading), **(options or {}))
         return svm_study(self.inputs, store, layers, self.parameters.svm_grid, variant, **networks)
 
     def publication(self, page: str) -> Publication:
@@ -343,7 +281,7 @@ class Run:
         """What results were obtained on, short enough for a caption."""
         used = self.weights["used"]
         weights = {"imagenet": "ImageNet weights", "random": "random weights"}.get(used, f"weights {used}")
-        profile = self.parameters.profile
+        profile = self.parameters.profile_name
         return f"Obtained on: {self.database.attrs['name']}; {weights}; profile {profile}"
 
     @property
@@ -355,7 +293,7 @@ class Run:
         size = f"{len(self.database)} images of {specimens} specimens"
         return (
             f"Obtained on: {self.database.attrs['name']}, {size}; "
-            f"{self.network.provenance.description}{reason}; profile {self.parameters.profile}; "
+            f"{self.network.provenance.description}{reason}; profile {self.parameters.profile_name}; "
             f"device {self.device}.{note}"
         )
 
@@ -365,13 +303,9 @@ class Run:
         return bool(self.database.attrs.get("simulated", False))
 
     def describe(self, seconds: dict[str, float]) -> dict[str, Any]:
-        """What ``run.json`` holds: what was computed, on what, with what, and how long it took.
-
-        Args:
-            seconds: duration of each step.
-        """
+        """What ``run.json`` holds: what was computed, on what, with what, and the seconds each step took."""
         return {
-            "profile": self.parameters.profile,
+            "profile": self.parameters.profile_name,
             "published": False,
             "statement": self.statement,
             "database": {
@@ -414,7 +348,10 @@ def open_run(folder: str | Path = "", profile: str = "quick", /, **settings: Any
         differing = [n for n in names if kept[n] != asked[n]]
         if differing:
             changes = "; ".join(f"{n} is {kept[n]!r} there, {asked[n]!r} was asked for" for n in differing)
-            raise RunFolderError(f"{where}: this run has other parameters: {changes}. Choose another folder")
+            raise RunFolderError(
+                f"{where}: this run has other parameters: {changes}. Ask for the same ones, or choose "
+                "another folder (--out on the command line)"
+            )
         return Run(where, known)
     if where.is_dir() and any(where.iterdir()):
         raise RunFolderError(

@@ -1,5 +1,6 @@
-"""What the paper printed and claims: complete in form, and about results that a run has."""
+"""What the paper printed and claims, and how difficult the simulator's database is stated to be."""
 
+import json
 import re
 
 import pytest
@@ -7,8 +8,11 @@ import yaml
 
 from hep2lib.errors import InputError
 from hep2lib.evaluation.claims import ClaimError, make_claims
+from hep2lib.evaluation.leak import FIGURES
 from hep2lib.files import project_root
+from hep2lib.runs import paper
 from hep2lib.runs.paper import printed, printed_claims
+from hep2lib.simulator import simulation
 
 BOOK = project_root() / "book"
 VALUES = yaml.safe_load((BOOK / "paper-values.yaml").read_text(encoding="utf-8"))
@@ -100,3 +104,33 @@ def test_no_verdict_can_be_written_into_the_list():
     typed = [cell for cell in cells if re.search(r"[\"'](supported|not supported|undecided)[\"']", cell)]
     assert len(typed) == 1  # the cell that counts what was computed
     assert "count_verdicts" in typed[0]
+
+
+def test_the_stated_difficulty_is_that_of_this_simulator():
+    stated = paper.stated_difficulty()
+    assert list(stated) == list(FIGURES)
+    assert stated["intensity"].count >= 5
+    assert 0.85 <= stated["intensity"].mean <= 0.95
+    assert stated["nearest neighbours, leak"].lowest > 0
+    assert stated["metadata"].highest < 0.6
+
+
+def test_what_is_written_is_stated(tmp_path, monkeypatch):
+    monkeypatch.setattr(paper, "difficulty_file", lambda: tmp_path / "difficulty.json")
+    paper.write_difficulty([dict.fromkeys(FIGURES, 0.25), dict.fromkeys(FIGURES, 0.75)], specimens=10)
+    stated = paper.stated_difficulty()
+    assert (stated["intensity"].mean, stated["intensity"].highest, stated["metadata"].count) == (0.5, 0.75, 2)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"simulator_version": 0, "seeds": []}'])
+def test_figures_of_another_simulator_or_none_are_refused(tmp_path, monkeypatch, content):
+    monkeypatch.setattr(paper, "difficulty_file", lambda: tmp_path / "difficulty.json")
+    with pytest.raises(InputError, match=r"measure it with `python benchmarks/difficulty.py --write`"):
+        paper.stated_difficulty()
+    (tmp_path / "difficulty.json").write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=r"measure it with `python benchmarks/difficulty.py --write`"):
+        paper.stated_difficulty()
+    now = {"simulator_version": simulation.VERSION, "seeds": [{"intensity": 1}]}
+    (tmp_path / "difficulty.json").write_text(json.dumps(now), encoding="utf-8")
+    with pytest.raises(InputError, match="no figures of the simulator's difficulty"):
+        paper.stated_difficulty()

@@ -9,6 +9,7 @@ from hep2lib.runs.parameters import (
     profile_values,
     read_parameters,
 )
+from hep2lib.studies.svm_study import SINGLE_TENSOR
 from hep2lib.studies.trial import TrainingOptions
 
 GRID = {"freeze": [11], "batch_sizes": [8], "learning_rates": [0.01], "epochs": 1}
@@ -128,3 +129,22 @@ def test_parameters_are_read_as_they_were_written(tmp_path):
     (tmp_path / "parameters.yaml").write_text("seed: many", encoding="utf-8")
     with pytest.raises(ParameterError, match="not a run's parameters"):
         read_parameters(tmp_path / "parameters.yaml")
+
+
+def test_layers_are_named_one_by_one_or_by_a_word():
+    assert make_parameters("smoke", {"svm_layers": "single-tensor"}).svm_layers == SINGLE_TENSOR
+    assert len(make_parameters("smoke", {"svm_layers": "all"}).svm_layers) == 144
+    assert make_parameters("smoke", {"svm_layers": ["data"]}).svm_layers == ("data",)
+    with pytest.raises(ParameterError, match="svm_layers"):
+        make_parameters("smoke", {"svm_layers": "every"})
+
+
+def test_a_profile_of_ones_own_is_found_from_any_folder_and_named_without_it(tmp_path, monkeypatch):
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(profile_values("smoke")), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    parameters = make_parameters("mine.yaml")
+    assert parameters.profile == str(tmp_path / "mine.yaml")
+    monkeypatch.chdir("/")
+    assert make_parameters(parameters.profile) == parameters
+    assert parameters.run_name == "mine"
+    assert make_parameters(parameters.profile, {"seed": 2}).run_name == "mine-seed2"

@@ -1,4 +1,6 @@
+import base64
 import csv
+import html
 import io
 import json
 import re
@@ -7,10 +9,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from markdown_it import MarkdownIt
 from PIL import Image
 
 from hep2lib.errors import InputError
-from hep2lib.runs.publish import Publication, PublishError, read_pages
+from hep2lib.runs.publish import Publication, PublishError, caption_markdown, read_pages
 
 ALT = "One straight line that rises from the lower left corner to the upper right one."
 
@@ -19,6 +22,14 @@ def line(width=4.0, height=3.0):
     figure, axes = plt.subplots(figsize=(width, height), layout="constrained")
     axes.plot([0, 1], [0, 1])
     return figure
+
+
+def shown_png(figure):
+    return base64.b64decode(figure.data["image/png"])
+
+
+def shown_width(figure):
+    return figure.metadata["image/png"]["width"]
 
 
 def read_values(run):
@@ -124,15 +135,15 @@ def test_a_table_keeps_numbers_in_full_and_shows_them_short(publish):
     table = publish.table("depths", frame, "AUC by *depth* & `layer`.", {"AUC": ".1%"})
     with (publish.folder / "tables" / "depths.csv").open(encoding="utf-8") as file:
         assert list(csv.reader(file))[1:] == [["11", "0.98123", "-0.5", "True"], ["110", "", "0.25", "False"]]
-    html = (publish.folder / "tables" / "depths.html").read_text(encoding="utf-8")
-    assert html == table.html
-    assert " ".join(re.findall(r"<t[dh][^>]*>([^<]*)</t", html)) == (
+    content = (publish.folder / "tables" / "depths.html").read_text(encoding="utf-8")
+    assert content == table.data["text/html"]
+    assert " ".join(re.findall(r"<t[dh][^>]*>([^<]*)</t", content)) == (
         "depth AUC change best 11 98.1% −0.500 yes 110 – 0.250 no"
     )
-    assert ">AUC by *depth* &amp; `layer`.</caption>" in html
-    assert html.count('scope="col"') == 4
-    assert html.count('scope="row"') == 2
-    assert 'id="table-depths"' in html
+    assert ">AUC by *depth* &amp; `layer`.</caption>" in content
+    assert content.count('scope="col"') == 4
+    assert content.count('scope="row"') == 2
+    assert 'id="table-depths"' in content
     assert read_pages(publish.folder)["03-fine-tuning"]["tables"]["depths"] == {
         "caption": "AUC by *depth* & `layer`.",
         "columns": ["depth", "AUC", "change", "best"],
@@ -144,7 +155,8 @@ def test_an_index_becomes_the_headers_of_the_rows(publish):
     index = pd.MultiIndex.from_tuples([("pool2", 1), ("pool5", 1)], names=["layer", "fold"])
     table = publish.table("layers", pd.DataFrame({"AUC": [0.5, 0.75]}, index=index), "AUC by layer and fold.")
     rows = re.findall(
-        r'<tr><th scope="row">(.*?)</th><th scope="row"[^>]*>(.*?)</th><td[^>]*>(.*?)</td>', table.html
+        r'<tr><th scope="row">(.*?)</th><th scope="row"[^>]*>(.*?)</th><td[^>]*>(.*?)</td>',
+        table.data["text/html"],
     )
     assert rows == [("pool2", "1", "0.500"), ("pool5", "1", "0.750")]
 
@@ -152,8 +164,8 @@ def test_an_index_becomes_the_headers_of_the_rows(publish):
 def test_only_numbers_stand_to_the_right(publish):
     frame = pd.DataFrame({"layer": ["pool2"], "AUC": ["0.9 (0.8 to 1.0)"], "note": ["<b>"], "none": [None]})
     table = publish.table("layers", frame, "Layers.")
-    assert re.findall(r'class="hep2-number">([^<]*)<', table.html) == ["AUC", "0.9 (0.8 to 1.0)"]
-    assert "&lt;b&gt;" in table.html
+    assert re.findall(r'class="hep2-number">([^<]*)<', table.data["text/html"]) == ["AUC", "0.9 (0.8 to 1.0)"]
+    assert "&lt;b&gt;" in table.data["text/html"]
 
 
 @pytest.mark.parametrize(
@@ -175,13 +187,15 @@ def test_tables_that_cannot_be_published(publish, frame, caption, formats, messa
 
 def test_a_figure_is_kept_twice_shown_once_and_closed(publish):
     drawn = line()
-    figure = publish.figure("roc-curves", drawn, f"  {ALT}\n", "ROC curve on\n  the *simulated* database.")
+    figure = publish.figure(
+        "roc-curves", drawn, f"  {ALT}\n", "  ROC curve on\n  the\t *simulated* database. "
+    )
     assert not plt.fignum_exists(drawn.number)
-    assert (publish.folder / "figures" / "roc-curves.png").read_bytes() == figure.png
+    assert (publish.folder / "figures" / "roc-curves.png").read_bytes() == shown_png(figure)
     assert (publish.folder / "figures" / "roc-curves.svg").read_text(encoding="utf-8").count("<svg") == 1
     data, metadata = figure._repr_mimebundle_()
     assert set(data) == {"image/png", "text/plain"}
-    assert metadata["image/png"] == {"alt": ALT, "width": figure.width}
+    assert metadata["image/png"] == {"alt": ALT, "width": shown_width(figure)}
     assert metadata["hep2"] == {
         "alt": ALT,
         "caption": "ROC curve on the *simulated* database.",
@@ -192,24 +206,24 @@ def test_a_figure_is_kept_twice_shown_once_and_closed(publish):
 
 def test_a_figure_is_drawn_at_the_size_of_its_letters_and_compact(publish):
     figure = publish.figure("line", line(6.4, 4.0), ALT, "A line.")
-    with Image.open(io.BytesIO(figure.png)) as image:
+    with Image.open(io.BytesIO(shown_png(figure))) as image:
         assert image.mode == "P"
-        assert image.width / figure.width == pytest.approx(200 / 96, rel=0.01)
-    assert figure.width == pytest.approx(6.4 * 96, abs=12)
-    assert len(figure.png) < 50_000
+        assert image.width / shown_width(figure) == pytest.approx(200 / 96, rel=0.01)
+    assert shown_width(figure) == pytest.approx(6.4 * 96, abs=12)
+    assert len(shown_png(figure)) < 50_000
 
 
 def test_a_figure_too_heavy_is_drawn_with_fewer_dots(publish):
     figure, axes = plt.subplots(figsize=(6, 6))
     axes.imshow(np.random.default_rng(0).random((600, 600)), cmap="gray", interpolation="nearest")
     shown = publish.figure("noise", figure, ALT, "Noise.")
-    with Image.open(io.BytesIO(shown.png)) as image:
-        assert image.width / shown.width == pytest.approx(110 / 96, rel=0.01)
+    with Image.open(io.BytesIO(shown_png(shown))) as image:
+        assert image.width / shown_width(shown) == pytest.approx(110 / 96, rel=0.01)
 
 
 def test_what_holds_a_figure_will_do(publish):
     axes = line().axes[0]
-    assert publish.figure("axes", axes, ALT, "A figure.").png.startswith(b"\x89PNG")
+    assert shown_png(publish.figure("axes", axes, ALT, "A figure.")).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
@@ -245,3 +259,12 @@ def test_pages_are_json_for_anyone(publish):
         "tables": {},
         "figures": {},
     }
+
+
+@pytest.mark.parametrize(
+    "caption",
+    ["AUC by *freeze depth*, **simulated** `pool2`.", "p < 0.05 & 2 * 3 * 4", "[a](b) $x$ {role}`y` _u_ <b>"],
+)
+def test_a_caption_is_plain_text_in_markdown_too(caption):
+    shown = MarkdownIt("commonmark").render(caption_markdown(caption))
+    assert shown == f"<p>{html.escape(caption, quote=False)}</p>\n"

@@ -1,11 +1,16 @@
+from dataclasses import asdict
+
 import pytest
 
 from hep2lib.data.folds import FoldError
+from hep2lib.evaluation.scores import best_tuned
 from hep2lib.runs import run as run_module
-from hep2lib.runs.parameters import make_parameters
+from hep2lib.runs.parameters import ParameterError, make_parameters
 from hep2lib.runs.run import RunFolderError, open_run
+from hep2lib.studies.svm_study import BLOCKS, SVMVariant
 
 from ..data.handmade import aida_rows, write_aida
+from ..evaluation.made_outcomes import svm_outcome, tuning_outcome
 
 
 @pytest.fixture
@@ -59,11 +64,10 @@ def test_random_weights_are_never_replaced(tmp_path, monkeypatch):
 
 
 def test_random_weights_are_drawn_once_and_kept(tmp_path, monkeypatch):
-    parameters = make_parameters("smoke", {"specimens": 16})
-    drawn = run_module.starting_network(parameters, "random", tmp_path)
+    drawn = open_run(tmp_path / "run", "smoke", weights="random").network
     assert "16 simulated images that belong to no database; seed 0" in drawn.provenance.description
     monkeypatch.setattr(run_module, "load_weights", None)  # a second drawing would fail
-    kept = run_module.starting_network(parameters, "random", tmp_path)
+    kept = open_run(tmp_path / "run", "smoke").network
     assert kept.state_digest() == drawn.state_digest()
     assert kept.provenance == drawn.provenance
 
@@ -80,7 +84,73 @@ def test_random_weights_are_drawn_once_and_kept(tmp_path, monkeypatch):
 def test_bf16_on_a_processor_without_it_is_advised_against(
     tmp_path, monkeypatch, precision, device, faster, warned
 ):
-    monkeypatch.setattr("hep2lib.studies.floor.bf16_is_faster", lambda: faster)
+    monkeypatch.setattr("hep2lib.runs.run.bf16_is_faster", lambda: faster)
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     run = open_run(tmp_path / "run", "smoke", **{"training.precision": precision, "device": device})
     assert ("training.precision=fp32" in run.advice) is warned
+
+
+@pytest.fixture
+def studied(tmp_path, monkeypatch):
+    """Opens a run whose studies are made up, or say how they were started."""
+
+    def open_one(**settings):
+        run = open_run(tmp_path / f"run{len(list(tmp_path.iterdir()))}", "smoke", **settings)
+        run.__dict__ |= {"inputs": None, "svm": svm_outcome(), "fine_tuning": tuning_outcome()}
+        run.tuned_networks = lambda configuration: [configuration]
+        return run
+
+    def started(inputs, store, layers, grid, variant, **networks):
+        return layers, variant, networks
+
+    monkeypatch.setattr(run_module, "svm_study", started)
+    return open_one
+
+
+def test_each_way_differs_from_the_plain_one_by_one_option(studied):
+    run = studied(svm_rotations=6, svm_layers="all")
+    ways = run.svm_variants
+    assert set(ways) == {"pooled", "rotated", "refitted", "other-reading", "early-stopped", "fine-tuned"}
+    for name, (layers, variant, networks) in ways.items():
+        differing = [key for key, value in asdict(variant).items() if value != asdict(SVMVariant())[key]]
+        assert len(differing) == (name != "fine-tuned")
+        assert layers == (BLOCKS if name in ("pooled", "fine-tuned") else (run.svm.best().layer,))
+        assert bool(networks) == (name == "fine-tuned")
+    assert ways["rotated"][1].rotations == 6
+    assert ways["other-reading"][1].reading == "lambda"
+    tuned = run.tuned_configuration
+    assert ways["fine-tuned"][2] == {"networks": [tuned], "frozen": tuned.freeze}
+
+
+def test_without_an_output_of_a_block_every_layer_stands_for_a_depth(studied):
+    assert studied(svm_layers=["data"]).svm_variants["pooled"][0] == ("data",)
+
+
+def test_only_the_ways_asked_for(studied):
+    assert studied(svm_variants=[]).svm_variants == {}
+    asked = studied(svm_variants=["refitted"], svm_reading="lambda")
+    assert {name: way[1] for name, way in asked.svm_variants.items()} == {
+        "refitted": SVMVariant(reading="lambda", refitted=True)
+    }
+    with pytest.raises(ParameterError, match="svm_variants"):
+        make_parameters("smoke", {"svm_variants": ["whitened"]})
+
+
+def test_the_tuned_network_changed_more_than_its_classifier(studied):
+    run = studied()
+    study = run.fine_tuning
+    found = run.tuned_configuration
+    assert found is not None
+    assert found == best_tuned(study)
+    for record in study.records:
+        if record["trial"]["freeze"] == found.freeze:
+            record["trial"]["freeze"] = 139  # now the best one leaves all features as they were
+    run.fine_tuning = type(study)(study.records, study.labels, study.folds)
+    other = run.tuned_configuration
+    assert other is not None
+    assert other.freeze not in (139, found.freeze)
+    for record in study.records:
+        record["trial"]["freeze"] = 139
+    run.fine_tuning = type(study)(study.records, study.labels, study.folds)
+    assert run.tuned_configuration is None
+    assert "fine-tuned" not in run.svm_variants

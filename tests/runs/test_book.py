@@ -4,7 +4,7 @@ import shutil
 import pytest
 
 from hep2lib.files import project_root
-from hep2lib.runs.book import SiteError, build_book, publish_run, published_run
+from hep2lib.runs.book import BookError, build_book, publish_run, published_run
 from hep2lib.runs.notebooks import PAGES
 
 from .htmlcheck import check_html
@@ -90,7 +90,7 @@ def complete(tmp_path, small_run):
 def test_a_run_that_no_book_can_be_made_of(complete, spoil, message):
     project, run = complete
     spoil(run)
-    with pytest.raises(SiteError, match=message):
+    with pytest.raises(BookError, match=message):
         build_book(run, project=project)
     assert not (run / "html").exists()
 
