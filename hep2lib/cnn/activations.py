@@ -4,14 +4,13 @@ import hashlib
 import math
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from hep2lib.cnn.googlenet import GoogLeNet, Section
+from hep2lib.cnn.googlenet import GoogLeNet
 from hep2lib.data.images import rotate
 from hep2lib.errors import InputError
 from hep2lib.files import written_whole
@@ -19,7 +18,6 @@ from hep2lib.progress import progress
 
 #: How each type lies in a file: NumPy has no bfloat16, so its bits are stored as an integer's.
 _STORED = {torch.float32: np.float32, torch.float16: np.float16, torch.bfloat16: np.int16}
-
 
 #: Part of every key; raised when what a file holds changes its meaning.
 _VERSION = 6
@@ -66,21 +64,39 @@ def cached_activations(
         raise InputError(f"dtype is {dtype}; choose torch.float32, torch.float16 or torch.bfloat16")
     if not views or batch < 1 or not len(images):
         raise InputError(f"{len(images)} images, {len(views)} views, batch {batch}: each must be at least 1")
-    network.to(device)
-    task = _Extraction(network, network.prefix(depth), images, tuple(map(float, views)), fill, dtype)
+    prefix = network.to(device).prefix(depth)
+
+    @torch.no_grad()
+    def write(values: np.ndarray) -> None:
+        chunks = [(i, v) for i in range(0, len(images), batch) for v in range(len(views))]
+        for first, view in progress(chunks, f"activations of {prefix.layers[-1].name}", unit="batch"):
+            rotated = rotate(images[first : first + batch], float(views[view]), fill)
+            chunk = prefix(network.preprocess(rotated.to(network.device)))
+            chunk = chunk.to("cpu", dtype).permute(0, 2, 3, 1).contiguous()
+            bits = chunk.view(torch.int16) if dtype == torch.bfloat16 else chunk
+            values[first : first + batch, view] = bits.numpy()
+
+    def shape() -> tuple[int, ...]:
+        with torch.no_grad():
+            value = prefix(network.preprocess(images[:1].to(network.device)))
+        channels, height, width = value.shape[1:]
+        return len(images), len(views), height, width, channels
+
     if cache is None:
-        values = np.empty(task.shape(), _STORED[dtype])
-        task.write(values, batch)
+        values = np.empty(shape(), _STORED[dtype])
+        write(values)
         return _as_tensor(values, dtype)
-    path = task.file(cache)
+    path = activations_file(
+        network, depth, images, views=views, fill=fill, cache=cache, dtype=dtype, device=device
+    )
     if path.is_file():
         path.touch()  # whoever has to make room removes first what was not used for longest
     else:
-        shape = task.shape()
-        _check_room(path, math.prod(shape) * np.dtype(_STORED[dtype]).itemsize)
+        sizes = shape()
+        _check_room(path, math.prod(sizes) * np.dtype(_STORED[dtype]).itemsize)
         with written_whole(path) as temporary:
-            mapped = np.lib.format.open_memmap(temporary, mode="w+", dtype=_STORED[dtype], shape=shape)
-            task.write(mapped, batch)
+            mapped = np.lib.format.open_memmap(temporary, mode="w+", dtype=_STORED[dtype], shape=sizes)
+            write(mapped)
             mapped.flush()
     return _as_tensor(np.load(path, mmap_mode="c"), dtype)
 
@@ -96,77 +112,34 @@ def activations_file(
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
 ) -> Path:
-    """The file in which ``cached_activations`` keeps its result; arguments as there."""
-    network.to(device)
-    task = _Extraction(network, network.prefix(depth), images, tuple(map(float, views)), fill, dtype)
-    return task.file(cache)
+    """The file in which ``cached_activations`` keeps its result; arguments as there.
+
+    Its name ends in the sha256 of everything that the values depend on.
+    """
+    prefix = network.to(device).prefix(depth)
+    parts = [
+        _VERSION,
+        torch.__version__,
+        network.device.type,
+        network.variant,
+        network.batchnorm,
+        len(prefix.layers),
+        prefix.state_digest(),
+        network.preprocess.digest(),
+        tuple(map(float, views)),
+        fill,
+        str(dtype),
+        tuple(images.shape),
+    ]
+    digest = hashlib.sha256(repr(parts).encode())
+    for first in range(0, len(images), 256):
+        digest.update(images[first : first + 256].cpu().contiguous().numpy().tobytes())
+    return Path(cache) / f"activations-{prefix.layers[-1].name}-{digest.hexdigest()[:24]}.npy"
 
 
 def _as_tensor(values: np.ndarray, dtype: torch.dtype) -> Tensor:
     """View N x V x H x W x C as N x V x C x H x W of the named type."""
     return torch.from_numpy(values).view(dtype).permute(0, 1, 4, 2, 3)
-
-
-@dataclass(frozen=True, slots=True)
-class _Extraction:
-    """What to compute, from what."""
-
-    network: GoogLeNet
-    prefix: Section
-    images: Tensor
-    views: tuple[float, ...]
-    fill: str
-    dtype: torch.dtype
-
-    @property
-    def layer(self) -> str:
-        """Name of the layer whose value is kept."""
-        return self.prefix.layers[-1].name
-
-    @torch.no_grad()
-    def values(self, first: int, count: int, view: int) -> Tensor:
-        """Values of some images in one view: count x C x H x W, float32."""
-        images = rotate(self.images[first : first + count], self.views[view], self.fill)
-        return self.prefix(self.network.preprocess(images.to(self.network.device)))
-
-    def shape(self) -> tuple[int, ...]:
-        """N x V x H x W x C: the channels innermost, as the suffix wants them."""
-        channels, height, width = self.values(0, 1, 0).shape[1:]
-        return len(self.images), len(self.views), height, width, channels
-
-    def write(self, values: np.ndarray, batch: int) -> None:
-        """Fill ``values``, of ``shape()``, chunk by chunk."""
-        chunks = [(i, v) for i in range(0, len(self.images), batch) for v in range(len(self.views))]
-        for first, view in progress(chunks, f"activations of {self.layer}", unit="batch"):
-            chunk = self.values(first, batch, view).to("cpu", self.dtype).permute(0, 2, 3, 1).contiguous()
-            if self.dtype == torch.bfloat16:
-                chunk = chunk.view(torch.int16)
-            values[first : first + batch, view] = chunk.numpy()
-
-    def file(self, cache: Path) -> Path:
-        """Where the values are kept."""
-        return Path(cache) / f"activations-{self.layer}-{self.key()[:24]}.npy"
-
-    def key(self) -> str:
-        """Sha256 over everything that the values depend on, in hexadecimal."""
-        parts = [
-            _VERSION,
-            torch.__version__,
-            self.network.device.type,
-            self.network.variant,
-            self.network.batchnorm,
-            len(self.prefix.layers),
-            self.prefix.state_digest(),
-            self.network.preprocess.digest(),
-            self.views,
-            self.fill,
-            str(self.dtype),
-            tuple(self.images.shape),
-        ]
-        digest = hashlib.sha256(repr(parts).encode())
-        for first in range(0, len(self.images), 256):
-            digest.update(self.images[first : first + 256].cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
 
 
 def _check_room(path: Path, size: int) -> None:

@@ -20,10 +20,8 @@ from hep2lib.cnn.weight_files import WeightFile, WeightsError, key, plain_name
 #: Element types of weights and shapes. Types of less than a byte would take what memory their shape asks for.
 _TYPES = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.INT32, TensorProto.INT64}
 
-
 #: Operators that hand their first input on, as far as this package is concerned.
 _PASSED = {"Cast", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}
-
 
 #: ONNX's operators for each kind of layer that must be there as a node.
 _OPERATORS = {
@@ -33,6 +31,7 @@ _OPERATORS = {
     Kind.LRN: {"LRN"},
     Kind.CONCATENATION: {"Concat"},
     Kind.AVERAGE_POOLING: {"AveragePool", "GlobalAveragePool", "ReduceMean"},
+    Kind.FULLY_CONNECTED: {"Gemm", "MatMul", "Conv"},
 }
 
 
@@ -47,31 +46,22 @@ def read_onnx(path: Path, network: GoogLeNet) -> WeightFile:
     layers of one shape are never mistaken for each other. A file that subtracts a mean itself is MATLAB's:
     it takes the red channel first. One that does not is Caffe's and takes blue first.
 
-    Args:
-        path: the file; values that it keeps in other files are refused.
-        network: whose layers the graph must have.
-
     Raises:
         WeightsError: if the graph is another one; the first layer that differs is named.
-        Exception: of any kind, if it is damaged.
+        Exception: of any kind, if the file is damaged or keeps values in other files.
     """
     graph = _Graph(path)
-    layers = {layer.name: layer for layer in network.layers}
-    pending = [(network.layers[-1], graph.output)]
-    seen: dict[str, str] = {}
+    values = {network.layers[-1].name: graph.source(graph.output)}
     found: dict[str, list[np.ndarray]] = {}
+    preprocessing = CAFFE if network.variant == "bvlc" else VARIANTS[network.variant].preprocessing
     try:
-        while pending:
-            layer, value = pending.pop()
-            value = graph.source(value)
-            if seen.setdefault(layer.name, value) != value:
-                raise _AnotherGraphError(f"the layers after {layer.name} take different values")
-            if layer.name not in found:
-                inputs, found[layer.name] = _visit(graph, layer, value)
-                pending += [(layers[name], other) for name, other in zip(layer.inputs, inputs, strict=True)]
-        preprocessing = CAFFE if network.variant == "bvlc" else VARIANTS[network.variant].preprocessing
-        if found[network.layers[0].name]:
-            preprocessing = _without_mean(*found[network.layers[0].name])
+        for layer in reversed(network.layers):
+            inputs, found[layer.name] = _visit(graph, layer, values[layer.name])
+            for name, value in zip(layer.inputs, map(graph.source, inputs), strict=True):
+                if values.setdefault(name, value) != value:
+                    raise _AnotherGraphError(f"the layers after {name} take different values")
+        if mean := found[network.layers[0].name]:
+            preprocessing = _without_mean(*mean)
     except _AnotherGraphError as error:
         raise WeightsError(
             f"{path} is an ONNX file of another network than GoogLeNet, variant {network.variant}: {error}. "
@@ -93,15 +83,19 @@ class _Graph:
         if not graph.node or not graph.output:
             raise ValueError("it holds no graph")
         self._initializers = {tensor.name: tensor for tensor in graph.initializer}
-        self.nodes = {node.output[0]: node for node in graph.node if node.output}
+        self._nodes = {node.output[0]: node for node in graph.node if node.output}
         self.inputs = {value.name for value in graph.input} - self._initializers.keys()
         self.output = graph.output[0].name
 
+    def node(self, name: str) -> NodeProto:
+        """The node that makes the value ``name``; an empty one if none does."""
+        return self._nodes.get(name, NodeProto())
+
     def source(self, name: str) -> str:
         """The value that ``name`` is a mere copy or rearrangement of."""
-        for _ in self.nodes:  # so often at most: a damaged file may go round in circles
-            node = self.nodes.get(name)
-            if node is None or node.op_type not in _PASSED or not node.input:
+        for _ in self._nodes:  # so often at most: a damaged file may go round in circles
+            node = self.node(name)
+            if node.op_type not in _PASSED or not node.input:
                 break
             name = node.input[0]
         return name
@@ -110,11 +104,11 @@ class _Graph:
         """The value of ``name`` if it is a constant, rearranged at most ``depth`` times."""
         if name in self._initializers:
             return _array(self._initializers[name])
-        node = self.nodes.get(name)
-        if node is not None and node.op_type == "Constant":
+        node = self.node(name)
+        if node.op_type == "Constant":
             tensor = _attribute(node, "value", None)
             return _array(tensor) if isinstance(tensor, TensorProto) else None
-        if node is None or node.op_type not in {"Transpose", *_PASSED} or not node.input or not depth:
+        if node.op_type not in {"Transpose", *_PASSED} or not node.input or not depth:
             return None
         # At most a value and its shape: a damaged file may branch without end.
         values = [self.constant(other, depth - 1) for other in node.input[:2]]
@@ -130,19 +124,24 @@ class _Graph:
             return value.reshape(int(np.prod(value.shape[: _attribute(node, "axis", 1)])), -1)
         return value
 
+    def parameter(self, layer: Layer, name: str) -> np.ndarray:
+        value = self.constant(name)
+        if value is None:
+            raise _AnotherGraphError(f"{layer.name} has no constant parameters ({name})")
+        return value
+
 
 def _array(tensor: TensorProto) -> np.ndarray:
     if tensor.data_location == TensorProto.EXTERNAL:
         raise ValueError(f"the values of {tensor.name} are in another file: save the model as a single one")
     if tensor.data_type not in _TYPES:
         raise ValueError(f"{tensor.name} is of element type {tensor.data_type}, which no weights here have")
-    shape = tuple(tensor.dims)
     try:
-        if (array := numpy_helper.to_array(tensor)).shape == shape:
-            return array
+        return numpy_helper.to_array(tensor)
     except ValueError:
-        pass  # the same problem, in NumPy's words
-    raise ValueError(f"{tensor.name} does not have the numbers that its shape {shape} needs")
+        raise ValueError(
+            f"{tensor.name} does not have the numbers that its shape {tuple(tensor.dims)} needs"
+        ) from None
 
 
 def _attribute(node: NodeProto, name: str, default: object) -> Any:
@@ -155,71 +154,63 @@ def _visit(graph: _Graph, layer: Layer, value: str) -> tuple[Sequence[str], list
 
     The input layer's only array is the mean that the graph takes off the image.
     """
-    node = graph.nodes.get(value)
+    node, biases = graph.node(value), []
     if layer.kind == Kind.INPUT:
-        if node is None and value in graph.inputs:
+        if not node.op_type and value in graph.inputs:
             return (), []
-        if node is not None and node.op_type == "Sub" and graph.source(node.input[0]) in graph.inputs:
-            return (), [_parameter(graph, layer, node.input[1])]
+        if node.op_type == "Sub" and graph.source(node.input[0]) in graph.inputs:
+            return (), [graph.parameter(layer, node.input[1])]
         raise _AnotherGraphError(f"the image reaches {layer.name} through {_words(node)}")
-    if layer.kind == Kind.SOFTMAX and node is not None and node.op_type == "Softmax":
+    if layer.kind == Kind.SOFTMAX and node.op_type == "Softmax":
         return node.input[:1], []
-    if layer.kind == Kind.FULLY_CONNECTED:
-        return _fully_connected(graph, layer, node)
     if layer.kind not in _OPERATORS:
         return [value], []
-    if node is None or node.op_type not in _OPERATORS[layer.kind]:
+    if layer.kind == Kind.FULLY_CONNECTED and node.op_type == "Add":  # a product, and its bias apart
+        constants = {name: graph.constant(name) for name in node.input[:2]}
+        biases = [constant for constant in constants.values() if constant is not None]
+        product = next((name for name, constant in constants.items() if constant is None), "")
+        node = graph.node(graph.source(product))
+    if node.op_type not in _OPERATORS[layer.kind]:
         raise _AnotherGraphError(f"{layer.name} is {_words(node)}, not {layer.kind}")
     inputs = node.input if layer.kind == Kind.CONCATENATION else node.input[:1]
     if len(inputs) != len(layer.inputs):
         raise _AnotherGraphError(f"{layer.name} joins {len(inputs)} values, not {len(layer.inputs)}")
-    if layer.kind == Kind.LRN:
-        defaults = {"size": 0, "alpha": 1e-4, "beta": 0.75, "bias": 1.0}
-        own = tuple(_attribute(node, name, default) for name, default in defaults.items())
-        _check(layer, "constants", own, (SIZE, ALPHA, BETA, K))
-    if layer.kind == Kind.MAX_POOLING:
-        _check(layer, "window", _attribute(node, "kernel_shape", ()), (layer.kernel,) * 2)
-    if layer.kind in (Kind.CONVOLUTION, Kind.MAX_POOLING):
-        _check(layer, "stride", _attribute(node, "strides", (1, 1)), (layer.stride,) * 2)
-    if layer.kind != Kind.CONVOLUTION:
+    _check_attributes(layer, node)
+    if layer.kind not in LEARNABLE:
         return inputs, []
-    same = _attribute(node, "auto_pad", b"").startswith(b"SAME")
-    padding = _attribute(node, "pads", (layer.padding if same else 0,) * 4)
-    _check(layer, "padding", padding, (layer.padding,) * 4)
-    _check(layer, "dilation", _attribute(node, "dilations", (1, 1)), (1, 1))
     if len(node.input) < 2:
         raise _AnotherGraphError(f"{layer.name} has no weights")
-    weight, *biases = (_parameter(graph, layer, name) for name in node.input[1:3])
-    return inputs, [weight, biases[0].reshape(-1) if biases else np.zeros(layer.channels)]
-
-
-def _fully_connected(
-    graph: _Graph, layer: Layer, node: NodeProto | None
-) -> tuple[Sequence[str], list[np.ndarray]]:
-    """Gemm, MatMul followed by Add, or a 1x1 convolution: whatever the exporter chose."""
-    biases: list[np.ndarray] = []
-    if node is not None and node.op_type == "Add":
-        constants = {name: graph.constant(name) for name in node.input[:2]}
-        biases = [value for value in constants.values() if value is not None]
-        product = next((name for name, value in constants.items() if value is None), "")
-        node = graph.nodes.get(graph.source(product))
-    if node is None or node.op_type not in ("Gemm", "MatMul", "Conv") or len(node.input) < 2:
-        raise _AnotherGraphError(f"{layer.name} is {_words(node)}, not {layer.kind}")
-    if (_attribute(node, "alpha", 1), _attribute(node, "beta", 1)) != (1, 1):
-        raise _AnotherGraphError(f"{layer.name} scales its product")
-    weight, *own = (_parameter(graph, layer, name) for name in node.input[1:3])
-    weight = weight.reshape(weight.shape[:2] if node.op_type == "Conv" else weight.shape[-2:])
-    if node.op_type == "MatMul" or (node.op_type == "Gemm" and not _attribute(node, "transB", 0)):
-        weight = weight.T
+    weight, *own = (graph.parameter(layer, name) for name in node.input[1:3])
+    if layer.kind == Kind.FULLY_CONNECTED:
+        weight = weight.reshape(weight.shape[:2] if node.op_type == "Conv" else weight.shape[-2:])
+        if node.op_type == "MatMul" or (node.op_type == "Gemm" and not _attribute(node, "transB", 0)):
+            weight = weight.T
     biases = [*own, *biases, np.zeros(len(weight))]
-    return node.input[:1], [weight, biases[0].reshape(-1)]
+    return inputs, [weight, biases[0].reshape(-1)]
 
 
-def _parameter(graph: _Graph, layer: Layer, name: str) -> np.ndarray:
-    value = graph.constant(name)
-    if value is None:
-        raise _AnotherGraphError(f"{layer.name} has no constant parameters ({name})")
-    return value
+def _check_attributes(layer: Layer, node: NodeProto) -> None:
+    """Refuse a node whose window, constants or factors are not the layer's."""
+
+    def check(what: str, given: Sequence[float], own: Sequence[float]) -> None:
+        if len(given) != len(own) or not np.allclose(given, own):  # a file's numbers are of single precision
+            raise _AnotherGraphError(f"{layer.name} has the {what} {tuple(given)}, not {tuple(own)}")
+
+    if layer.kind == Kind.LRN:
+        defaults = {"size": 0, "alpha": 1e-4, "beta": 0.75, "bias": 1.0}
+        constants = [_attribute(node, name, default) for name, default in defaults.items()]
+        check("constants", constants, (SIZE, ALPHA, BETA, K))
+    if layer.kind == Kind.FULLY_CONNECTED:
+        check("factors", (_attribute(node, "alpha", 1), _attribute(node, "beta", 1)), (1, 1))
+    if layer.kind == Kind.MAX_POOLING:
+        check("window", _attribute(node, "kernel_shape", ()), (layer.kernel,) * 2)
+    if layer.kind in (Kind.CONVOLUTION, Kind.MAX_POOLING):
+        check("stride", _attribute(node, "strides", (1, 1)), (layer.stride,) * 2)
+    if layer.kind == Kind.CONVOLUTION:
+        same = _attribute(node, "auto_pad", b"").startswith(b"SAME")
+        padding = _attribute(node, "pads", (layer.padding if same else 0,) * 4)
+        check("padding", padding, (layer.padding,) * 4)
+        check("dilation", _attribute(node, "dilations", (1, 1)), (1, 1))
 
 
 def _without_mean(mean: np.ndarray) -> Preprocessing:
@@ -234,18 +225,12 @@ def _without_mean(mean: np.ndarray) -> Preprocessing:
     return Preprocessing((red, green, blue), mean_image=image, size=len(image[0]))
 
 
-def _check(layer: Layer, what: str, given: Sequence[float], own: Sequence[float]) -> None:
-    if len(given) != len(own) or not np.allclose(given, own):  # a file's numbers are of single precision
-        raise _AnotherGraphError(f"{layer.name} has the {what} {tuple(given)}, not {tuple(own)}")
-
-
-def _words(node: NodeProto | None) -> str:
-    return "an input" if node is None else f"a node {node.op_type}"
+def _words(node: NodeProto) -> str:
+    return f"a node {node.op_type}" if node.op_type else "an input"
 
 
 #: How a blob of 2014 names its dimensions.
 _SIDES = ("num", "channels", "height", "width")
-
 
 #: The part of caffe.proto that holds parameters: the fields of each message, with their numbers and types. A
 #: field that is there once is a list of one here.
@@ -264,45 +249,37 @@ def read_caffe(path: Path, network: GoogLeNet) -> WeightFile:
 
     Caffe takes images blue first with the mean subtracted, and so does the result's preprocessing.
 
-    Args:
-        path: the file.
-        network: whose names the result takes.
-
     Raises:
         WeightsError: if it is no Caffe model.
         Exception: of any kind, if it is damaged.
     """
     model = _caffe_model().FromString(path.read_bytes())
     layers = {plain_name(layer.name): layer for layer in network.layers if layer.kind in LEARNABLE}
-    for form, entries in (("Caffe model", model.layer), ("Caffe model of the V1 form", model.layers)):
-        if not any(entry.blobs for entry in entries):
+    tensors = {}
+    for entry in (*model.layer, *model.layers):
+        name = b"".join(entry.name).decode("utf-8", "replace")
+        if re.match(r"loss[12]/", name):
             continue
-        tensors = {}
-        for entry in entries:
-            name = b"".join(entry.name).decode("utf-8", "replace")
-            if re.match(r"loss[12]/", name):
-                continue
-            layer = layers.get(plain_name(name))
-            dimensions = 2 if layer is not None and layer.kind == Kind.FULLY_CONNECTED else 4
-            for parameter, blob, size in zip(("weight", "bias"), entry.blobs, (dimensions, 1), strict=False):
-                own = f"{name}.{parameter}" if layer is None else key(layer.name, parameter)
-                tensors[own] = _blob(blob, size, name)
-        return WeightFile(tensors, CAFFE, form)
-    raise WeightsError(f"{path} is no Caffe model with parameters: give the .caffemodel, not the description")
+        layer = layers.get(plain_name(name))
+        dimensions = 2 if layer is not None and layer.kind == Kind.FULLY_CONNECTED else 4
+        for parameter, blob, size in zip(("weight", "bias"), entry.blobs, (dimensions, 1), strict=False):
+            own = f"{name}.{parameter}" if layer is None else key(layer.name, parameter)
+            tensors[own] = _blob(blob, size, name)
+    if not tensors:
+        raise WeightsError(
+            f"{path} is no Caffe model with parameters: give the .caffemodel, not the description"
+        )
+    return WeightFile(tensors, CAFFE, "Caffe model" if model.layer else "Caffe model of the V1 form")
 
 
 def _caffe_model() -> Any:
     """The class of protobuf's parser for ``_CAFFE``."""
     file = descriptor_pb2.FileDescriptorProto(name="caffe", package="caffe")
-    kinds = descriptor_pb2.FieldDescriptorProto
     for message, fields in _CAFFE.items():
         entry = file.message_type.add(name=message)
         for name, (number, kind) in fields.items():
-            field = entry.field.add(name=name, number=number, label=kinds.LABEL_REPEATED)
-            if kind in _CAFFE:
-                field.type, field.type_name = kinds.TYPE_MESSAGE, f".caffe.{kind}"
-            else:
-                field.type = kinds.Type.Value(f"TYPE_{kind.upper()}")
+            own = {"type_name": f".caffe.{kind}"} if kind in _CAFFE else {"type": f"TYPE_{kind.upper()}"}
+            entry.field.add(name=name, number=number, label="LABEL_REPEATED", **own)
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("caffe.Net"))

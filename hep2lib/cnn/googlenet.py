@@ -1,9 +1,13 @@
-"""Local response normalisation across channels, as AlexNet, Caffe and MATLAB define it, made fast."""
+"""GoogLeNet in MATLAB's 144 layers: a table of layers, a loop that computes it, and where it is cut.
+
+``architecture`` lists the layers of a variant. A ``Section`` is some of them in a row, from one tensor to one
+tensor; ``GoogLeNet`` is the section that holds them all, and ``GoogLeNet.split`` cuts it in two.
+"""
 
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,16 +17,8 @@ from hep2lib.cnn.layers import CLASSIFIER, LEARNABLE, Kind, Layer, LayerList, in
 from hep2lib.cnn.preprocessing import MATLAB, TORCHVISION_TRANSFORMED, Preprocessing
 from hep2lib.errors import InputError
 
-SIZE = 5
-
-
-ALPHA = 1e-4
-
-
-BETA = 0.75
-
-
-K = 1.0
+#: Caffe's constants of local response normalisation: channels in the window, strength, exponent and offset.
+SIZE, ALPHA, BETA, K = 5, 1e-4, 0.75, 1.0
 
 
 def local_response_normalisation(x: Tensor) -> Tensor:
@@ -36,38 +32,18 @@ def local_response_normalisation(x: Tensor) -> Tensor:
         x: N x C x H x W, floating point. Half precisions are computed in float32.
 
     Returns:
-        The same shape and type. The gradient is the closed form, which costs less memory than autograd's.
+        The same shape and type.
     """
-    return _LocalResponseNormalisation.apply(x)
-
-
-def _window_sum(x: Tensor) -> Tensor:
-    """Sum over the five channels around each channel."""
-    total = x.clone()
-    for distance in range(1, SIZE // 2 + 1):
-        total[:, distance:] += x[:, :-distance]
-        total[:, :-distance] += x[:, distance:]
-    return total
-
-
-class _LocalResponseNormalisation(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        values = x.float()
-        energy = _window_sum(values.square()).mul_(ALPHA / SIZE).add_(K)
-        # energy ** -0.75 by two square roots: the general power costs more than all the rest together.
-        factor = torch.rsqrt(energy * energy.sqrt())
-        if ctx.needs_input_grad[0]:
-            ctx.save_for_backward(x, energy, factor)
-        return (values * factor).to(x.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        x, energy, factor = ctx.saved_tensors
-        gradient, values = gradients[0].float(), x.float()
-        direct = gradient * factor
-        through = _window_sum(direct * values / energy)
-        return direct.sub_(through.mul_(values).mul_(2 * ALPHA * BETA / SIZE)).to(x.dtype)
+    values = x.float()
+    reach, channels = SIZE // 2, x.shape[1]
+    squares = functional.pad(values.square(), (0, 0, 0, 0, reach, reach))
+    energy = squares[:, reach : reach + channels]
+    for distance in range(1, reach + 1):
+        energy = energy + squares[:, reach - distance : reach - distance + channels]
+        energy = energy + squares[:, reach + distance : reach + distance + channels]
+    energy = K + ALPHA / SIZE * energy
+    # energy ** -0.75 by two square roots: the general power costs more than all the rest together.
+    return (values * torch.rsqrt(energy * energy.sqrt())).to(x.dtype)
 
 
 class Section(nn.Module):
@@ -86,14 +62,14 @@ class Section(nn.Module):
     def __init__(
         self,
         layers: Sequence[Layer],
-        learnable: dict[str, nn.Module],
-        normalisations: dict[str, nn.Module],
+        learnable: nn.ModuleDict,
+        normalisations: nn.ModuleDict,
         *,
         dropout: float,
         entry: str | None = None,
         frozen: bool = False,
     ) -> None:
-        """Take the layers and the modules that hold their parameters, which are shared, not copied.
+        """Take the layers, and of the modules those that belong to them, which are shared, not copied.
 
         ``entry`` names the layer whose value the section takes as its input; None if its own first layer is
         the image input.
@@ -105,15 +81,12 @@ class Section(nn.Module):
         self.normalisations = nn.ModuleDict(
             {name: normalisations[name] for name in names if name in normalisations}
         )
-        self.dropout = dropout
+        self.dropout, self.frozen = dropout, frozen
         self.generator: torch.Generator | None = None
-        self.frozen = frozen
         self._entry = entry
-        self._steps = {layer.name: layer for layer in self.layers}
-        self._last_use = {name: layer.name for layer in self.layers for name in layer.inputs}
+        self._last_use = {name: layer.name for layer in layers for name in layer.inputs}
         # The output of the whole network is the classifier's: the loss takes logits, not probabilities.
-        classifiers = [layer.name for layer in self.layers if layer.kind == Kind.FULLY_CONNECTED]
-        self._exit = classifiers[0] if classifiers else names[-1]
+        self._exit = CLASSIFIER if CLASSIFIER in names else names[-1]
         if frozen:
             self.eval()
 
@@ -161,7 +134,13 @@ class Section(nn.Module):
             InputError: if there is no layer of such a name.
         """
         wanted = tuple(layers)
-        needed = self._needed(wanted)
+        own = {layer.name for layer in self.layers} | {self._entry}
+        if unknown := [name for name in wanted if name not in own]:
+            raise InputError(f"there is no layer {unknown[0]!r} here; `hep2 layers` lists all names")
+        needed = set(wanted)
+        for layer in reversed(self.layers):
+            if layer.name in needed:
+                needed.update(layer.inputs)
         if x.ndim == 4:
             x = x.contiguous(memory_format=torch.channels_last)
         values = {} if self._entry is None else {self._entry: x}
@@ -179,30 +158,8 @@ class Section(nn.Module):
                     del values[name]
         return {name: values[name] for name in wanted}
 
-    def _needed(self, wanted: Sequence[str]) -> set[str]:
-        """Names of the layers that the wanted ones rest on."""
-        needed: set[str] = set()
-        open_names = list(wanted)
-        while open_names:
-            name = open_names.pop()
-            if name in needed or (name == self._entry):
-                continue
-            if name not in self._steps:
-                raise InputError(f"there is no layer {name!r} here; `hep2 layers` lists all names")
-            needed.add(name)
-            open_names.extend(self._steps[name].inputs)
-        return needed
-
     def compute(self, layer: Layer, inputs: list[Tensor]) -> Tensor:
-        """Compute one layer from its inputs.
-
-        Args:
-            layer: one of this section's layers.
-            inputs: the values of ``layer.inputs``, in that order.
-
-        Returns:
-            The layer's value.
-        """
+        """Compute one of this section's layers from the values of its inputs, in their order."""
         x = inputs[0]
         match layer.kind:
             case Kind.CONVOLUTION:
@@ -219,19 +176,14 @@ class Section(nn.Module):
                 return torch.cat(inputs, 1)
             case Kind.AVERAGE_POOLING:
                 return functional.adaptive_avg_pool2d(x, 1)
-            case Kind.DROPOUT:
-                return self._drop(x)
+            case Kind.DROPOUT if self.training and self.dropout:  # PyTorch's own takes no generator
+                keep = torch.empty_like(x).bernoulli_(1 - self.dropout, generator=self.generator)
+                return x * keep.div_(1 - self.dropout)
             case Kind.FULLY_CONNECTED:
                 return self.learnable[layer.name](x.flatten(1))
             case Kind.SOFTMAX:
                 return functional.softmax(x, 1)
         return x
-
-    def _drop(self, x: Tensor) -> Tensor:
-        if not self.training or self.dropout == 0:
-            return x
-        keep = torch.empty_like(x).bernoulli_(1 - self.dropout, generator=self.generator)
-        return x * keep.div_(1 - self.dropout)
 
     def state_digest(self) -> str:
         """Sha256 over the names, shapes and values of all parameters and statistics, in hexadecimal."""
@@ -255,7 +207,6 @@ BLOCKS = {
     "inception_5a": (256, 160, 320, 32, 128, 128),
     "inception_5b": (384, 192, 384, 48, 128, 128),
 }
-
 
 #: The paper's three freezing depths: the last layer that stays frozen.
 FREEZE_DEPTHS = {11: "pool2-3x3_s2", 110: "inception_4e-output", 139: "inception_5b-output"}
@@ -390,13 +341,7 @@ class GoogLeNet(Section):
         provenance: where the weights come from.
     """
 
-    def __init__(
-        self,
-        variant: str = "bvlc",
-        classes: int = 2,
-        *,
-        batchnorm: str = "folded",
-    ) -> None:
+    def __init__(self, variant: str = "bvlc", classes: int = 2, *, batchnorm: str = "folded") -> None:
         """Build the network.
 
         Args:
@@ -417,14 +362,16 @@ class GoogLeNet(Section):
                 f"batchnorm {batchnorm!r} is not possible with variant {variant!r}: choose folded, or train "
                 "with torchvision (Caffe's and MATLAB's GoogLeNet has no batch normalisation)"
             )
-        layers = architecture(variant, classes)
-        live = batchnorm == "train"
-        learnable = {layer.name: _module(layer, live) for layer in layers if layer.kind in LEARNABLE}
-        normalisations: dict[str, nn.Module] = {
-            layer.name: nn.BatchNorm2d(layer.channels, eps=1e-3)
-            for layer in layers
-            if live and layer.kind == Kind.CONVOLUTION
-        }
+        layers, live = architecture(variant, classes), batchnorm == "train"
+        learnable, normalisations = nn.ModuleDict(), nn.ModuleDict()
+        for layer in layers:
+            if layer.kind == Kind.FULLY_CONNECTED:
+                learnable[layer.name] = nn.utils.skip_init(nn.Linear, layer.in_channels, layer.channels)
+            elif layer.kind == Kind.CONVOLUTION:
+                shape = (layer.in_channels, layer.channels, layer.kernel, layer.stride, layer.padding)
+                learnable[layer.name] = nn.utils.skip_init(nn.Conv2d, *shape, bias=not live)
+                if live:
+                    normalisations[layer.name] = nn.BatchNorm2d(layer.channels, eps=1e-3)
         super().__init__(layers, learnable, normalisations, dropout=VARIANTS[variant].dropout)
         self.variant, self.classes, self.batchnorm = variant, classes, batchnorm
         self.preprocess = VARIANTS[variant].preprocessing
@@ -464,31 +411,11 @@ class GoogLeNet(Section):
         return self._part(0, cut_point(self.layers, depth), frozen=True)
 
     def _part(self, first: int, last: int, *, frozen: bool) -> Section:
-        part = Section(
-            self.layers[first:last],
-            dict(self.learnable.items()),
-            dict(self.normalisations.items()),
-            dropout=self.dropout,
-            entry=self.layers[first - 1].name if first else None,
-            frozen=frozen,
-        )
+        layers, entry = self.layers[first:last], self.layers[first - 1].name if first else None
+        modules = (self.learnable, self.normalisations)
+        part = Section(layers, *modules, dropout=self.dropout, entry=entry, frozen=frozen)
         part.generator = self.generator
         return part
-
-
-def _module(layer: Layer, live: bool) -> nn.Module:
-    """The PyTorch module of a learnable layer; its values are drawn later."""
-    if layer.kind == Kind.FULLY_CONNECTED:
-        return nn.utils.skip_init(nn.Linear, layer.in_channels, layer.channels)
-    return nn.utils.skip_init(
-        nn.Conv2d,
-        layer.in_channels,
-        layer.channels,
-        layer.kernel,
-        stride=layer.stride,
-        padding=layer.padding,
-        bias=not live,
-    )
 
 
 def cut_point(layers: tuple[Layer, ...], depth: int) -> int:

@@ -37,7 +37,7 @@ def test_a_second_call_computes_nothing(images, tmp_path, monkeypatch):
     def refuse(*_):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(activations._Extraction, "write", refuse)
+    monkeypatch.setattr(activations, "rotate", refuse)
     assert torch.equal(cached_activations(network, 139, images, cache=tmp_path), first)
 
 
@@ -109,7 +109,7 @@ def test_a_failure_leaves_no_file(images, tmp_path, monkeypatch):
     def fail(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(activations._Extraction, "write", fail)
+    monkeypatch.setattr(activations, "rotate", fail)
     with pytest.raises(KeyboardInterrupt):
         cached_activations(GoogLeNet(), 139, images, cache=tmp_path)
     assert list(tmp_path.iterdir()) == []
