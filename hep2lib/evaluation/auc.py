@@ -1,10 +1,10 @@
-"""What one number says of a set of scores: AUC, confusion counts and the rates that follow from them.
+"""The area under the ROC curve, its variance over specimens, its interval, and paired comparisons.
 
 Throughout the room a label is 1 (positive) or 0 (negative), a higher score means "more positive", and an
 image is called positive when its score is at or above the threshold.
 
 All of it is conditional on the trained models: the specimens could have been others, the training not. How
-much another seed or fold changes is another question, answered by `spread`.
+much another seed or fold changes is another question, answered by `scores.spread`.
 """
 
 from dataclasses import dataclass
@@ -17,11 +17,12 @@ from scipy.stats import beta, norm, rankdata
 from scipy.stats import t as student
 
 from hep2lib.errors import InputError
+from hep2lib.studies import outcomes
 
 FloatArray = npt.NDArray[np.float64]
-
-
 IntArray = npt.NDArray[np.int64]
+
+LEVEL = 0.95  # of every interval that is told no other
 
 
 class ScoreError(InputError):
@@ -29,11 +30,7 @@ class ScoreError(InputError):
 
 
 def check_labels(y: npt.ArrayLike, *, both: bool = True) -> IntArray:
-    """Return the labels as int64, or say what is wrong with them.
-
-    Args:
-        y: labels, shape (images,), each 0 or 1.
-        both: whether both labels must occur.
+    """Return labels, shape (images,), each 0 or 1, as int64; `both` says whether both must occur.
 
     Raises:
         ScoreError: empty, of another shape, another value than 0 and 1, or one label only.
@@ -58,12 +55,7 @@ def check_labels(y: npt.ArrayLike, *, both: bool = True) -> IntArray:
 
 
 def check_scores(y: npt.ArrayLike, score: npt.ArrayLike, *, both: bool = True) -> tuple[IntArray, FloatArray]:
-    """Return labels as int64 and scores as float64, or say what is wrong with them.
-
-    Args:
-        y: labels, shape (images,), each 0 or 1.
-        score: scores, shape (images,), finite.
-        both: whether both labels must occur.
+    """Return labels as `check_labels` does and scores, shape (images,), as float64.
 
     Raises:
         ScoreError: as `check_labels`; scores of another length; a score that is NaN or infinite.
@@ -83,32 +75,8 @@ def check_scores(y: npt.ArrayLike, score: npt.ArrayLike, *, both: bool = True) -
     return labels, scores
 
 
-def auc(y: npt.ArrayLike, score: npt.ArrayLike) -> float:
-    """Area under the ROC curve: P(positive scores higher) + P(equal) / 2 over all pairs of opposite labels.
-
-    Args:
-        y: labels, shape (images,), each 0 or 1.
-        score: scores, shape (images,), finite; higher means more positive.
-
-    Returns:
-        The Mann-Whitney form of the area (Hanley & McNeil 1982), in 0 to 1; a tie counts one half.
-
-    Raises:
-        ScoreError: one label only, or a score that is not finite.
-    """
-    labels, scores = check_scores(y, score)
-    positive = labels == 1
-    count = int(positive.sum())
-    beaten = rankdata(scores)[positive].sum() - count * (count + 1) / 2
-    return float(beaten / (count * (labels.size - count)))
-
-
 def check_specimens(specimen: npt.ArrayLike | None, images: int) -> IntArray:
-    """Number the specimens 0, 1, ... in order of their names; None: every image is a specimen of its own.
-
-    Args:
-        specimen: shape (images,), any names, none missing.
-        images: number of images.
+    """Number the specimens, shape (images,), 0, 1, ... by their names; None: every image is one of its own.
 
     Raises:
         ScoreError: another length, or a missing name.
@@ -128,6 +96,19 @@ def check_specimens(specimen: npt.ArrayLike | None, images: int) -> IntArray:
     return np.unique(names, return_inverse=True)[1].astype(np.int64)
 
 
+def auc(y: npt.ArrayLike, score: npt.ArrayLike) -> float:
+    """`studies.outcomes.auc` after all checks: P(positive scores higher) + P(equal) / 2, 0 to 1.
+
+    Args:
+        y: labels, shape (images,), each 0 or 1.
+        score: scores, shape (images,), finite; higher means more positive.
+
+    Raises:
+        ScoreError: one label only, or a score that is not finite.
+    """
+    return outcomes.auc(*check_scores(y, score))
+
+
 def placements(y: IntArray, scores: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Share of the other label's images that each image is on the right side of, by midranks.
 
@@ -144,9 +125,8 @@ def placements(y: IntArray, scores: FloatArray) -> tuple[FloatArray, FloatArray]
     """
     positive, negative = scores[:, y == 1], scores[:, y == 0]
     everywhere = rankdata(scores, axis=1)
-    among_positive, among_negative = rankdata(positive, axis=1), rankdata(negative, axis=1)
-    above = (everywhere[:, y == 1] - among_positive) / negative.shape[1]
-    below = 1 - (everywhere[:, y == 0] - among_negative) / positive.shape[1]
+    above = (everywhere[:, y == 1] - rankdata(positive, axis=1)) / negative.shape[1]
+    below = 1 - (everywhere[:, y == 0] - rankdata(negative, axis=1)) / positive.shape[1]
     return above, below
 
 
@@ -187,11 +167,8 @@ class SpecimenSums:
     def variances(self) -> FloatArray:
         """Variance of each AUC, shape (classifiers,): the diagonal of `covariance` without the rest."""
         positive, negative = self._by_label()
-        return (
-            positive
-            + negative
-            + _small_sample(self.specimens) * 2 * np.sum(self.positive * self.negative, axis=1)
-        )
+        mixed = _small_sample(self.specimens) * 2 * np.sum(self.positive * self.negative, axis=1)
+        return positive + negative + mixed
 
     def uncertainty(self) -> FloatArray:
         """How uncertain each variance is, shape (classifiers,).
@@ -223,10 +200,8 @@ def _small_sample(count: int) -> float:
 def specimen_sums(y: IntArray, scores: FloatArray, specimen: IntArray) -> SpecimenSums:
     """Gather the placements by specimen.
 
-    Args:
-        y: labels, shape (images,), both present.
-        scores: shape (classifiers, images), finite.
-        specimen: number of each image's specimen, shape (images,); a specimen may hold images of both labels.
+    Labels and numbers of specimens have the shape (images,), scores (classifiers, images); a specimen may
+    hold images of both labels.
 
     Raises:
         ScoreError: all the positive, or all the negative images belong to one specimen.
@@ -234,11 +209,11 @@ def specimen_sums(y: IntArray, scores: FloatArray, specimen: IntArray) -> Specim
     numbers = np.unique(specimen, return_inverse=True)[1]
     above, below = placements(y, scores)
     area = above.mean(axis=1)
-    sums = []
+    sums, holders = [], []
     for label, placed in ((1, above), (0, below)):
         owner = numbers[y == label]
-        holders = np.unique(owner).size
-        if holders < 2:
+        holders.append(np.unique(owner).size)
+        if holders[-1] < 2:
             one = "positive" if label else "negative"
             raise ScoreError(
                 f"All {owner.size} {one} images belong to one specimen: how {one} specimens differ cannot be "
@@ -246,9 +221,8 @@ def specimen_sums(y: IntArray, scores: FloatArray, specimen: IntArray) -> Specim
             )
         share = np.full(owner.size, 1 / owner.size)
         member = csr_array((share, (owner, np.arange(owner.size))), shape=(numbers.max() + 1, owner.size))
-        sums.append(((member @ (placed - area[:, None]).T).T, holders))
-    (positive, with_positive), (negative, with_negative) = sums
-    return SpecimenSums(area, positive, negative, with_positive, with_negative)
+        sums.append((member @ (placed - area[:, None]).T).T)
+    return SpecimenSums(area, *sums, *holders)
 
 
 def fold_sums(
@@ -256,11 +230,7 @@ def fold_sums(
 ) -> list[SpecimenSums]:
     """`specimen_sums` of each fold (one, where `fold` is None), after all checks.
 
-    Args:
-        y: labels, shape (images,).
-        scores: shape (classifiers, images).
-        specimen: shape (images,) or None (independent images).
-        fold: number of the fold in which each image was tested, shape (images,), or None (pooled).
+    Arguments are those of `auc_interval`, with scores of shape (classifiers, images).
 
     Raises:
         ScoreError: as `check_scores`; a specimen in two folds; in a fold, one label only or one specimen a
@@ -276,9 +246,8 @@ def fold_sums(
         raise ScoreError(
             f"There are {labels.size} labels and fold numbers of shape {number.shape}; give one a label."
         )
-    names = np.unique(number)
-    places = np.unique(np.stack([owner, np.unique(number, return_inverse=True)[1]]), axis=1)[0]
-    if places.size != np.unique(places).size:
+    names, place = np.unique(number, return_inverse=True)
+    if np.unique(np.stack([owner, place]), axis=1).shape[1] > np.unique(owner).size:
         raise ScoreError(
             "A specimen was tested in two folds: the folds' AUCs are then not independent. Split by specimen."
         )
@@ -292,45 +261,14 @@ def fold_sums(
     return parts
 
 
-LEVEL = 0.95  # of every interval that is told no other
+def delong_variance(y: npt.ArrayLike, score: npt.ArrayLike) -> float:
+    """Variance of the AUC of independent images (DeLong, DeLong & Clarke-Pearson 1988, Biometrics 44:837).
 
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """An estimate with its confidence interval.
-
-    Attributes:
-        estimate: the figure itself.
-        low: lower end, at most `estimate`.
-        high: upper end, at least `estimate`.
-        standard_error: of `estimate`, on its own scale.
-        specimens: number of independent units.
+    Assumes that no two images share a specimen; where they do it is too small, and `auc_interval` with its
+    `specimen` is the one to use. Arguments and errors are those of `auc_interval`.
     """
-
-    estimate: float
-    low: float
-    high: float
-    standard_error: float
-    specimens: int
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """The difference between two classifiers on the same images, first minus second.
-
-    Attributes:
-        difference: first figure minus second.
-        low: lower end of the difference's interval.
-        high: upper end.
-        p: two-sided p value of "no difference", 0 to 1, uncorrected for other comparisons.
-        specimens: number of independent units.
-    """
-
-    difference: float
-    low: float
-    high: float
-    p: float
-    specimens: int
+    (sums,) = fold_sums(y, score, None)
+    return float(sums.variances()[0])
 
 
 def critical_value(level: float) -> float:
@@ -344,53 +282,10 @@ def critical_value(level: float) -> float:
     return float(norm.ppf((1 + level) / 2))
 
 
-def holm(p_values: npt.ArrayLike) -> FloatArray:
-    """Holm's step-down correction for the number of comparisons (Holm 1979, Scand J Stat 6:65).
-
-    Holds the chance of any false rejection at the level, whatever the tests' dependence.
-
-    Args:
-        p_values: shape (tests,), each 0 to 1.
-
-    Returns:
-        Corrected p values, shape (tests,), in the order given.
-
-    Raises:
-        ScoreError: a value outside 0 to 1, or NaN.
-    """
-    p = np.asarray(p_values, dtype=np.float64)
-    if p.ndim != 1 or not np.all((p >= 0) & (p <= 1)):
-        raise ScoreError(
-            "p_values must be a list of numbers between 0 and 1; leave out tests that were not made."
-        )
-    order = np.argsort(p, kind="stable")
-    stepped = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1))
-    corrected = np.empty_like(p)
-    corrected[order] = np.minimum(stepped, 1)
-    return corrected
-
-
-def delong_variance(y: npt.ArrayLike, score: npt.ArrayLike) -> float:
-    """Variance of the AUC of independent images (DeLong, DeLong & Clarke-Pearson 1988, Biometrics 44:837).
-
-    Computed by midranks (Sun & Xu 2014). Assumes that no two images share a specimen; where they do it is too
-    small, and `auc_interval` with its `specimen` is the one to use.
-
-    Args:
-        y: labels, shape (images,), each 0 or 1, at least two of each.
-        score: shape (images,), finite.
-
-    Raises:
-        ScoreError: one label only, one image of a label, or a score that is not finite.
-    """
-    (sums,) = fold_sums(y, score, None)
-    return float(sums.variances()[0])
-
-
-def pair_bounds(area: npt.ArrayLike, pairs: int, level: float) -> tuple[FloatArray, FloatArray]:
-    """Clopper & Pearson 1934 bounds for an AUC seen on `pairs` independent pairs of specimens; any shape."""
-    tail = (1 - level) / 2
-    right = np.asarray(area, dtype=np.float64) * pairs
+def _pair_bounds(area: FloatArray, parts: list[SpecimenSums], level: float) -> tuple[FloatArray, FloatArray]:
+    """Clopper & Pearson 1934 bounds for AUCs seen on as many independent pairs as the specimens make."""
+    pairs, tail = sum(part.pairs for part in parts), (1 - level) / 2
+    right = area * pairs
     low = np.where(right <= 0, 0.0, beta.ppf(tail, np.maximum(right, 1e-12), pairs - right + 1))
     high = np.where(right >= pairs, 1.0, beta.ppf(1 - tail, right + 1, np.maximum(pairs - right, 1e-12)))
     return low, high
@@ -402,8 +297,8 @@ def auc_bounds(
     """Ends of the intervals of many classifiers' AUCs at once, as `auc_interval` says.
 
     Args:
-        parts: the folds' sums, or the one of pooled scores (`placements.fold_sums`).
-        level: confidence, between 0 and 1.
+        parts: the folds' sums, or the one of pooled scores (`fold_sums`).
+        level: as in `auc_interval`.
         scale: "logit", or "plain" for the symmetric interval that most packages print (cut at 0 and 1).
 
     Returns:
@@ -428,8 +323,19 @@ def auc_bounds(
         inside = np.where(known, area, 0.5)
         half = student.ppf((1 + level) / 2, degrees) * error / (inside * (1 - inside))
         low, high = expit(logit(inside) - half), expit(logit(inside) + half)
-    low_pairs, high_pairs = pair_bounds(area, sum(part.pairs for part in parts), level)
+    low_pairs, high_pairs = _pair_bounds(area, parts, level)
     return np.where(known, low, low_pairs), np.where(known, high, high_pairs), np.maximum(variance, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate, its confidence interval and standard error, and the number of independent units."""
+
+    estimate: float
+    low: float
+    high: float
+    standard_error: float
+    specimens: int
 
 
 def auc_interval(
@@ -459,8 +365,7 @@ def auc_interval(
     Args:
         y: labels, shape (images,), each 0 or 1.
         score: shape (images,), finite; higher means more positive.
-        specimen: name of each image's specimen, shape (images,); None: every image is independent (DeLong
-            1988).
+        specimen: name of each image's specimen, shape (images,); None: images are independent (DeLong 1988).
         level: confidence, between 0 and 1.
         fold: the fold in which each image was tested, shape (images,): then the mean of the folds' AUCs,
             which does not compare scores of two models with each other; None: pooled over all images.
@@ -476,17 +381,18 @@ def auc_interval(
     return Interval(area, low, high, float(np.sqrt(variance)), sum(part.specimens for part in parts))
 
 
-def _without_variance(
-    parts: list[SpecimenSums], area: FloatArray, level: float
-) -> tuple[float, float, float]:
-    """Bounds and p value of a difference without variance: both separate perfectly, or one is constant."""
-    pairs = sum(part.pairs for part in parts)
-    difference = area[0] - area[1]
-    (low_a, low_b), (high_a, high_b) = pair_bounds(area, pairs, level)
-    low = difference - np.hypot(area[0] - low_a, high_b - area[1])
-    high = difference + np.hypot(high_a - area[0], area[1] - low_b)
-    p = 1.0 if difference == 0 else float(min(1.0, 2 * 0.5**pairs))
-    return float(max(low, -1)), float(min(high, 1)), p
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """First figure minus second on the same images, its interval, and the number of independent units.
+
+    `p` is the two-sided p value of "no difference", 0 to 1, uncorrected for other comparisons.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p: float
+    specimens: int
 
 
 def compare_auc(
@@ -510,16 +416,7 @@ def compare_auc(
     perfect, one constant) the interval is put together from the two classifiers' own (square-and-add,
     Newcombe 1998), and p is the sign test's over disjoint pairs of specimens.
 
-    Args:
-        y: labels, shape (images,), each 0 or 1.
-        score_a: the first classifier's scores, shape (images,), finite.
-        score_b: the second one's, on any other scale.
-        specimen: name of each image's specimen, shape (images,), or None.
-        level: confidence, between 0 and 1.
-        fold: as in `auc_interval`: compare means of the folds' AUCs.
-
-    Raises:
-        ScoreError: as `auc_interval`.
+    Arguments and errors are those of `auc_interval`; the two scores may be on different scales.
     """
     critical = critical_value(level)
     first, second = np.asarray(score_a, dtype=np.float64), np.asarray(score_b, dtype=np.float64)
@@ -540,5 +437,28 @@ def compare_auc(
     elif np.array_equal(rankdata(first), rankdata(second)):
         low, high, p = 0.0, 0.0, 1.0
     else:
-        low, high, p = _without_variance(parts, area, level)
+        (low_a, low_b), (high_a, high_b) = _pair_bounds(area, parts, level)
+        low = max(float(difference - np.hypot(area[0] - low_a, high_b - area[1])), -1.0)
+        high = min(float(difference + np.hypot(high_a - area[0], area[1] - low_b)), 1.0)
+        p = 1.0 if difference == 0 else min(1.0, 2 * 0.5 ** sum(part.pairs for part in parts))
     return Comparison(difference, low, high, p, sum(part.specimens for part in parts))
+
+
+def holm(p_values: npt.ArrayLike) -> FloatArray:
+    """Holm's step-down correction for the number of comparisons (Holm 1979, Scand J Stat 6:65).
+
+    Holds the chance of any false rejection at the level, whatever the tests' dependence. Shape (tests,), in
+    the order given.
+
+    Raises:
+        ScoreError: a value outside 0 to 1, or NaN.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    if p.ndim != 1 or not np.all((p >= 0) & (p <= 1)):
+        raise ScoreError(
+            "p_values must be a list of numbers between 0 and 1; leave out tests that were not made."
+        )
+    order = np.argsort(p, kind="stable")
+    corrected = np.empty_like(p)
+    corrected[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1)), 1)
+    return corrected

@@ -11,15 +11,9 @@ from scipy.special import expit, logit
 from hep2lib.evaluation.auc import FloatArray, IntArray, ScoreError, check_scores
 from hep2lib.evaluation.decisions import share_interval, wilson_interval
 
-_LARGEST = 20.0  # log temperature is sought between -log and +log of this
 
-
-def check_probabilities(y: npt.ArrayLike, probability: npt.ArrayLike) -> tuple[IntArray, FloatArray]:
-    """Return labels and probabilities of "positive", or say what is wrong with them.
-
-    Raises:
-        ScoreError: as `metrics.check_scores` (one label alone is allowed); a value outside 0 to 1.
-    """
+def _probabilities(y: npt.ArrayLike, probability: npt.ArrayLike) -> tuple[IntArray, FloatArray]:
+    """Checked labels and probabilities."""
     labels, values = check_scores(y, probability, both=False)
     wrong = np.flatnonzero((values < 0) | (values > 1))
     if wrong.size:
@@ -31,32 +25,22 @@ def check_probabilities(y: npt.ArrayLike, probability: npt.ArrayLike) -> tuple[I
 
 
 def brier_score(y: npt.ArrayLike, probability: npt.ArrayLike) -> float:
-    """Mean squared distance of P(positive) from the label, 0 (perfect) to 1.
-
-    Brier 1950, Mon Weather Rev 78:1.
+    """Mean squared distance of P(positive) from the label, 0 to 1 (Brier 1950, Mon Weather Rev 78:1).
 
     Args:
-        y: labels, shape (images,), each 0 or 1.
+        y: labels, shape (images,), each 0 or 1; one label alone is allowed.
         probability: P(positive), shape (images,), 0 to 1.
 
     Raises:
-        ScoreError: as `check_probabilities`.
+        ScoreError: as `auc.check_scores`, or a value outside 0 to 1.
     """
-    labels, values = check_probabilities(y, probability)
+    labels, values = _probabilities(y, probability)
     return float(np.mean((values - labels) ** 2))
 
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """A reliability curve: what was predicted against what was seen, bin by bin; empty bins are left out.
-
-    Attributes:
-        predicted: mean P(positive) in the bin, shape (bins,).
-        observed: share of positives in the bin, shape (bins,).
-        low: lower end of the 95 % interval of `observed`, shape (bins,).
-        high: upper end.
-        error: expected calibration error, 0 to 1.
-    """
+    """By bin, shape (bins,), mean P(positive), share of positives with its 95 % interval; and the ECE."""
 
     predicted: FloatArray
     observed: FloatArray
@@ -66,13 +50,9 @@ class Reliability:
 
 
 def reliability(
-    y: npt.ArrayLike,
-    probability: npt.ArrayLike,
-    specimen: npt.ArrayLike | None = None,
-    *,
-    bins: int = 10,
+    y: npt.ArrayLike, probability: npt.ArrayLike, specimen: npt.ArrayLike | None = None, *, bins: int = 10
 ) -> Reliability:
-    """The reliability curve and its summary, the expected calibration error (ECE).
+    """The reliability curve and its summary, the expected calibration error (ECE, 0 to 1); no empty bins.
 
     ECE is the mean over images of |observed - predicted| of their bin (Naeini et al. 2015, AAAI), here for
     P(positive). It depends on the bins, and is above 0 even for perfect probabilities; compare only like with
@@ -81,62 +61,46 @@ def reliability(
     Args:
         y: labels, shape (images,), each 0 or 1.
         probability: P(positive), shape (images,), 0 to 1.
-        specimen: name of each image's specimen, shape (images,): intervals of `share_interval` (0 to 1 where
-            a bin holds one specimen); None: images are independent (Wilson's).
+        specimen: name of each image's specimen, shape (images,): intervals of `decisions.share_interval` (0
+            to 1 where a bin holds one specimen); None: images are independent.
         bins: number of bins with as many images in each, at least 1.
 
     Raises:
-        ScoreError: as `check_probabilities`; no bin.
+        ScoreError: as `brier_score`; no bin.
     """
-    labels, values = check_probabilities(y, probability)
+    labels, values = _probabilities(y, probability)
     if bins < 1:
         raise ScoreError(f"bins={bins}: use 1 bin or more.")
     edges = np.quantile(values, np.linspace(0, 1, bins + 1))
     place = np.searchsorted(edges[1:-1], values, side="right")
-    filled, place, count = np.unique(place, return_inverse=True, return_counts=True)
-    predicted = np.bincount(place, weights=values, minlength=filled.size) / count
-    hits = np.bincount(place, weights=labels, minlength=filled.size)
-    observed = hits / count
-    owner = None if specimen is None else np.asarray(specimen)
-    ends = [
-        _share_of(labels[place == one], None if owner is None else owner[place == one])
-        for one in range(filled.size)
-    ]
-    error = float(np.sum(count * np.abs(observed - predicted)) / labels.size)
+    place, count = np.unique(place, return_inverse=True, return_counts=True)[1:]
+    predicted = np.bincount(place, weights=values) / count
+    observed = np.bincount(place, weights=labels) / count
+    ends = []
+    for number, inside in enumerate(place == np.arange(count.size)[:, None]):
+        if specimen is None:
+            found = wilson_interval(int(labels[inside].sum()), int(count[number]))
+        elif np.unique(owner := np.asarray(specimen)[inside]).size > 1:
+            found = share_interval(labels[inside], owner)
+        else:
+            found = None
+        ends.append((found.low, found.high) if found else (0.0, 1.0))
     low, high = np.array(ends).T
+    error = float(np.sum(count * np.abs(observed - predicted)) / labels.size)
     return Reliability(predicted, observed, low, high, error)
 
 
-def _share_of(labels: IntArray, specimen: npt.NDArray | None) -> tuple[float, float]:
-    """Ends of the interval of a bin's share of positives."""
-    if specimen is None:
-        found = wilson_interval(int(labels.sum()), labels.size)
-    elif np.unique(specimen).size > 1:
-        found = share_interval(labels, specimen)
-    else:
-        return 0.0, 1.0
-    return found.low, found.high
-
-
 def log_odds(probability: npt.ArrayLike) -> FloatArray:
-    """log(p / (1 - p)), finite also where a softmax has rounded to 0 or 1.
-
-    Args:
-        probability: 0 to 1, any shape.
-    """
-    values = np.asarray(probability, dtype=np.float64)
+    """log(p / (1 - p)) of probabilities of any shape, finite also where a softmax has rounded to 0 or 1."""
     smallest = np.finfo(np.float64).eps
-    return logit(np.clip(values, smallest, 1 - smallest))
+    return logit(np.clip(np.asarray(probability, dtype=np.float64), smallest, 1 - smallest))
 
 
 @dataclass(frozen=True, slots=True)
 class Temperature:
-    """A divisor of log-odds that makes probabilities honest without changing their order.
+    """A divisor of log-odds that makes probabilities honest: above 1 where the model was too sure of itself.
 
-    Attributes:
-        value: above 1 where the model was too sure of itself.
-        at_limit: whether the search ended at a limit (validation perfectly separated, or no better than
-            chance): then the value means little.
+    It means little where the search ended at a limit (validation perfectly separated, or at chance level).
     """
 
     value: float
@@ -158,15 +122,15 @@ def fit_temperature(y: npt.ArrayLike, score: npt.ArrayLike) -> Temperature:
         score: validation log-odds (`log_odds` of probabilities) or margins, shape (images,), finite.
 
     Raises:
-        ScoreError: as `metrics.check_scores`.
+        ScoreError: as `auc.check_scores`.
     """
     labels, scores = check_scores(y, score)
-    sign = 2 * labels - 1
+    signed = (2 * labels - 1) * scores
 
     def loss(log_temperature: float) -> float:
-        return float(np.mean(np.logaddexp(0.0, -sign * scores / np.exp(log_temperature))))
+        return float(np.mean(np.logaddexp(0.0, -signed / np.exp(log_temperature))))
 
-    limit = float(np.log(_LARGEST))
+    limit = float(np.log(20))
     found = minimize_scalar(loss, bounds=(-limit, limit), method="bounded", options={"xatol": 1e-8})
     return Temperature(float(np.exp(found.x)), bool(abs(found.x) > limit - 1e-3))
 
@@ -187,13 +151,10 @@ def calibrated(
     Raises:
         ScoreError: as `fit_temperature`.
     """
+    on_scale = log_odds if probabilities else np.asarray
     scores, temperatures = test["score"].to_numpy(np.float64).copy(), []
     for fold, part in validation.groupby("fold"):
-        inside = (test["fold"] == fold).to_numpy()
-        known, new = part["score"].to_numpy(np.float64), scores[inside]
-        if probabilities:
-            known, new = log_odds(known), log_odds(new)
-        found = fit_temperature(part["label"], known)
-        scores[inside] = found.calibrate(new)
-        temperatures.append(found)
+        inside = test["fold"] == fold
+        temperatures.append(fit_temperature(part["label"], on_scale(part["score"])))
+        scores[inside] = temperatures[-1].calibrate(on_scale(scores[inside]))
     return test.assign(score=scores), temperatures

@@ -33,11 +33,6 @@ class ClusteredDesign:
         specimen = np.repeat(np.arange(self.specimens), sizes)
         return label[specimen], specimen
 
-    def turns(self) -> IntArray:
-        """Each specimen's number among those of its label, shape (specimens,)."""
-        positive = round(self.positive * self.specimens)
-        return np.concatenate([np.arange(positive), np.arange(self.specimens - positive)])
-
     def scores(self, repetitions: int, generator: np.random.Generator) -> FloatArray:
         """Normal scores of variance 1 within a label, shape (repetitions, images).
 
@@ -64,8 +59,8 @@ def simulate_coverage(
 
     Returns:
         Share of the data sets, 0 to 1, by kind of interval: "images" (DeLong, logit scale: pretends that
-        images are independent), "specimens" (Obuchowski, logit scale, `inference.auc_interval`), "specimens,
-        plain" (the same, symmetric), and where asked for "specimens, mean of folds" (logit scale).
+        images are independent), "specimens" (Obuchowski, logit scale, `auc.auc_interval`), "specimens, plain"
+        (the same, symmetric), and where asked for "specimens, mean of folds" (logit scale).
     """
     if not (0.5 <= design.area < 1 and 0 <= design.correlation <= 1):
         raise ScoreError("A design needs an area from 0.5 to below 1 and a correlation from 0 to 1.")
@@ -78,7 +73,8 @@ def simulate_coverage(
         "specimens, plain": auc_bounds([aware], scale="plain"),
     }
     if folds:
-        fold = design.turns()[specimen] % folds
+        first_negative = round(design.positive * design.specimens)
+        fold = (specimen - np.where(y == 1, 0, first_negative)) % folds
         parts = [specimen_sums(y[fold == k], scores[:, fold == k], specimen[fold == k]) for k in range(folds)]
         ends["specimens, mean of folds"] = auc_bounds(parts)
     return {

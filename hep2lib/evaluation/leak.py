@@ -1,6 +1,5 @@
 """The leak: what a simple classifier seems to reach when a specimen stands on both sides of a fold."""
 
-import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,40 +21,37 @@ from hep2lib.simulator.writing import write_database
 CLASSIFIERS: tuple[str, ...] = ("logistic regression", "nearest neighbours")
 """One that keeps a few numbers of what it was shown, and one that keeps every image."""
 
+_KINDS = ("by image", "by specimen")
 
-NEIGHBOURS = 3
+FIGURES: dict[str, str] = {
+    "intensity": "AUC of the mean of the green channel, nothing trained",
+    "metadata": "AUC of logistic regression on size, format and instrument",
+    **{f"{name}, {kind}": f"AUC of {name}, folds {kind}" for name in CLASSIFIERS for kind in _KINDS},
+    **{f"{name}, leak": f"AUC of {name}, folds by image less folds by specimen" for name in CLASSIFIERS},
+}
+"""The figures that state the difficulty, and what each one is: means of five folds, by specimen unless said
+otherwise; of the classifiers also of several divisions into folds, on hand-made features."""
 
 
 def image_folds(database: pd.DataFrame, k: int, seed: int) -> list[Fold]:
-    """Divide a database as if every image were a specimen of its own: the wrong way, to measure what it does.
-
-    Args:
-        database: columns ``image`` and ``label``.
-        k: number of folds, at least 2.
-        seed: of the shuffle.
-
-    Raises:
-        FoldError: a class has too few images.
-    """
+    """`specimen_folds` as if each image were a specimen of its own: the wrong way, to see what it does."""
     return specimen_folds(database[["image", "label"]].assign(specimen=database["image"]), k, seed)
 
 
-def shared_share(folds: Sequence[Fold], database: pd.DataFrame) -> float:
-    """Share of the tested images, 0 to 1, whose specimen the classifier was shown too.
+def _shown(fold: Fold) -> IntArray:
+    """Rows that a classifier is fitted on: there is nothing to choose on validation images."""
+    return np.concatenate([fold.train, fold.validation])
 
-    Args:
-        folds: any division; training and validation parts count as shown.
-        database: column ``specimen``.
-    """
+
+def shared_share(folds: Sequence[Fold], database: pd.DataFrame) -> float:
+    """Share of the tested images, 0 to 1, whose specimen stands in the training or validation part too."""
     specimen = database["specimen"].to_numpy()
     known = [np.isin(specimen[fold.test], specimen[_shown(fold)]) for fold in folds]
     return float(np.concatenate(known).mean())
 
 
 def cross_validated_auc(feature: FloatArray, y: IntArray, folds: Sequence[Fold], classifier: str) -> float:
-    """Mean over the folds of the test AUC of a classifier that has nothing to choose.
-
-    It is fitted on a fold's training and validation parts together, on standardised features.
+    """Mean over the folds of the test AUC of a classifier on standardised features.
 
     Args:
         feature: shape (images, features).
@@ -73,7 +69,11 @@ def cross_validated_auc(feature: FloatArray, y: IntArray, folds: Sequence[Fold],
             shown = _shown(fold)
             mean, deviation = feature[shown].mean(axis=0), feature[shown].std(axis=0)
             standard = (feature - mean) / np.where(deviation > 0, deviation, 1)
-            model = _model(classifier, shown.size).fit(standard[shown], y[shown])
+            if classifier == "logistic regression":
+                model = LogisticRegression(max_iter=5000)
+            else:
+                model = KNeighborsClassifier(min(3, shown.size), weights="distance")
+            model.fit(standard[shown], y[shown])
             areas.append(auc(y[fold.test], model.predict_proba(standard[fold.test])[:, 1]))
     return float(np.mean(areas))
 
@@ -98,61 +98,29 @@ def leak_table(
         FoldError: too few specimens of a class.
     """
     y = database["label"].to_numpy(dtype=np.int64)
-    kinds = {"by image": image_folds, "by specimen": specimen_folds}
     rows = []
     # On so few numbers a second thread only waits for the first; where other work wants the core, for long.
     with threadpool_limits(1):
-        for division, (kind, divide) in itertools.product(range(divisions), kinds.items()):
-            folds = divide(database, k, seed + division)
-            about = {"folds": kind, "division": division, "shared": shared_share(folds, database)}
-            for classifier in CLASSIFIERS:
-                area = cross_validated_auc(feature, y, folds, classifier)
-                rows.append({"classifier": classifier, **about, "auc": area})
+        for division in range(divisions):
+            for kind, divide in zip(_KINDS, (image_folds, specimen_folds), strict=True):
+                folds = divide(database, k, seed + division)
+                about = {"folds": kind, "division": division, "shared": shared_share(folds, database)}
+                for classifier in CLASSIFIERS:
+                    area = cross_validated_auc(feature, y, folds, classifier)
+                    rows.append({"classifier": classifier, **about, "auc": area})
     return pd.DataFrame(rows)
 
 
 def leak_summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Means over the divisions, one row a classifier.
-
-    Args:
-        table: as `leak_table` returns it.
+    """Means of a `leak_table` over the divisions, one row a classifier.
 
     Returns:
         Columns ``Classifier``, ``AUC, folds by image``, ``AUC, folds by specimen`` and ``Difference``.
     """
     means = table.pivot_table(index="classifier", columns="folds", values="auc", sort=False)
-    frame = pd.DataFrame(
-        {
-            "Classifier": means.index,
-            "AUC, folds by image": means["by image"].to_numpy(),
-            "AUC, folds by specimen": means["by specimen"].to_numpy(),
-        }
-    )
-    frame["Difference"] = frame["AUC, folds by image"] - frame["AUC, folds by specimen"]
-    return frame
-
-
-def _shown(fold: Fold) -> IntArray:
-    return np.concatenate([fold.train, fold.validation])
-
-
-def _model(classifier: str, shown: int) -> LogisticRegression | KNeighborsClassifier:
-    if classifier == CLASSIFIERS[0]:
-        return LogisticRegression(max_iter=5000)
-    return KNeighborsClassifier(min(NEIGHBOURS, shown), weights="distance")
-
-
-_KINDS = ("by image", "by specimen")
-
-
-FIGURES: dict[str, str] = {
-    "intensity": "AUC of the mean of the green channel, nothing trained",
-    "metadata": "AUC of logistic regression on size, format and instrument",
-    **{f"{name}, {kind}": f"AUC of {name}, folds {kind}" for name in CLASSIFIERS for kind in _KINDS},
-    **{f"{name}, leak": f"AUC of {name}, folds by image less folds by specimen" for name in CLASSIFIERS},
-}
-"""The figures that state the difficulty, and what each one is: means of five folds, by specimen unless said
-otherwise; of the classifiers also of several divisions into folds, on hand-made features."""
+    frame = means[list(_KINDS)].add_prefix("AUC, folds ").rename_axis(index="Classifier", columns=None)
+    frame["Difference"] = means["by image"] - means["by specimen"]
+    return frame.reset_index()
 
 
 def measure_difficulty(
@@ -177,17 +145,11 @@ def measure_difficulty(
     write_database(folder, specimens, seed, scale=scale)
     database = read_database(folder)
     images, folds = load_images(database), specimen_folds(database, seed=seed)
-    baselines = {
-        "intensity": intensity_only(database, images, folds),
-        "metadata": metadata_only(database, folds),
-    }
-    area = {
-        name: fold_auc(database["label"], found.score, found.fold).mean for name, found in baselines.items()
-    }
+    alone = {"intensity": intensity_only(database, images, folds), "metadata": metadata_only(database, folds)}
+    area = {name: fold_auc(database["label"], one.score, one.fold).mean for name, one in alone.items()}
     leak = leak_table(database, handmade_features(images), divisions=divisions, seed=seed)
     means = leak.groupby(["classifier", "folds"])["auc"].mean()
     for name in CLASSIFIERS:
-        by_image, by_specimen = (float(means[name, kind]) for kind in _KINDS)
-        area |= {f"{name}, by image": by_image, f"{name}, by specimen": by_specimen}
-        area[f"{name}, leak"] = by_image - by_specimen
+        area |= {f"{name}, {kind}": float(means[name, kind]) for kind in _KINDS}
+        area[f"{name}, leak"] = area[f"{name}, by image"] - area[f"{name}, by specimen"]
     return {name: area[name] for name in FIGURES}

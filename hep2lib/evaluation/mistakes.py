@@ -1,4 +1,4 @@
-"""Which images to show: chosen by a rule, not by hand."""
+"""Images chosen by a rule and not by hand, errors by group, and where the network looked."""
 
 from collections.abc import Sequence
 
@@ -14,81 +14,62 @@ from hep2lib.errors import InputError
 from hep2lib.evaluation.auc import FloatArray, IntArray, ScoreError, check_labels, check_scores
 from hep2lib.evaluation.decisions import share_interval
 
-_GRADES: tuple[str, ...] = ("0", "+/-", "weak", "1+", "2+", "3+", "4+")
-"""Intensity grades, as readers write them, from none to very bright."""
-
-
+_GRADES = ("0", "+/-", "weak", "1+", "2+", "3+", "4+")  # of intensity, as readers write them, dim to bright
 _PATTERNS = 12  # at most in one picture
-
-
 QUANTILES: tuple[float, ...] = (0.05, 0.35, 0.65, 0.95)
 
 
+def _from_dim_to_bright(inside: npt.ArrayLike, brightness: FloatArray) -> list[int]:
+    rows = np.flatnonzero(inside)
+    return rows[np.argsort(brightness[rows], kind="stable")].tolist()
+
+
 def at_quantiles(
-    database: pd.DataFrame, brightness: FloatArray, quantiles: tuple[float, ...] = QUANTILES
+    database: pd.DataFrame, brightness: FloatArray, quantiles: Sequence[float] = QUANTILES
 ) -> dict[int, list[int]]:
-    """For each class, the images at given quantiles of its brightness.
-
-    Args:
-        database: column ``label``.
-        brightness: shape (images,).
-        quantiles: each 0 to 1.
-
-    Returns:
-        Label to row numbers, one a quantile.
-    """
+    """For each ``label``, the rows at given quantiles (0 to 1) of its images' brightness, shape (images,)."""
     chosen = {}
     for label in (1, 0):
-        rows = np.flatnonzero(database["label"].to_numpy() == label)
-        ordered = rows[np.argsort(brightness[rows], kind="stable")]
-        chosen[label] = [int(ordered[round(q * (len(ordered) - 1))]) for q in quantiles]
+        rows = _from_dim_to_bright(database["label"] == label, brightness)
+        chosen[label] = [rows[round(q * (len(rows) - 1))] for q in quantiles]
     return chosen
 
 
+def _medians(group: npt.ArrayLike, names: Sequence[str], brightness: FloatArray) -> dict[str, int]:
+    """For each name, the row of median brightness of its group."""
+    rows = {str(name): _from_dim_to_bright(np.asarray(group) == name, brightness) for name in names}
+    return {name: ordered[len(ordered) // 2] for name, ordered in rows.items()}
+
+
 def one_a_pattern(database: pd.DataFrame, brightness: FloatArray) -> dict[str, int]:
-    """For each pattern, the image of median brightness; the commonest patterns first, negatives last.
+    """For each pattern, 12 at most, the row of median brightness; commonest patterns first, negatives last.
 
     Args:
-        database: columns ``label`` and ``pattern``; images of unknown pattern count as "positive", if they
-            are.
+        database: columns ``label`` and ``pattern``; positives of unknown pattern count as "positive".
         brightness: shape (images,).
-
-    Returns:
-        Pattern to row number, 12 at most.
     """
     label = database["label"].to_numpy()
-    name = np.where(database["pattern"] == "", "positive", database["pattern"]).astype(object)
-    name[(label == 0) & ~pd.Series(name).str.startswith("negative").to_numpy()] = "negative"
+    name = database["pattern"].astype(object).replace("", "positive")
+    name = name.mask((label == 0) & ~name.str.startswith("negative"), "negative").to_numpy()
     counts = pd.Series(name[label == 1]).value_counts(sort=False)
     positive = sorted(counts.index, key=lambda pattern: (-counts[pattern], pattern))
     negative = sorted(set(name[label == 0]), key=lambda pattern: (len(pattern), pattern))
     wanted = positive[: max(_PATTERNS - len(negative), 1)] + negative
-    chosen = {}
-    for pattern in wanted[:_PATTERNS]:
-        rows = np.flatnonzero(name == pattern)
-        chosen[str(pattern)] = int(rows[np.argsort(brightness[rows], kind="stable")[len(rows) // 2]])
-    return chosen
+    return _medians(name, wanted[:_PATTERNS], brightness)
 
 
 def one_a_grade(database: pd.DataFrame, brightness: FloatArray) -> dict[str, int]:
-    """For each intensity grade, the image of median brightness; from the dimmest grade to the brightest.
+    """For each intensity grade, the row of median brightness, from the dimmest grade to the brightest.
 
     Args:
-        database: columns ``label`` and, where known, ``intensity``; other words than `GRADES` come after
-            them, in alphabetical order. Where no intensity is known, the two classes take the grades' place.
+        database: columns ``label`` and, where known, ``intensity``; other words than the usual grades come
+            after them, in alphabetical order. Where no intensity is known, the two classes take their place.
         brightness: shape (images,).
-
-    Returns:
-        Grade to row number.
     """
     known = "intensity" in database and database["intensity"].ne("").any()
     grade = database["intensity"] if known else database["label"].map({0: "negative", 1: "positive"})
     names = sorted(set(grade) - {""}, key=lambda name: ((*_GRADES, name).index(name), name))
-    chosen = {}
-    for name in names:
-        rows = np.flatnonzero(grade == name)
-        chosen[str(name)] = int(rows[np.argsort(brightness[rows], kind="stable")[len(rows) // 2]])
-    return chosen
+    return _medians(grade, names, brightness)
 
 
 def errors_by(database: pd.DataFrame, decision: npt.ArrayLike, column: str) -> pd.DataFrame:
@@ -104,10 +85,10 @@ def errors_by(database: pd.DataFrame, decision: npt.ArrayLike, column: str) -> p
             "unknown".
 
     Returns:
-        One row a group, most images first, grades of `GRADES` from dim to bright: `group`, `images`,
+        One row a group, most images first, intensity grades from dim to bright: `group`, `images`,
         `specimens`, `errors`, `missed` (positives called negative), `false_alarms` (negatives called
         positive), `share` (of images in error), `low` and `high` (its 95 % interval,
-        `proportions.share_interval`; 0 and 1 where the group has one specimen).
+        `decisions.share_interval`; 0 and 1 where the group has one specimen).
 
     Raises:
         ScoreError: no such column, or decisions of another number or value.
@@ -116,45 +97,41 @@ def errors_by(database: pd.DataFrame, decision: npt.ArrayLike, column: str) -> p
         raise ScoreError(
             f"The database has no column {column!r}; it has {', '.join(map(str, database.columns))}."
         )
-    called = check_labels(decision, both=False)
-    y = check_labels(database["label"], both=False)
+    called, y = check_labels(decision, both=False), check_labels(database["label"], both=False)
     if called.shape != y.shape:
         raise ScoreError(
             f"There are {y.size} images and {called.size} decisions; give one decision an image."
         )
-    groups = database[column].fillna("").astype(str).replace("", "unknown").to_numpy()
-    specimen = database["specimen"].to_numpy()
-    rows = []
-    for group in np.unique(groups):
-        inside = groups == group
-        wrong = called[inside] != y[inside]
-        several = np.unique(specimen[inside]).size
-        interval = share_interval(wrong, specimen[inside]) if several > 1 else None
-        rows.append(
-            {
-                "group": group,
-                "images": int(inside.sum()),
-                "specimens": several,
-                "errors": int(wrong.sum()),
-                "missed": int(np.sum(wrong & (y[inside] == 1))),
-                "false_alarms": int(np.sum(wrong & (y[inside] == 0))),
-                "share": float(wrong.mean()),
-                "low": interval.low if interval else 0.0,
-                "high": interval.high if interval else 1.0,
-            }
-        )
-    table = pd.DataFrame(rows)
-    if set(groups) <= {"unknown", *_GRADES}:
-        rank = {grade: number for number, grade in enumerate((*_GRADES, "unknown"))}
-        return table.sort_values("group", key=lambda group: group.map(rank), ignore_index=True)
-    return table.sort_values(["images", "group"], ascending=[False, True], ignore_index=True)
+    group = database[column].fillna("").astype(str).replace("", "unknown").rename("group")
+    cases = pd.DataFrame(
+        {
+            "specimen": database["specimen"],
+            "errors": called != y,
+            "missed": (called == 0) & (y == 1),
+            "false_alarms": (called == 1) & (y == 0),
+        }
+    )
+    groups = cases.groupby(group)
+    table = groups.size().to_frame("images")
+    table["specimens"] = groups["specimen"].nunique()
+    table = table.join(groups[["errors", "missed", "false_alarms"]].sum())
+    table["share"] = groups["errors"].mean()
+    table[["low", "high"]] = 0.0, 1.0
+    for name, part in groups:
+        if table.loc[name, "specimens"] > 1:
+            found = share_interval(part["errors"], part["specimen"])
+            table.loc[name, ["low", "high"]] = found.low, found.high
+    dim_to_bright = [grade for grade in (*_GRADES, "unknown") if grade in table.index]
+    if len(dim_to_bright) == len(table):
+        return table.loc[dim_to_bright].reset_index()
+    return table.reset_index().sort_values(["images", "group"], ascending=[False, True], ignore_index=True)
 
 
 def hardest_images(database: pd.DataFrame, score: npt.ArrayLike) -> pd.DataFrame:
     """Of each label the three specimens that were called most wrongly, or least surely right.
 
     Args:
-        database: `label`, `specimen`, one row an image; its other columns are kept.
+        database: `label`, `specimen`, one row an image; other columns are kept.
         score: shape (images,), finite, on one scale, 0 being the threshold.
 
     Returns:
@@ -187,6 +164,11 @@ class MapError(InputError):
     """A layer or a network for which no activation map can be computed."""
 
 
+def _two_classes(network: GoogLeNet) -> None:
+    if network.classes != 2:
+        raise MapError(f"the network has {network.classes} classes; log odds are of two")
+
+
 @torch.no_grad()
 def class_activation_maps(network: GoogLeNet, images: Tensor) -> Tensor:
     """What each place adds to the log odds of "positive", exactly.
@@ -194,7 +176,6 @@ def class_activation_maps(network: GoogLeNet, images: Tensor) -> Tensor:
     After the last inception block come only an average over all places and a linear layer, so the log odds of
     an image are the mean over places of (w_positive - w_negative) . activation + (b_positive - b_negative):
     that summand is the map (Zhou et al. 2016, CVPR). Its mean *is* the log odds; nothing is approximated.
-    (Dropout, which stands between the two, does nothing in evaluation mode.)
 
     Args:
         network: with two classes, 1 being positive; in evaluation mode.
@@ -245,13 +226,8 @@ def gradient_maps(network: GoogLeNet, images: Tensor, layer: str) -> Tensor:
     closed form without its bias, divided by the number of places; further down it is an approximation, and
     its scale means nothing.
 
-    Args:
-        network: as for ``class_activation_maps``; its parameters are not changed.
-        images: uint8, N x 3 x H x W.
-        layer: MATLAB's name of a layer where a single tensor flows (``inception_4e-output``).
-
-    Returns:
-        N x h x w, float32, h and w those of the layer.
+    Arguments and values are as for ``class_activation_maps``, and ``layer`` is MATLAB's name of a layer where
+    a single tensor flows (``inception_4e-output``). The network's parameters are not changed.
 
     Raises:
         MapError: another number of classes, a layer inside a block, or captum is not installed.
@@ -268,17 +244,8 @@ def gradient_maps(network: GoogLeNet, images: Tensor, layer: str) -> Tensor:
 
 
 def on_fields(maps: Tensor, size: Sequence[int]) -> Tensor:
-    """Stretch maps over their fields, bilinearly.
-
-    Args:
-        maps: N x h x w.
-        size: height and width of the fields in pixels.
-
-    Returns:
-        N x height x width, float32.
-    """
-    stretched = functional.interpolate(maps[:, None], tuple(size), mode="bilinear", align_corners=False)
-    return stretched[:, 0]
+    """Stretch maps, N x h x w, bilinearly over fields of the given height and width: N x height x width."""
+    return functional.interpolate(maps[:, None], tuple(size), mode="bilinear", align_corners=False)[:, 0]
 
 
 def maps_of_tested(
@@ -289,26 +256,14 @@ def maps_of_tested(
     Args:
         networks: one a fold.
         images: uint8, N x 3 x H x W, all of the database.
-        row: rows of the images to explain, in any order.
+        row: rows of the images to explain, in any order; the maps come in the same one.
         fold: number of the fold that tested each of them, likewise.
         layer: ``LAST_MAP`` for the closed form, an earlier layer for Grad-CAM.
-
-    Returns:
-        One map a row, in the order of ``row``.
     """
-    row, fold = np.asarray(row), np.asarray(fold)
     found: dict[int, Tensor] = {}
     for number in np.unique(fold):
-        inside = row[fold == number]
-        network = networks[int(number)]
-        part = images[torch.from_numpy(inside)]
-        maps = (
-            class_activation_maps(network, part) if layer == LAST_MAP else gradient_maps(network, part, layer)
-        )
-        found |= dict(zip(inside.tolist(), maps, strict=True))
-    return torch.stack([found[one] for one in row.tolist()])
-
-
-def _two_classes(network: GoogLeNet) -> None:
-    if network.classes != 2:
-        raise MapError(f"the network has {network.classes} classes; log odds are of two")
+        rows = np.asarray(row)[np.asarray(fold) == number].tolist()
+        explained = networks[int(number)], images[rows]
+        maps = class_activation_maps(*explained) if layer == LAST_MAP else gradient_maps(*explained, layer)
+        found |= dict(zip(rows, maps, strict=True))
+    return torch.stack([found[one] for one in np.asarray(row).tolist()])

@@ -16,12 +16,24 @@ from PIL import Image
 from hep2lib.data.folds import PARTS, Fold
 from hep2lib.data.report import SUSPICIOUS_AUC, Shortcut
 from hep2lib.evaluation.auc import FloatArray
-from hep2lib.figures.style import COLOURS, INK, NEGATIVE, PAPER, PART_COLOURS, POSITIVE, style
+from hep2lib.figures.style import (
+    COLOURS,
+    INK,
+    NEGATIVE,
+    PAPER,
+    PART_COLOURS,
+    POSITIVE,
+    channels_last,
+    panels,
+    picture,
+    style,
+)
 from hep2lib.simulator.simulation import Stage
 
-_WIDEST = 1400  # pixels across a figure of 7 inches, at most
+_WIDEST = 1400  # pixels across a figure of 7 inches: more are neither seen nor quick to draw
 
 
+@style()
 def gallery(pictures: Mapping[str, npt.NDArray[np.uint8] | torch.Tensor], columns: int = 4) -> Figure:
     """Fields side by side, each with its title above.
 
@@ -29,31 +41,31 @@ def gallery(pictures: Mapping[str, npt.NDArray[np.uint8] | torch.Tensor], column
         pictures: title to uint8, height x width x 3 or 3 x height x width.
         columns: pictures a row.
     """
-    shown = [
-        (textwrap.fill(title, 80 // columns), _shrunk(_height_width_colour(picture), _WIDEST // columns))
-        for title, picture in pictures.items()
-    ]
-    lines = [shown[start : start + columns] for start in range(0, len(shown), columns)]
-    heights = [max(picture.shape[0] / picture.shape[1] for _, picture in line) for line in lines]
-    titles = [max(title.count("\n") + 1 for title, _ in line) for line in lines]
-    with style():
-        figure, grid = plt.subplots(
-            len(lines),
-            columns,
-            figsize=(7, 7 / columns * sum(heights) + 0.16 * sum(titles)),
-            height_ratios=heights,
-            layout="constrained",
-            squeeze=False,
-        )
-        for axes in grid.flat:
-            axes.set_axis_off()
-            axes.set_anchor("N")
-        for axes, (title, picture) in zip(grid.flat, shown, strict=False):
-            axes.imshow(picture, interpolation="nearest")
-            axes.set_title(title, fontsize=9)
+    titles = [textwrap.fill(title, 80 // columns) for title in pictures]
+    shown = [_shrunk(channels_last(one), _WIDEST // columns) for one in pictures.values()]
+    starts = range(0, len(shown), columns)
+    heights = [max(one.shape[0] / one.shape[1] for one in shown[i : i + columns]) for i in starts]
+    lines = sum(max(title.count("\n") + 1 for title in titles[i : i + columns]) for i in starts)
+    height = 7 / columns * sum(heights) + 0.16 * lines
+    figure, grid = panels(len(starts), columns, 7, height, height_ratios=heights)
+    for axes in grid.flat:
+        axes.set_axis_off()
+        axes.set_anchor("N")
+    for axes, title, one in zip(grid.flat, titles, shown, strict=False):
+        picture(axes, one)
+        axes.set_title(title, fontsize=9)
     return figure
 
 
+def _shrunk(field: npt.NDArray[np.uint8], width: int) -> npt.NDArray[np.uint8]:
+    """A field at most ``width`` pixels wide."""
+    if field.shape[1] <= width:
+        return field
+    size = (width, round(field.shape[0] * width / field.shape[1]))
+    return np.asarray(Image.fromarray(field).resize(size, Image.Resampling.LANCZOS))
+
+
+@style()
 def by_class(images: torch.Tensor, chosen: Mapping[int, Sequence[int]], quantiles: Sequence[float]) -> Figure:
     """Positive fields above, negative ones below, from dim to bright.
 
@@ -62,19 +74,17 @@ def by_class(images: torch.Tensor, chosen: Mapping[int, Sequence[int]], quantile
         chosen: label to row numbers, as `hep2lib.evaluation.mistakes.at_quantiles` returns them.
         quantiles: of the brightness within the class, one a column.
     """
-    with style():
-        figure, grid = plt.subplots(2, len(quantiles), figsize=(7, 3.8), layout="constrained")
-        for line, label in zip(grid, (1, 0), strict=True):
-            for axes, row in zip(line, chosen[label], strict=True):
-                axes.imshow(_height_width_colour(images[row]), interpolation="nearest")
-                axes.set(xticks=[], yticks=[])
-                axes.grid(visible=False)
-            line[0].set_ylabel("positive" if label else "negative", fontsize=11)
-        for axes, quantile in zip(grid[0], quantiles, strict=True):
-            axes.set_title(f"{100 * quantile:.0f} % of the class\nare darker", fontsize=9)
+    figure, grid = panels(2, len(quantiles), 7, 3.8)
+    for line, label in zip(grid, (1, 0), strict=True):
+        for axes, row in zip(line, chosen[label], strict=True):
+            picture(axes, images[row])
+        line[0].set_ylabel("positive" if label else "negative", fontsize=11)
+    for axes, quantile in zip(grid[0], quantiles, strict=True):
+        axes.set_title(f"{100 * quantile:.0f} % of the class\nare darker", fontsize=9)
     return figure
 
 
+@style()
 def intensity_histograms(brightness: FloatArray, labels: npt.ArrayLike) -> Figure:
     """Distribution of the mean green value in both classes.
 
@@ -84,129 +94,81 @@ def intensity_histograms(brightness: FloatArray, labels: npt.ArrayLike) -> Figur
     """
     y, level = np.asarray(labels), 255 * np.asarray(brightness)
     bins = np.linspace(0, max(float(level.max()), 1.0), 25).tolist()
-    with style():
-        figure, axes = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
-        for label, name, colour, hatch in ((0, "negative", NEGATIVE, "//"), (1, "positive", POSITIVE, "")):
-            values = level[y == label]
-            weights = np.full(values.size, 1 / values.size)
-            look = {"color": colour, "alpha": 0.55, "hatch": hatch, "edgecolor": PAPER}
-            axes.hist(values, bins, weights=weights, label=f"{name} ({values.size} images)", **look)
-            axes.axvline(float(np.median(values)), color=colour, linestyle="--")
-        axes.set(xlabel="mean of the green channel (grey levels, 0 to 255)", ylabel="share of the class")
-        axes.legend(loc="upper right")
+    figure, axes = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
+    for label, name, colour, hatch in ((0, "negative", NEGATIVE, "//"), (1, "positive", POSITIVE, "")):
+        values = level[y == label]
+        weights = np.full(values.size, 1 / values.size)
+        look = {"color": colour, "alpha": 0.55, "hatch": hatch, "edgecolor": PAPER}
+        axes.hist(values, bins, weights=weights, label=f"{name} ({values.size} images)", **look)
+        axes.axvline(float(np.median(values)), color=colour, linestyle="--")
+    axes.set(xlabel="mean of the green channel (grey levels, 0 to 255)", ylabel="share of the class")
+    axes.legend(loc="upper right")
     return figure
 
 
+@style()
 def fold_picture(folds: Sequence[Fold], database: pd.DataFrame) -> Figure:
-    """Specimens from left to right, folds from top to bottom; the colour is the part the specimen is in.
-
-    Args:
-        folds: by specimen.
-        database: columns ``specimen`` and ``label``.
-    """
+    """Specimens from left to right, folds from top to bottom; the colour is the part the specimen is in."""
     first = database.groupby("specimen").agg(label=("label", "max"), row=("label", lambda x: x.index[0]))
-    first["tested"] = [
-        next(i for i, fold in enumerate(folds) if row in fold.test) for row in first["row"].to_numpy()
-    ]
+    first["tested"] = [next(i for i, fold in enumerate(folds) if row in fold.test) for row in first["row"]]
     first = first.sort_values(["label", "tested", "row"], ascending=[False, True, True])
     part = np.zeros((len(folds), len(first)))
     for number, fold in enumerate(folds):
         for code, name in enumerate(PARTS):
-            part[number, np.isin(first["row"].to_numpy(), getattr(fold, name))] = code
+            part[number, np.isin(first["row"], getattr(fold, name))] = code
     positives = int((first["label"] == 1).sum())
-    with style():
-        figure, axes = plt.subplots(figsize=(7, 0.36 * len(folds) + 1.5), layout="constrained")
-        axes.imshow(
-            part, aspect="auto", interpolation="nearest", cmap=ListedColormap(list(PART_COLOURS.values()))
-        )
-        axes.set_yticks(range(len(folds)), [str(number + 1) for number in range(len(folds))])
-        axes.set_yticks(np.arange(1, len(folds)) - 0.5, minor=True)
-        axes.grid(visible=False)
-        axes.grid(visible=True, which="minor", axis="y", color=PAPER, linewidth=2, alpha=1)
-        axes.axvline(positives - 0.5, color=INK, linewidth=2)
-        axes.set(xlabel=f"specimens: {positives} positive | {len(first) - positives} negative", ylabel="fold")
-        figure.legend(
-            handles=[Patch(color=colour, label=name) for name, colour in PART_COLOURS.items()],
-            loc="outside upper center",
-            ncols=3,
-        )
+    figure, axes = plt.subplots(figsize=(7, 0.36 * len(folds) + 1.5), layout="constrained")
+    colours = ListedColormap(list(PART_COLOURS.values()))
+    axes.imshow(part, aspect="auto", interpolation="nearest", cmap=colours)
+    axes.set_yticks(range(len(folds)), [str(number + 1) for number in range(len(folds))])
+    axes.set_yticks(np.arange(1, len(folds)) - 0.5, minor=True)
+    axes.grid(visible=False)
+    axes.grid(visible=True, which="minor", axis="y", color=PAPER, linewidth=2, alpha=1)
+    axes.axvline(positives - 0.5, color=INK, linewidth=2)
+    axes.set(xlabel=f"specimens: {positives} positive | {len(first) - positives} negative", ylabel="fold")
+    patches = [Patch(color=colour, label=name) for name, colour in PART_COLOURS.items()]
+    figure.legend(handles=patches, loc="outside upper center", ncols=3)
     return figure
 
 
+@style()
 def leak_figure(table: pd.DataFrame) -> Figure:
-    """AUC of each division under folds by image and by specimen, one panel a classifier, means as bars.
-
-    Args:
-        table: as `hep2lib.evaluation.leak.leak_table` returns it.
-    """
-    kinds = ("by image", "by specimen")
-    names = list(dict.fromkeys(table["classifier"]))
-    with style():
-        figure, row = plt.subplots(
-            1, len(names), figsize=(6.8, 3.2), sharey=True, squeeze=False, layout="constrained"
-        )
-        for axes, name in zip(row[0], names, strict=True):
-            part = table[table["classifier"] == name]
-            for place, (kind, colour) in enumerate(zip(kinds, (COLOURS[1], COLOURS[0]), strict=True)):
-                values = part.loc[part["folds"] == kind, "auc"].to_numpy()
-                offset = np.linspace(-0.12, 0.12, len(values))
-                axes.plot(place + offset, values, "o" if place == 0 else "s", color=colour, alpha=0.6)
-                axes.plot([place - 0.25, place + 0.25], [values.mean()] * 2, color=INK, linewidth=2)
-            axes.set_xticks(range(2), [f"folds\n{kind}" for kind in kinds])
-            axes.set(title=name, xlim=(-0.6, 1.6))
-        row[0][0].set_ylabel("test AUC")
+    """AUC of each division in a `leak.leak_table` by kind of folds, one panel a classifier, means as bars."""
+    classifiers = table.groupby("classifier", sort=False)
+    figure, row = panels(1, len(classifiers), 6.8, 3.2, sharey=True)
+    for axes, (name, part) in zip(row[0], classifiers, strict=True):
+        for place, (kind, marker) in enumerate((("by image", "o"), ("by specimen", "s"))):
+            values = part.loc[part["folds"] == kind, "auc"].to_numpy()
+            offset = np.linspace(-0.12, 0.12, len(values))
+            axes.plot(place + offset, values, marker, color=COLOURS[1 - place], alpha=0.6)
+            axes.plot([place - 0.25, place + 0.25], [values.mean()] * 2, color=INK, linewidth=2)
+        axes.set_xticks(range(2), ["folds\nby image", "folds\nby specimen"])
+        axes.set(title=name, xlim=(-0.6, 1.6))
+    row[0][0].set_ylabel("test AUC")
     return figure
 
 
 def stages_figure(stages: Sequence[Stage]) -> Figure:
-    """One simulated field after each stage, from the cells to the network's input.
-
-    Args:
-        stages: as `hep2lib.simulator.simulation.stages` returns them.
-    """
-    return gallery(
-        {f"{number}. {stage.name}": stage.picture for number, stage in enumerate(stages, start=1)}, columns=4
-    )
+    """One simulated field after each of `simulation.stages`, from the cells to the network's input."""
+    return gallery({f"{number}. {one.name}": one.picture for number, one in enumerate(stages, start=1)})
 
 
+@style()
 def shortcut_figure(found: Mapping[str, Sequence[Shortcut]]) -> Figure:
-    """AUC that attributes of the files alone reach, one group of bars an attribute, one colour a database.
-
-    Args:
-        found: database to what `hep2lib.data.report.find_shortcuts` found in it.
-    """
+    """AUC of files' attributes alone: a group of bars each, in one colour what was found in a database."""
     names = list(dict.fromkeys(shortcut.attribute for shortcuts in found.values() for shortcut in shortcuts))
     width = 0.8 / len(found)
-    with style():
-        figure, axes = plt.subplots(figsize=(6.4, 3.2), layout="constrained")
-        for number, (title, shortcuts) in enumerate(found.items()):
-            area = {shortcut.attribute: shortcut.auc for shortcut in shortcuts}
-            place = np.arange(len(names)) + (number - (len(found) - 1) / 2) * width
-            bars = axes.bar(
-                place,
-                [area.get(name, np.nan) for name in names],
-                0.92 * width,
-                color=COLOURS[number],
-                label=title,
-            )
-            axes.bar_label(bars, fmt="%.2f", padding=2)
-        axes.axhline(SUSPICIOUS_AUC, color=INK, linestyle="--", label="warning above")
-        axes.axhline(0.5, color=INK, linestyle=":", label="tells nothing")
-        axes.set_xticks(range(len(names)), names)
-        axes.set(ylabel="AUC of the files alone", ylim=(0, 1.05))
-        axes.grid(visible=False, axis="x")
-        figure.legend(loc="outside upper center", ncols=2)
+    figure, axes = plt.subplots(figsize=(6.4, 3.2), layout="constrained")
+    for number, (title, shortcuts) in enumerate(found.items()):
+        area = {shortcut.attribute: shortcut.auc for shortcut in shortcuts}
+        place = np.arange(len(names)) + (number - (len(found) - 1) / 2) * width
+        heights = [area.get(name, np.nan) for name in names]
+        bars = axes.bar(place, heights, 0.92 * width, color=COLOURS[number], label=title)
+        axes.bar_label(bars, fmt="%.2f", padding=2)
+    axes.axhline(SUSPICIOUS_AUC, color=INK, linestyle="--", label="warning above")
+    axes.axhline(0.5, color=INK, linestyle=":", label="tells nothing")
+    axes.set_xticks(range(len(names)), names)
+    axes.set(ylabel="AUC of the files alone", ylim=(0, 1.05))
+    axes.grid(visible=False, axis="x")
+    figure.legend(loc="outside upper center", ncols=2)
     return figure
-
-
-def _shrunk(picture: npt.NDArray[np.uint8], width: int) -> npt.NDArray[np.uint8]:
-    """Make a picture at most ``width`` pixels wide: more are neither seen nor quick to draw."""
-    if picture.shape[1] <= width:
-        return picture
-    size = (width, round(picture.shape[0] * width / picture.shape[1]))
-    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
-
-
-def _height_width_colour(picture: npt.NDArray[np.uint8] | torch.Tensor) -> npt.NDArray[np.uint8]:
-    array = np.asarray(picture)
-    return array if array.shape[-1] == 3 else array.transpose(1, 2, 0)

@@ -9,39 +9,38 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
+import numpy as np
+import numpy.typing as npt
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from hep2lib.evaluation.auc import Interval
 
 COLOURS = sns.color_palette("colorblind")
 """Told apart by people with any form of colour blindness."""
 
-
 MARKERS = "os^DvP"
 """One with each colour, for who sees no colours at all."""
-
 
 POSITIVE, NEGATIVE = COLOURS[2], COLOURS[1]
 """The two labels."""
 
-
 INK, GREY, LIGHT, PAPER = "black", "grey", "#d9d9d9", "white"
 """What says no more than that it is there: marks, lines beside the matter, areas, and the ground."""
 
-
 FRAME = COLOURS[3]
-"""Around one cell of a map."""
-
+"""Around one value of a map."""
 
 PART_COLOURS = {"train": "#c9d7e8", "validation": "#ecb45a", "test": "#1f3b70"}
 """The parts of a fold."""
 
-
 SEQUENTIAL, DIVERGING = "cividis", "PuOr_r"
 """Maps of values that rise, and of values on both sides of zero."""
 
-
 _STYLE: Any = {
     "axes.grid": True,
+    "axes.prop_cycle": plt.cycler(color=COLOURS),
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlesize": 11,
@@ -62,6 +61,35 @@ class Drawing(NamedTuple):
 
 @contextmanager
 def style() -> Iterator[None]:
-    """The book's look, inside the block only."""
-    with plt.rc_context({**_STYLE, "axes.prop_cycle": plt.cycler(color=COLOURS)}):
+    """The book's look, inside a ``with`` block or, as ``@style()``, inside a function only."""
+    with plt.rc_context(_STYLE):
         yield
+
+
+def panels(rows: int, columns: int, width: float, height: float, **options: Any) -> tuple[Figure, Any]:
+    """A figure, in inches, and its axes, an array of rows x columns."""
+    size = (width, height)
+    return plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False, **options)
+
+
+def picture(axes: Axes, values: npt.ArrayLike, **look: Any) -> None:
+    """Draw the pixels of a channel (height x width) or a field (colours first or last), no ticks, no grid."""
+    axes.imshow(channels_last(values), interpolation="nearest", **look)
+    axes.set(xticks=[], yticks=[])
+    axes.grid(visible=False)
+
+
+def channels_last(values: npt.ArrayLike) -> npt.NDArray:
+    """A field, 3 x height x width, as height x width x 3; anything else as it is."""
+    array = np.asarray(values)
+    return array.transpose(1, 2, 0) if array.ndim == 3 and array.shape[-1] != 3 else array
+
+
+def look_of(number: int) -> dict[str, Any]:
+    """Colour and marker of a figure's series, counted from 0."""
+    return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
+
+
+def ends(found: Interval) -> str:
+    """Both ends of an interval, as tables show them."""
+    return f"{found.low:.3f} to {found.high:.3f}"

@@ -1,4 +1,4 @@
-"""The leak: a feature that names the specimen helps only where folds divide a specimen."""
+"""A feature that names the specimen helps only where folds divide a specimen; the simulator's difficulty."""
 
 import numpy as np
 import pandas as pd
@@ -7,10 +7,12 @@ import pytest
 from hep2lib.data.folds import specimen_folds
 from hep2lib.evaluation.leak import (
     CLASSIFIERS,
+    FIGURES,
     cross_validated_auc,
     image_folds,
     leak_summary,
     leak_table,
+    measure_difficulty,
     shared_share,
 )
 
@@ -68,3 +70,16 @@ def test_the_same_seed_gives_the_same_table(database: pd.DataFrame, identity: np
     first, second = (leak_table(database, identity, k=3, divisions=1, seed=5) for _ in range(2))
     pd.testing.assert_frame_equal(first, second)
     assert set(first["folds"]) == {"by image", "by specimen"}
+
+
+def test_every_figure_is_measured_and_twice_the_same(tmp_path):
+    options = {"seed": 1, "specimens": 24, "scale": 0.15, "divisions": 2}
+    found = measure_difficulty(tmp_path / "database", **options)
+    assert list(found) == list(FIGURES)
+    leaks = [name for name in found if name.endswith(", leak")]
+    assert len(leaks) == 2
+    assert all(0 <= value <= 1 for name, value in found.items() if name not in leaks)
+    for name in leaks:
+        classifier = name.removesuffix(", leak")
+        assert found[name] == found[f"{classifier}, by image"] - found[f"{classifier}, by specimen"]
+    assert measure_difficulty(tmp_path / "database", **options) == found
