@@ -16,9 +16,8 @@ if TYPE_CHECKING:  # importing a run takes seconds, and `hep2 layers` needs none
     from hep2lib.runs.run import Run
     from hep2lib.studies.outcomes import Configuration
 
-EXIT_DONE, EXIT_SHORT, EXIT_INPUT, EXIT_INTERRUPTED = 0, 1, 2, 130
 _FOLDER_TROUBLE = {errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EPERM}
-_COLUMNS = {  # how to read a database's sheet, by option
+_DATABASE_OPTIONS = {
     "sheet": "the ground-truth sheet, where it is not found by itself",
     "images": "the folder of the images",
     "image_column": "column of file names",
@@ -28,13 +27,12 @@ _COLUMNS = {  # how to read a database's sheet, by option
     "specimen_pattern": "regular expression that finds the specimen in a file's name",
     "layout": "aida, manifest, folders, mivia or i3a",
 }
+"""The keywords of `hep2lib.data.database.read_database` that can be typed, and what they say."""
+EXIT_DONE, EXIT_SHORT, EXIT_INPUT, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a sub-command.
-
-    Args:
-        arguments: what was typed after the program's name; None takes this process's.
+    """Run the sub-command that was typed after the program's name (``arguments``; None: this process's).
 
     Returns:
         0 done; 1 a check or the run's own pages failed; 2 the input cannot be used (one message on stderr);
@@ -80,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
 
     data = commands.add_parser("data", help="describe and check a database")
     data.add_argument("path", type=Path, help="the database's folder")
-    _add_columns(data)
+    _add_database_options(data)
     data.add_argument("--json", action="store_true", help="print the report as JSON")
     data.set_defaults(command=_data)
 
@@ -115,15 +113,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_columns(parser: argparse.ArgumentParser) -> None:
-    for name, what in _COLUMNS.items():
+def _add_database_options(parser: argparse.ArgumentParser) -> None:
+    for name, what in _DATABASE_OPTIONS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", default="", help=what)
 
 
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", default="quick", help="smoke, quick (default), paper, or a YAML file")
     parser.add_argument("--data", default="", help="a database's folder (default: a simulated one)")
-    _add_columns(parser)
+    _add_database_options(parser)
     parser.add_argument("--weights", default="", help="auto (default), imagenet, random, or a file")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set a parameter")
     parser.add_argument("--out", default="", help="the run's folder (default: runs/NAME)")
@@ -143,7 +141,7 @@ def _data(options: argparse.Namespace) -> None:
     from hep2lib.data.database import read_database
     from hep2lib.data.report import describe
 
-    given = {name: getattr(options, name) or None for name in _COLUMNS}
+    given = {name: getattr(options, name) or None for name in _DATABASE_OPTIONS}
     try:
         report = describe(read_database(options.path, **given))
     except DatabaseError as error:
@@ -167,7 +165,9 @@ def _opened(options: argparse.Namespace) -> "Run":
     from hep2lib.runs.parameters import parse_settings
     from hep2lib.runs.run import open_run
 
-    settings = {n: getattr(options, n) for n in ("data", "weights", *_COLUMNS) if getattr(options, n)}
+    settings = {
+        n: getattr(options, n) for n in ("data", "weights", *_DATABASE_OPTIONS) if getattr(options, n)
+    }
     if "data" in settings:
         settings["data"] = str(Path(settings["data"]).expanduser().absolute())
     settings |= parse_settings(options.set)

@@ -8,10 +8,6 @@ from collections import Counter
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-import pytest
-
-from hep2lib.runs.notebooks import PAGES, read_source
-
 REPOSITORY = Path(__file__).resolve().parents[1]
 MODULES = sorted((REPOSITORY / "hep2lib").rglob("*.py"))
 
@@ -88,14 +84,6 @@ def test_nothing_private_of_a_library_is_used():
     private = re.compile(r"torch\.ops\.(mkldnn|aten)|torch\._(?!_)|\bnumba\b|\bctypes\b")
     for path in MODULES:
         assert private.search(path.read_text(encoding="utf-8")) is None, path
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_a_notebook_says_in_a_few_lines_what_it_takes_from_where(page):
-    cells = read_source(REPOSITORY / "notebooks" / f"{page}.md").cells
-    lines = [line for cell in cells if cell.cell_type == "code" for line in cell.source.splitlines()]
-    imports = [line for line in lines if line.startswith(("import ", "from "))]
-    assert len(imports) <= (10 if page == "05-results" else 8), imports
 
 
 def test_a_notebook_takes_its_run_from_the_package_which_costs_nothing_until_then():

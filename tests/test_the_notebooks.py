@@ -25,3 +25,11 @@ def test_cells_stay_short_and_leave_the_work_to_the_package(page):
             assert len(cell.source.splitlines()) <= 14, cell.source
             assert "def " not in cell.source
             assert "pip install" not in cell.source
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_notebook_says_in_a_few_lines_what_it_takes_from_where(page):
+    cells = read_source(NOTEBOOKS / f"{page}.md").cells
+    lines = [line for cell in cells if cell.cell_type == "code" for line in cell.source.splitlines()]
+    imports = [line for line in lines if line.startswith(("import ", "from "))]
+    assert len(imports) <= (10 if page == "05-results" else 8), imports
