@@ -76,28 +76,26 @@ def cached_activations(
             bits = chunk.view(torch.int16) if dtype == torch.bfloat16 else chunk
             values[first : first + batch, view] = bits.numpy()
 
-    def shape() -> tuple[int, ...]:
-        with torch.no_grad():
-            value = prefix(network.preprocess(images[:1].to(network.device)))
-        channels, height, width = value.shape[1:]
-        return len(images), len(views), height, width, channels
-
-    if cache is None:
-        values = np.empty(shape(), _STORED[dtype])
+    path = None
+    if cache is not None:
+        path = activations_file(
+            network, depth, images, views=views, fill=fill, cache=cache, dtype=dtype, device=device
+        )
+        if path.is_file():
+            path.touch()  # whoever has to make room removes first what was not used for longest
+            return _as_tensor(np.load(path, mmap_mode="c"), dtype)
+    with torch.no_grad():
+        channels, height, width = prefix(network.preprocess(images[:1].to(network.device))).shape[1:]
+    shape = (len(images), len(views), height, width, channels)
+    if path is None:
+        values = np.empty(shape, _STORED[dtype])
         write(values)
         return _as_tensor(values, dtype)
-    path = activations_file(
-        network, depth, images, views=views, fill=fill, cache=cache, dtype=dtype, device=device
-    )
-    if path.is_file():
-        path.touch()  # whoever has to make room removes first what was not used for longest
-    else:
-        sizes = shape()
-        _check_room(path, math.prod(sizes) * np.dtype(_STORED[dtype]).itemsize)
-        with written_whole(path) as temporary:
-            mapped = np.lib.format.open_memmap(temporary, mode="w+", dtype=_STORED[dtype], shape=sizes)
-            write(mapped)
-            mapped.flush()
+    _check_room(path, math.prod(shape) * np.dtype(_STORED[dtype]).itemsize)
+    with written_whole(path) as temporary:
+        mapped = np.lib.format.open_memmap(temporary, mode="w+", dtype=_STORED[dtype], shape=shape)
+        write(mapped)
+        mapped.flush()
     return _as_tensor(np.load(path, mmap_mode="c"), dtype)
 
 
@@ -112,25 +110,17 @@ def activations_file(
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
 ) -> Path:
-    """The file in which ``cached_activations`` keeps its result; arguments as there.
-
-    Its name ends in the sha256 of everything that the values depend on.
-    """
+    """The file in which ``cached_activations``, with these arguments, keeps its result."""
     prefix = network.to(device).prefix(depth)
-    parts = [
+    parts: list[object] = [
         _VERSION,
         torch.__version__,
         network.device.type,
         network.variant,
         network.batchnorm,
-        len(prefix.layers),
-        prefix.state_digest(),
-        network.preprocess.digest(),
-        tuple(map(float, views)),
-        fill,
-        str(dtype),
-        tuple(images.shape),
     ]
+    parts += [len(prefix.layers), prefix.state_digest(), network.preprocess.digest()]
+    parts += [tuple(map(float, views)), fill, str(dtype), tuple(images.shape)]
     digest = hashlib.sha256(repr(parts).encode())
     for first in range(0, len(images), 256):
         digest.update(images[first : first + 256].cpu().contiguous().numpy().tobytes())

@@ -1,4 +1,4 @@
-"""A network's operations once more, in plain NumPy: slow, short, and made to be read beside the library's."""
+"""The operations of an inception block once more, in plain NumPy: slow, short, and made to be read."""
 
 import numpy as np
 import pandas as pd
@@ -48,26 +48,6 @@ def max_pooling(x: Values, kernel: int = 3, stride: int = 2, padding: int = 0) -
     return sliding_window_view(padded, (kernel, kernel), axis=(1, 2))[:, ::stride, ::stride].max((3, 4))
 
 
-def response_normalisation(x: Values, size: int = 5, alpha: float = 1e-4, beta: float = 0.75) -> Values:
-    """Divide each value by a power of the energy of the five channels around it, at the same place.
-
-    Args:
-        x: channels x height x width.
-        size: number of channels, odd.
-        alpha: strength.
-        beta: exponent.
-    """
-    energy = np.pad(x**2, ((size // 2, size // 2), (0, 0), (0, 0)))
-    around = sliding_window_view(energy, size, axis=0).sum(-1)
-    return x / (1 + alpha / size * around) ** beta
-
-
-def softmax(logits: Values) -> Values:
-    """Turn scores into probabilities that sum to 1: exponentials over their sum; one row an image."""
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
-
-
 def inception(network: GoogLeNet, block: str, x: Values) -> Values:
     """Four branches over the same input, their outputs one behind the other along the channels.
 
@@ -98,21 +78,15 @@ class Agreement:
     """Values that were computed twice, by hand and by the library, and how far they differ."""
 
     def __init__(self) -> None:
-        self._rows: list[dict[str, str | int | float]] = []
+        self._rows: list[tuple[str, int, float, float]] = []
 
     def compare(self, operation: str, by_hand: Values, by_library: Values) -> str:
         """Note the values of an operation, two arrays of one shape, and say how far they differ."""
         largest, difference = float(np.abs(by_hand).max()), float(np.abs(by_hand - by_library).max())
-        self._rows.append(
-            {
-                "Operation": operation,
-                "Values": by_hand.size,
-                "Largest value": largest,
-                "Largest difference": difference,
-            }
-        )
+        self._rows.append((operation, by_hand.size, largest, difference))
         return f"largest difference: {difference:.1e}, of values up to {largest:.2g}"
 
     def table(self) -> pd.DataFrame:
         """One row an operation: how many values, the largest of them and the largest difference, unsigned."""
-        return pd.DataFrame(self._rows)
+        columns = ["Operation", "Values", "Largest value", "Largest difference"]
+        return pd.DataFrame(self._rows, columns=columns)

@@ -52,26 +52,24 @@ def read_onnx(path: Path, network: GoogLeNet) -> WeightFile:
     """
     graph = _Graph(path)
     values = {network.layers[-1].name: graph.source(graph.output)}
-    found: dict[str, list[np.ndarray]] = {}
+    tensors: dict[str, Tensor] = {}
     preprocessing = CAFFE if network.variant == "bvlc" else VARIANTS[network.variant].preprocessing
     try:
         for layer in reversed(network.layers):
-            inputs, found[layer.name] = _visit(graph, layer, values[layer.name])
+            inputs, arrays = _visit(graph, layer, values[layer.name])
             for name, value in zip(layer.inputs, map(graph.source, inputs), strict=True):
                 if values.setdefault(name, value) != value:
                     raise _AnotherGraphError(f"the layers after {name} take different values")
-        if mean := found[network.layers[0].name]:
-            preprocessing = _without_mean(*mean)
+            if layer.kind in LEARNABLE:
+                weight, bias = map(torch.tensor, arrays)
+                tensors |= {key(layer.name, "weight"): weight, key(layer.name, "bias"): bias}
+            elif arrays:
+                preprocessing = _without_mean(*arrays)
     except _AnotherGraphError as error:
         raise WeightsError(
             f"{path} is an ONNX file of another network than GoogLeNet, variant {network.variant}: {error}. "
             "Caffe's and MATLAB's are of the variant bvlc"
         ) from error
-    tensors = {
-        key(name, parameter): torch.tensor(value)
-        for name in network.learnable
-        for parameter, value in zip(("weight", "bias"), found[name], strict=True)
-    }
     return WeightFile(tensors, preprocessing, "ONNX file")
 
 
@@ -136,12 +134,11 @@ def _array(tensor: TensorProto) -> np.ndarray:
         raise ValueError(f"the values of {tensor.name} are in another file: save the model as a single one")
     if tensor.data_type not in _TYPES:
         raise ValueError(f"{tensor.name} is of element type {tensor.data_type}, which no weights here have")
+    shape = tuple(tensor.dims)
     try:
         return numpy_helper.to_array(tensor)
     except ValueError:
-        raise ValueError(
-            f"{tensor.name} does not have the numbers that its shape {tuple(tensor.dims)} needs"
-        ) from None
+        raise ValueError(f"{tensor.name} does not have the numbers that its shape {shape} needs") from None
 
 
 def _attribute(node: NodeProto, name: str, default: object) -> Any:
@@ -222,15 +219,12 @@ def _without_mean(mean: np.ndarray) -> Preprocessing:
     red, green, blue = image.mean(axis=(1, 2), dtype=np.float64).tolist()
     if (image == image[:, :1, :1]).all():
         return Preprocessing((red, green, blue))
-    return Preprocessing((red, green, blue), mean_image=image, size=len(image[0]))
+    return Preprocessing((red, green, blue), mean_image=image)
 
 
 def _words(node: NodeProto) -> str:
     return f"a node {node.op_type}" if node.op_type else "an input"
 
-
-#: How a blob of 2014 names its dimensions.
-_SIDES = ("num", "channels", "height", "width")
 
 #: The part of caffe.proto that holds parameters: the fields of each message, with their numbers and types. A
 #: field that is there once is a list of one here.
@@ -239,7 +233,7 @@ _CAFFE = {
     "Layer": {"name": (1, "bytes"), "blobs": (7, "Blob")},
     "LayerOf2014": {"name": (4, "bytes"), "blobs": (6, "Blob")},
     "Blob": {"data": (5, "float"), "double_data": (8, "double"), "shape": (7, "Shape")}
-    | {side: (number, "int32") for number, side in enumerate(_SIDES, 1)},
+    | {"num": (1, "int32"), "channels": (2, "int32"), "height": (3, "int32"), "width": (4, "int32")},
     "Shape": {"dim": (1, "int64")},
 }
 
@@ -287,7 +281,8 @@ def _caffe_model() -> Any:
 
 def _blob(blob: Any, dimensions: int, name: str) -> Tensor:
     """The array of a blob; shapes of 2014 always have four dimensions, with leading ones."""
-    shape = list(blob.shape[0].dim) if blob.shape else [[1, *getattr(blob, side)][-1] for side in _SIDES]
+    sides = (blob.num, blob.channels, blob.height, blob.width)
+    shape = list(blob.shape[0].dim) if blob.shape else [[1, *side][-1] for side in sides]
     while len(shape) > dimensions and shape[0] == 1:
         shape = shape[1:]
     numbers = blob.data or blob.double_data

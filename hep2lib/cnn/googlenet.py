@@ -29,10 +29,7 @@ def local_response_normalisation(x: Tensor) -> Tensor:
     divided by the number of channels in the window, as Caffe, MATLAB and PyTorch do.
 
     Args:
-        x: N x C x H x W, floating point. Half precisions are computed in float32.
-
-    Returns:
-        The same shape and type.
+        x: N x C x H x W, floating point, as the result is. Half precisions are computed in float32.
     """
     values = x.float()
     reach, channels = SIZE // 2, x.shape[1]
@@ -66,14 +63,9 @@ class Section(nn.Module):
         normalisations: nn.ModuleDict,
         *,
         dropout: float,
-        entry: str | None = None,
         frozen: bool = False,
     ) -> None:
-        """Take the layers, and of the modules those that belong to them, which are shared, not copied.
-
-        ``entry`` names the layer whose value the section takes as its input; None if its own first layer is
-        the image input.
-        """
+        """Take the layers, and of the modules those that belong to them, which are shared, not copied."""
         super().__init__()
         names = [layer.name for layer in layers]
         self.layers = tuple(layers)
@@ -83,7 +75,8 @@ class Section(nn.Module):
         )
         self.dropout, self.frozen = dropout, frozen
         self.generator: torch.Generator | None = None
-        self._entry = entry
+        # The layer before the section, whose value it takes; None if it begins with the image itself.
+        self._entry = next((name for layer in layers for name in layer.inputs if name not in names), None)
         self._last_use = {name: layer.name for layer in layers for name in layer.inputs}
         # The output of the whole network is the classifier's: the loss takes logits, not probabilities.
         self._exit = CLASSIFIER if CLASSIFIER in names else names[-1]
@@ -247,29 +240,26 @@ def architecture(variant: str = "bvlc", classes: int = 2) -> tuple[Layer, ...]:
     Args:
         variant: "bvlc" or "torchvision".
         classes: outputs of the classifier, at least 1.
-
-    Returns:
-        The layers, input first. Without window the defaults are 1 (kernel, stride) and 0 (padding).
     """
     own = VARIANTS[variant]
     net = LayerList()
     net.add("data", Kind.INPUT, 3)
     net.convolve("conv1-7x7_s2", 64, 7, stride=2)
-    net.add("pool1-3x3_s2", Kind.MAX_POOLING, kernel=3, stride=2)
+    net.add("pool1-3x3_s2", Kind.MAX_POOLING, window=(3, 2, 0))
     net.add("pool1-norm1", own.normalisation)
     net.convolve("conv2-3x3_reduce", 64, 1)
     net.convolve("conv2-3x3", 192, 3)
     net.add("conv2-norm2", own.normalisation)
-    net.add("pool2-3x3_s2", Kind.MAX_POOLING, kernel=3, stride=2)  # 11: the stem ends
+    net.add("pool2-3x3_s2", Kind.MAX_POOLING, window=(3, 2, 0))  # 11: the stem ends
     for block in ("inception_3a", "inception_3b"):
         _inception(net, block, own.widest)
-    net.add("pool3-3x3_s2", Kind.MAX_POOLING, kernel=3, stride=2)
+    net.add("pool3-3x3_s2", Kind.MAX_POOLING, window=(3, 2, 0))
     for block in ("inception_4a", "inception_4b", "inception_4c", "inception_4d", "inception_4e"):
         _inception(net, block, own.widest)  # 110: inception_4e-output
-    net.add("pool4-3x3_s2", Kind.MAX_POOLING, kernel=own.pool4, stride=2)
+    net.add("pool4-3x3_s2", Kind.MAX_POOLING, window=(own.pool4, 2, 0))
     for block in ("inception_5a", "inception_5b"):
         _inception(net, block, own.widest)  # 139: inception_5b-output
-    net.add("pool5-7x7_s1", Kind.AVERAGE_POOLING, kernel=7)
+    net.add("pool5-7x7_s1", Kind.AVERAGE_POOLING, window=(7, 1, 0))
     net.add("pool5-drop_7x7_s1", Kind.DROPOUT)
     net.add(CLASSIFIER, Kind.FULLY_CONNECTED, classes)
     net.add("prob", Kind.SOFTMAX)
@@ -286,7 +276,7 @@ def _inception(net: LayerList, block: str, widest: int) -> None:
     branch2 = net.convolve(f"{block}-3x3", three, 3)
     net.convolve(f"{block}-5x5_reduce", five_reduce, 1, inputs=entry)
     branch3 = net.convolve(f"{block}-5x5", five, widest)
-    net.add(f"{block}-pool", Kind.MAX_POOLING, inputs=entry, kernel=3, padding=1)
+    net.add(f"{block}-pool", Kind.MAX_POOLING, inputs=entry, window=(3, 1, 1))
     branch4 = net.convolve(f"{block}-pool_proj", projection, 1)
     net.add(f"{block}-output", Kind.CONCATENATION, inputs=(branch1, branch2, branch3, branch4))
 
@@ -333,9 +323,7 @@ class GoogLeNet(Section):
     It starts from MATLAB's random initialisation, seed 0: see ``hep2lib.cnn.weights.load_weights``.
 
     Attributes:
-        variant: "bvlc" or "torchvision".
-        classes: number of classes.
-        batchnorm: "folded" (each convolution has a bias and no normalisation, as in MATLAB) or "train".
+        variant, classes, batchnorm: as given.
         preprocess: from uint8 images (N x 3 x H x W, red, green, blue) to this network's input (float32,
             channels last). It belongs to the weights.
         provenance: where the weights come from.
@@ -345,10 +333,10 @@ class GoogLeNet(Section):
         """Build the network.
 
         Args:
-            variant: "bvlc", MATLAB's network, or "torchvision", the one whose ImageNet weights torchvision
-                offers.
+            variant: "bvlc", MATLAB's network, or "torchvision", the one of torchvision's ImageNet weights.
             classes: number of classes, at least 1.
-            batchnorm: "train" keeps torchvision's batch normalisation live, to show what it does.
+            batchnorm: "folded" (each convolution has a bias and no normalisation, as in MATLAB), or "train",
+                which keeps torchvision's batch normalisation live, to show what it does.
 
         Raises:
             InputError: if an argument is none of these.
@@ -398,12 +386,10 @@ class GoogLeNet(Section):
             InputError: if there is no such depth.
         """
         cut = cut_point(self.layers, depth)
-        for layer in self.layers:
-            for modules in (self.learnable, self.normalisations):
-                if layer.name in modules:
-                    modules[layer.name].requires_grad_(layer.index > depth)
-        suffix = self._part(cut, len(self.layers), frozen=False)
-        suffix.train(self.training)
+        frozen = {layer.name for layer in self.layers[:depth]}
+        for name, module in (*self.learnable.items(), *self.normalisations.items()):
+            module.requires_grad_(name not in frozen)
+        suffix = self._part(cut, len(self.layers), frozen=False).train(self.training)
         return Split(self.prefix(depth), suffix, cut)
 
     def prefix(self, depth: int) -> Section:
@@ -411,19 +397,14 @@ class GoogLeNet(Section):
         return self._part(0, cut_point(self.layers, depth), frozen=True)
 
     def _part(self, first: int, last: int, *, frozen: bool) -> Section:
-        layers, entry = self.layers[first:last], self.layers[first - 1].name if first else None
         modules = (self.learnable, self.normalisations)
-        part = Section(layers, *modules, dropout=self.dropout, entry=entry, frozen=frozen)
+        part = Section(self.layers[first:last], *modules, dropout=self.dropout, frozen=frozen)
         part.generator = self.generator
         return part
 
 
 def cut_point(layers: tuple[Layer, ...], depth: int) -> int:
     """Where ``GoogLeNet.split`` cuts: the number of layers before the cut, 1 to 140.
-
-    Args:
-        layers: all layers.
-        depth: number of leading layers to freeze.
 
     Raises:
         InputError: if there is no such depth.

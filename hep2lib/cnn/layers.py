@@ -33,7 +33,6 @@ class Kind(StrEnum):
 #: Kinds of layer that carry parameters.
 LEARNABLE = (Kind.CONVOLUTION, Kind.FULLY_CONNECTED)
 
-
 #: The name of MATLAB's classifier layer.
 CLASSIFIER = "loss3-classifier"
 
@@ -99,19 +98,14 @@ class LayerList:
         channels: int | None = None,
         *,
         inputs: tuple[str, ...] = (),
-        kernel: int = 1,
-        stride: int = 1,
-        padding: int = 0,
+        window: tuple[int, int, int] = (1, 1, 0),
     ) -> str:
-        """Append a layer (``channels`` None: as many as its inputs have) and return its name."""
+        """Append a layer (``channels`` None: as many as its inputs have; window: kernel, stride, padding)."""
         if not inputs and self.layers:
             inputs = (self.layers[-1].name,)
         taken = sum(self.channels[name] for name in inputs) if inputs else 3
-        self.channels[name] = taken if channels is None else channels
-        window = (kernel, stride, padding)
-        self.layers.append(
-            Layer(len(self.layers) + 1, name, kind, inputs, taken, self.channels[name], *window)
-        )
+        given = self.channels[name] = taken if channels is None else channels
+        self.layers.append(Layer(len(self.layers) + 1, name, kind, inputs, taken, given, *window))
         return name
 
     def convolve(
@@ -119,10 +113,8 @@ class LayerList:
     ) -> str:
         """Append a convolution that keeps the size (for stride 1) and its rectifier, named as MATLAB does."""
         block, _, own = name.partition("-")
-        relu = f"{block}-relu_{own.removesuffix('_s2')}"
-        window = {"kernel": kernel, "stride": stride, "padding": kernel // 2}
-        self.add(name, Kind.CONVOLUTION, channels, inputs=inputs, **window)
-        return self.add(relu, Kind.RELU)
+        self.add(name, Kind.CONVOLUTION, channels, inputs=inputs, window=(kernel, stride, kernel // 2))
+        return self.add(f"{block}-relu_{own.removesuffix('_s2')}", Kind.RELU)
 
 
 def layer_table(layers: Sequence[Layer], size: int = 224) -> pd.DataFrame:
@@ -138,41 +130,27 @@ def layer_table(layers: Sequence[Layer], size: int = 224) -> pd.DataFrame:
         ``multiply_adds`` (for one image; learnable layers only, as is the custom), ``receptive_field`` (side
         of the square of input pixels that can reach one output value, not clipped at the image's border)
         and ``step`` (input pixels between two neighbouring output values).
+
+    Source of the receptive fields: each window of side k over an input with step s adds (k - 1) s pixels
+    (Dumoulin and Visin, A guide to convolution arithmetic for deep learning, 2016).
     """
     sizes: dict[str, int] = {}
     fields: dict[str, tuple[int, int]] = {}
     rows = []
     for layer in layers:
         before = sizes[layer.inputs[0]] if layer.inputs else size
-        field, step = _receptive_field(layer, before, [fields[name] for name in layer.inputs])
         after = layer.output_size(before)
+        field, step = max([fields[name] for name in layer.inputs], default=(1, 1))
+        field += ((before if layer.kind == Kind.AVERAGE_POOLING else layer.kernel) - 1) * step
+        step *= layer.stride
         sizes[layer.name], fields[layer.name] = after, (field, step)
         rows.append(
-            {
-                "index": layer.index,
-                "name": layer.name,
-                "type": str(layer.kind),
-                "output": f"{layer.channels}x{after}x{after}",
-                "channels": layer.channels,
-                "size": after,
-                "parameters": layer.parameters,
-                "multiply_adds": layer.weights * after**2,
-                "receptive_field": field,
-                "step": step,
-            }
+            {"index": layer.index, "name": layer.name, "type": str(layer.kind)}
+            | {"output": f"{layer.channels}x{after}x{after}", "channels": layer.channels, "size": after}
+            | {"parameters": layer.parameters, "multiply_adds": layer.weights * after**2}
+            | {"receptive_field": field, "step": step}
         )
     return pd.DataFrame(rows)
-
-
-def _receptive_field(layer: Layer, size: int, inputs: list[tuple[int, int]]) -> tuple[int, int]:
-    """Receptive field and step of one layer, from those of its inputs.
-
-    Source: each window of side k over an input with step s adds (k - 1) s pixels (Dumoulin and Visin, A guide
-    to convolution arithmetic for deep learning, 2016).
-    """
-    field, step = max(inputs, default=(1, 1))
-    kernel = size if layer.kind == Kind.AVERAGE_POOLING else layer.kernel
-    return field + (kernel - 1) * step, step * layer.stride
 
 
 def initialise(modules: Iterable[tuple[str, nn.Module]], scheme: str, generator: torch.Generator) -> None:
@@ -185,22 +163,23 @@ def initialise(modules: Iterable[tuple[str, nn.Module]], scheme: str, generator:
             "orthogonal" (Saxe et al. 2014, biases 0; what ``calibrate`` starts from). The classifier is
             always drawn as "matlab", as a fresh fully connected layer is in MATLAB R2019a.
         generator: where the numbers come from; on the CPU.
+
+    Raises:
+        InputError: if there is no such scheme.
     """
     for name, module in modules:
         weight, bias = cast(Tensor, module.weight), cast("Tensor | None", module.bias)
         own = "matlab" if name == CLASSIFIER else scheme
+        values = torch.empty(weight.shape)
+        fan_in, fan_out = weight[0].numel(), len(weight) * math.prod(weight.shape[2:])
+        bounds = {"caffe": math.sqrt(3 / fan_in), "matlab": math.sqrt(6 / (fan_in + fan_out))}
+        if own == "orthogonal":
+            nn.init.orthogonal_(values, generator=generator)
+        elif own in bounds:
+            values.uniform_(-bounds[own], bounds[own], generator=generator)
+        else:
+            raise InputError(f"initialisation {own!r} is unknown; choose caffe, matlab or orthogonal")
         with torch.no_grad():
-            weight.copy_(_draw(tuple(weight.shape), own, generator))
+            weight.copy_(values)
             if bias is not None:
                 bias.fill_(0.2 if own == "caffe" else 0.0)
-
-
-def _draw(shape: tuple[int, ...], scheme: str, generator: torch.Generator) -> Tensor:
-    values = torch.empty(shape)
-    fan_in, fan_out = math.prod(shape[1:]), shape[0] * math.prod(shape[2:])
-    if scheme == "orthogonal":
-        return nn.init.orthogonal_(values, generator=generator)
-    if scheme not in ("caffe", "matlab"):
-        raise InputError(f"initialisation {scheme!r} is unknown; choose caffe, matlab or orthogonal")
-    bound = math.sqrt(3 / fan_in) if scheme == "caffe" else math.sqrt(6 / (fan_in + fan_out))
-    return values.uniform_(-bound, bound, generator=generator)

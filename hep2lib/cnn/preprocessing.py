@@ -15,21 +15,16 @@ class Preprocessing:
     """What a network expects of its input: ``(pixel - mean) * scale``, in a given order of the channels.
 
     Attributes:
-        mean: what is subtracted, grey levels 0 to 255, one number for each channel in the order red, green,
-            blue.
+        mean: what is subtracted, grey levels 0 to 255, in the order red, green, blue.
         scale: what the difference is multiplied by, in the same order.
         order: "rgb" or "bgr": the order in which the network takes the channels.
-        mean_image: where the weights come with a whole mean image, that image instead of ``mean``: float32,
-            3 x H x W, channels in the order red, green, blue.
-        size: side of the images the weights were trained on, pixels. A mean image needs images of its own
-            size; otherwise others are possible too.
+        mean_image: subtracted instead of ``mean``: float32, 3 x H x W, in the order red, green, blue.
     """
 
     mean: tuple[float, float, float]
     scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
     order: str = "rgb"
     mean_image: np.ndarray | None = field(default=None, compare=False)
-    size: int = 224
 
     def __post_init__(self) -> None:
         """Refuse, with an InputError, what no network can expect: it may come from a damaged file."""
@@ -59,17 +54,16 @@ class Preprocessing:
                 f"images must be uint8 and N x 3 x H x W; these are {images.dtype} and {tuple(images.shape)}"
             )
         pixels = images.to(torch.float32).contiguous(memory_format=torch.channels_last)
-        if self.mean_image is None:
-            mean = torch.tensor(self.mean, device=images.device).view(3, 1, 1)
-        else:
-            mean = torch.from_numpy(self.mean_image).to(images.device)
+        mean = torch.tensor(self.mean).view(3, 1, 1)
+        if self.mean_image is not None:
+            mean = torch.from_numpy(self.mean_image)
             if mean.shape[1:] != images.shape[2:]:
                 raise InputError(
                     f"these weights subtract a mean image of {mean.shape[1]} x {mean.shape[2]} pixels; "
                     f"the images have {images.shape[2]} x {images.shape[3]}: load them in that size"
                 )
         scale = torch.tensor(self.scale, device=images.device).view(3, 1, 1)
-        values = (pixels - mean).mul_(scale)
+        values = (pixels - mean.to(images.device)).mul_(scale)
         if self.order == "bgr":
             values = values.flip(1).contiguous(memory_format=torch.channels_last)
         return values
@@ -85,21 +79,12 @@ class Preprocessing:
 #: Channel means of ImageNet, grey levels, as Caffe's GoogLeNet and MATLAB's subtract them (red, green, blue).
 CAFFE_MEAN = (123.0, 117.0, 104.0)
 
-
 #: What Caffe's files and the ONNX model zoo's expect: blue first, the mean subtracted, not scaled.
 CAFFE = Preprocessing(CAFFE_MEAN, order="bgr")
-
 
 #: What MATLAB's GoogLeNet expects: red first, the mean subtracted, not scaled.
 MATLAB = Preprocessing(CAFFE_MEAN)
 
-
-#: torchvision's usual normalisation by ImageNet's mean and standard deviation, per channel.
-TORCHVISION = Preprocessing(
-    (0.485 * 255, 0.456 * 255, 0.406 * 255), (1 / (0.229 * 255), 1 / (0.224 * 255), 1 / (0.225 * 255))
-)
-
-
-#: The same followed by torchvision's ``transform_input``, which its ImageNet weights need: ImageNet's mean
-#: and deviation cancel and (pixel / 255 - 0.5) / 0.5 remains.
+#: What torchvision's ImageNet weights expect: its usual normalisation, followed by ``transform_input``:
+#: ImageNet's mean and deviation cancel and (pixel / 255 - 0.5) / 0.5 remains.
 TORCHVISION_TRANSFORMED = Preprocessing((127.5, 127.5, 127.5), (1 / 127.5, 1 / 127.5, 1 / 127.5))

@@ -1,4 +1,4 @@
-"""Weight files: what a reader yields, how it fills a network, and the forms .pth and .safetensors."""
+"""Files of weights: what a reader yields, how it fills a network, and the forms .pth and .safetensors."""
 
 import json
 import pickle
@@ -23,31 +23,23 @@ from hep2lib.files import written_whole
 #: Numbers of classes of networks that one fine-tunes from: their classifier is replaced by a fresh one.
 SOURCE_CLASSES = {1000: "ImageNet", 365: "Places365"}
 
-
 #: torchvision's GoogLeNet adds this to the variance in its batch normalisation.
 EPSILON = 1e-3
 
+#: The tensors of a batch normalisation: scale, shift, mean and variance of each channel.
+STATISTICS = ("weight", "bias", "running_mean", "running_var")
 
-#: At most so many mismatches are listed one by one.
-LISTED = 8
-
-
-#: At most so many characters of a message are shown.
-LONGEST = 1500
-
+#: At most so many mismatches are listed one by one, and so many characters of a message are shown.
+LISTED, LONGEST = 8, 1500
 
 #: No layer of GoogLeNet has so many weights.
 _TOO_MANY = 2**22
 
-
 #: Under this name our own .safetensors files say what preprocessing and provenance the weights have.
 _METADATA = "hep2lib"
 
-
-#: torchvision's names of the modules of the stem; those of the blocks follow a rule.
+#: torchvision's names of the modules of the stem, and of the branches of a block.
 _STEM = {"conv1-7x7_s2": "conv1", "conv2-3x3_reduce": "conv2", "conv2-3x3": "conv3", CLASSIFIER: "fc"}
-
-
 _BRANCHES = {
     "1x1": "branch1",
     "3x3_reduce": "branch2.0",
@@ -106,10 +98,8 @@ def torchvision_name(layer: str) -> str:
 def read_pth(path: Path, network: GoogLeNet) -> WeightFile:
     """Read a file that ``torch.save`` wrote; only tensors are accepted, and no code in it is ever run.
 
-    Args:
-        path: the file. A dictionary of tensors under torchvision's names, this package's or Caffe's; also
-            inside a checkpoint's "state_dict" or "model".
-        network: whose names the result takes.
+    It holds a dictionary of tensors under torchvision's names, this package's or Caffe's, or a checkpoint
+    with such a dictionary as its "state_dict" or "model".
 
     Raises:
         WeightsError: if it holds anything but tensors.
@@ -151,36 +141,24 @@ def read_safetensors(path: Path, network: GoogLeNet) -> WeightFile:
         raise WeightsError(
             f"{path} holds the variant {notes['variant']}, the network {network.variant}: choose its variant"
         )
-    image = tensors.pop("mean_image", None)
-    a, b, c = map(float, notes["mean"])
-    x, y, z = map(float, notes["scale"])
-    numbers = None if image is None else image.numpy()
-    preprocessing = Preprocessing((a, b, c), (x, y, z), notes["order"], numbers)
+    (a, b, c), (x, y, z) = map(float, notes["mean"]), map(float, notes["scale"])
+    mean_image = tensors.pop("mean_image").numpy() if "mean_image" in tensors else None
+    preprocessing = Preprocessing((a, b, c), (x, y, z), notes["order"], mean_image)
     result = from_state_dict(tensors, network)
     return WeightFile(result.tensors, preprocessing, f"hep2lib file ({notes['description']})")
 
 
 def write_safetensors(network: GoogLeNet, path: Path) -> None:
-    """Write a network's parameters with what its preprocessing and its provenance are.
-
-    Args:
-        network: any variant.
-        path: the file, written whole or not at all.
+    """Write a network's parameters with its preprocessing and its provenance, whole or not at all.
 
     Raises:
         InputError: if the folder cannot be written.
     """
-    preprocessing = network.preprocess
-    tensors = dict(network.state_dict())
-    if preprocessing.mean_image is not None:
-        tensors["mean_image"] = torch.from_numpy(preprocessing.mean_image)
-    notes = {
-        "variant": network.variant,
-        "mean": preprocessing.mean,
-        "scale": preprocessing.scale,
-        "order": preprocessing.order,
-        "description": network.provenance.description,
-    }
+    tensors, own = dict(network.state_dict()), network.preprocess
+    if own.mean_image is not None:
+        tensors["mean_image"] = torch.from_numpy(own.mean_image)
+    notes = {"mean": own.mean, "scale": own.scale, "order": own.order}
+    notes |= {"variant": network.variant, "description": network.provenance.description}
     write_tensors(path, tensors, {_METADATA: json.dumps(notes)})
 
 
@@ -211,14 +189,9 @@ def from_state_dict(state: Mapping[str, Tensor], network: GoogLeNet) -> WeightFi
 
     Auxiliary heads are left out. Batch normalisation is folded into the convolutions unless the network keeps
     it live. Names that no layer has stay as they are, to be reported by ``fill``.
-
-    Args:
-        state: tensors by name.
-        network: whose names the result takes.
     """
-    layers = {
-        plain_name(name(layer)): layer for layer in network.learnable for name in (str, torchvision_name)
-    }
+    layers = {plain_name(layer): layer for layer in network.learnable}
+    layers |= {plain_name(torchvision_name(layer)): layer for layer in network.learnable}
     state = {name.removeprefix("module."): value for name, value in state.items()}
     renamed = {}
     for name, value in state.items():
@@ -239,20 +212,17 @@ def from_state_dict(state: Mapping[str, Tensor], network: GoogLeNet) -> WeightFi
 
 def _fold_layer(state: dict[str, Tensor], layer: str) -> None:
     """Fold a layer's batch normalisation, if its four tensors and the convolution are there."""
-    weight = state.get(key(layer, "weight"))
-    names = {
-        name: f"normalisations.{layer}.{name}" for name in ("weight", "bias", "running_mean", "running_var")
-    }
-    statistics = {name: state[full] for name, full in names.items() if full in state}
-    if weight is None or len(statistics) < len(names):
+    prefix = f"normalisations.{layer}."
+    if not {key(layer, "weight"), *(prefix + name for name in STATISTICS)} <= state.keys():
         return
+    weight, statistics = state[key(layer, "weight")], {name: state[prefix + name] for name in STATISTICS}
     if weight.numel() > _TOO_MANY or not all(map(is_plain, (weight, *statistics.values()))):
         return  # ``fill`` says what is wrong
     if weight.ndim != 4 or any(value.shape != weight.shape[:1] for value in statistics.values()):
         raise WeightsError(f"the batch normalisation of {layer} does not fit its convolution")
     state[key(layer, "weight")], state[key(layer, "bias")] = fold(weight, statistics)
-    for name in (*names.values(), f"normalisations.{layer}.num_batches_tracked"):
-        state.pop(name, None)
+    for name in (*statistics, "num_batches_tracked"):
+        state.pop(prefix + name, None)
 
 
 def fold(weight: Tensor, statistics: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -269,9 +239,7 @@ def fold(weight: Tensor, statistics: Mapping[str, Tensor]) -> tuple[Tensor, Tens
     Returns:
         The merged weights, of the same shape, and the bias, of length out; float32.
     """
-    gain, shift, mean, variance = (
-        statistics[name].double() for name in ("weight", "bias", "running_mean", "running_var")
-    )
+    gain, shift, mean, variance = (statistics[name].double() for name in STATISTICS)
     scale = gain / (variance + EPSILON).sqrt()
     return (weight.double() * scale[:, None, None, None]).float(), (shift - scale * mean).float()
 
@@ -280,7 +248,7 @@ def fill(network: GoogLeNet, tensors: Mapping[str, Tensor], where: str) -> bool:
     """Check all tensors against a network, then copy them into it; on an error the network is unchanged.
 
     Args:
-        network: takes the values.
+        network: to fill.
         tensors: of any floating point type, under the names of ``network.state_dict()``.
         where: the file's name, for the message.
 
@@ -289,29 +257,26 @@ def fill(network: GoogLeNet, tensors: Mapping[str, Tensor], where: str) -> bool:
         365 Places classes), so that the network's own is kept.
 
     Raises:
-        WeightsError: if a tensor is missing, unknown, of another shape, no plain array of floating point
-            numbers or not finite, or the number of classes is neither the network's nor one to fine-tune
-            from.
+        WeightsError: if a tensor is missing, unknown, of another shape or no plain array of finite floating
+            point numbers, or the number of classes is neither the network's nor one to fine-tune from.
     """
     own = network.state_dict()
-    head = (key(CLASSIFIER, "weight"), key(CLASSIFIER, "bias"))
-    with_head = head[0] not in tensors or _takes_classifier(network, tensors[head[0]], where)
-    expected = {name for name in own if not name.endswith("num_batches_tracked")}
-    given = {name for name in tensors if not name.endswith("num_batches_tracked")}
-    if not with_head:
-        expected -= set(head)
-        given -= set(head)
+    weight = tensors.get(key(CLASSIFIER, "weight"))
+    with_head = weight is None or _takes_classifier(network, weight, where)
+    kept = set() if with_head else {key(CLASSIFIER, "weight"), key(CLASSIFIER, "bias")}
+    expected, given = (
+        {name for name in names if not name.endswith("num_batches_tracked")} - kept
+        for names in (own, tensors)
+    )
     problems = [f"{_words(name)} is missing" for name in own if name in expected - given]
     problems += [f"{_words(name)} belongs to no layer" for name in tensors if name in given - expected]
-    for name in own:
-        if name not in expected & given:
-            continue
-        if own[name].shape != tensors[name].shape:
-            theirs, ours = tuple(tensors[name].shape), tuple(own[name].shape)
-            problems.append(f"{_words(name)} is {theirs}, not {ours}")
-        elif not is_plain(tensors[name]):
+    for name in [name for name in own if name in expected & given]:
+        tensor, shape = tensors[name], tuple(own[name].shape)
+        if tensor.shape != shape:
+            problems.append(f"{_words(name)} is {tuple(tensor.shape)}, not {shape}")
+        elif not is_plain(tensor):
             problems.append(f"{_words(name)} is no plain array of floating point numbers")
-        elif not bool(torch.isfinite(tensors[name].float()).all()):
+        elif not bool(torch.isfinite(tensor.float()).all()):
             problems.append(f"{_words(name)} holds NaN or infinity")
     if problems:
         raise WeightsError(

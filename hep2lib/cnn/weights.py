@@ -2,13 +2,12 @@
 
 import hashlib
 import math
+import os
 import re
 import socket
 import threading
 import urllib.request
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -23,11 +22,6 @@ from hep2lib.errors import InputError
 #: Where torchvision keeps its ImageNet weights; the file's name holds the first digits of its sha256. It is
 #: ``GoogLeNet_Weights.IMAGENET1K_V1.url``: to import torchvision for it would cost every process seconds.
 IMAGENET_URL = "https://download.pytorch.org/models/googlenet-1378be20.pth"
-
-
-#: Bytes of the largest file that is read: a checkpoint with auxiliary heads and an optimiser takes 160 MB.
-LARGEST = 2**28
-
 
 #: Random initialisations by source; what each starts from and what a caption says.
 RANDOM = {
@@ -49,13 +43,14 @@ def _read_exchange_file(path: Path, network: GoogLeNet) -> WeightFile:
     return (read_onnx if path.suffix.lower() == ".onnx" else read_caffe)(path, network)
 
 
-#: Readers by the file name's ending.
+#: By the file name's ending: the reader, and the MB of the largest file that is read. Weights with auxiliary
+#: heads take 54 MB, with an optimiser's state beside them 160; protobuf can need 80 times a file's size.
 READERS = {
-    ".onnx": _read_exchange_file,
-    ".caffemodel": _read_exchange_file,
-    ".pth": read_pth,
-    ".pt": read_pth,
-    ".safetensors": read_safetensors,
+    ".onnx": (_read_exchange_file, 64),
+    ".caffemodel": (_read_exchange_file, 64),
+    ".pth": (read_pth, 256),
+    ".pt": (read_pth, 256),
+    ".safetensors": (read_safetensors, 256),
 }
 
 
@@ -90,17 +85,15 @@ def load_weights(
     """
     source = str(source)
     if source in RANDOM:
-        provenance = _draw(network, source, seed, images, images_are)
+        network.provenance = _draw(network, source, seed, images, images_are)
     elif source == "imagenet":
         path = _imagenet_file(network, cache)
-        provenance = _fill_from(
-            network, read_pth(path, network), path, seed, "ImageNet weights, torchvision's "
-        )
+        file, words = read_pth(path, network), "ImageNet weights, torchvision's"
+        network.provenance = _fill_from(network, file, path, seed, source, words)
     else:
         path = Path(source)
-        provenance = _fill_from(network, _read(path, network), path, seed, "weights of ")
-    network.provenance = provenance
-    return provenance.description
+        network.provenance = _fill_from(network, _read(path, network), path, seed, path.name, "weights of")
+    return network.provenance.description
 
 
 @torch.no_grad()
@@ -141,31 +134,26 @@ def _draw(network: GoogLeNet, source: str, seed: int, images: Tensor | None, ima
     for module in network.normalisations.values():
         cast(nn.BatchNorm2d, module).reset_parameters()
     network.preprocess = VARIANTS[network.variant].preprocessing
-    shown = ""
     if source == "random" and images is not None:
-        shown = f"{len(images)} {images_are}"
+        words = words.format(images=f"{len(images)} {images_are}")
         calibrate(network, images)
-    description = f"GoogLeNet ({network.variant}), {words.format(images=shown)}; seed {seed}"
+    description = f"GoogLeNet ({network.variant}), {words}; seed {seed}"
     return Provenance(source, network.state_digest(), network.variant, description)
 
 
 def _read(path: Path, network: GoogLeNet) -> WeightFile:
-    reader = READERS.get(path.suffix.lower())
-    try:
-        found = path.is_file()
-    except OSError:  # a name that no file can have
-        found = False
-    if not found:
+    if not os.path.isfile(path):  # noqa: PTH113 (pathlib's raises where no file can have such a name)
         raise WeightsError(
             f"weights {str(path)!r}: no such file; give an existing one ({', '.join(READERS)}), or one of "
             f"imagenet, {', '.join(RANDOM)}"
         )
-    if reader is None:
+    if path.suffix.lower() not in READERS:
         raise WeightsError(f"weights {path}: a file must end in one of {', '.join(READERS)}")
+    reader, largest = READERS[path.suffix.lower()]
     try:
-        if _unpacked_size(path) > LARGEST:
+        if path.stat().st_size > largest << 20 or _unpacked_size(path) > largest << 20:
             raise WeightsError(
-                f"{path} is larger than {LARGEST >> 20} MB: no GoogLeNet is; give this network's weights"
+                f"{path} is larger than {largest} MB: no GoogLeNet is; give this network's weights"
             )
         return reader(path, network)
     except WeightsError:
@@ -180,28 +168,25 @@ def _read(path: Path, network: GoogLeNet) -> WeightFile:
 
 
 def _unpacked_size(path: Path) -> int:
-    """Bytes that reading a file takes: a .pth is a zip archive, whose parts may be packed."""
-    size = path.stat().st_size
-    if size > LARGEST or not zipfile.is_zipfile(path):
-        return size
+    """Bytes that the parts of a zip archive, which a .pth is, take when they are unpacked; 0 for others."""
+    if not zipfile.is_zipfile(path):
+        return 0
     with zipfile.ZipFile(path) as archive:
         return sum(part.file_size for part in archive.infolist())
 
 
-def _fill_from(network: GoogLeNet, file: WeightFile, path: Path, seed: int, words: str) -> Provenance:
-    with_classifier = fill(network, file.tensors, str(path))
-    network.preprocess = file.preprocessing
+def _fill_from(
+    network: GoogLeNet, file: WeightFile, path: Path, seed: int, source: str, words: str
+) -> Provenance:
     head = "classifier included"
-    if not with_classifier:
+    if not fill(network, file.tensors, str(path)):
         fresh = (CLASSIFIER, network[CLASSIFIER])
         initialise([fresh], "matlab", torch.Generator().manual_seed(seed))
         head = f"fresh classifier for {network.classes} classes, seed {seed}"
+    network.preprocess = file.preprocessing
     sha256 = _file_sha256(path)
-    description = (
-        f"GoogLeNet ({network.variant}), {words}{path.name} ({file.form}; sha256 {sha256[:8]}); {head}"
-    )
-    source = "imagenet" if words.startswith("ImageNet") else path.name
-    return Provenance(source, sha256, network.variant, description)
+    origin = f"{words} {path.name} ({file.form}; sha256 {sha256[:8]}); {head}"
+    return Provenance(source, sha256, network.variant, f"GoogLeNet ({network.variant}), {origin}")
 
 
 def _file_sha256(path: Path) -> str:
@@ -217,9 +202,7 @@ def _imagenet_path(cache: Path | None) -> Path:
 def imagenet_available(timeout: float = 8.0, cache: Path | None = None) -> bool:
     """Tell whether torchvision's ImageNet weights are on this machine or can be fetched.
 
-    Args:
-        timeout: seconds after which a silent network counts as none.
-        cache: as in ``load_weights``.
+    A network that is silent for ``timeout`` seconds counts as none; ``cache`` is as in ``load_weights``.
     """
     if _imagenet_path(cache).is_file():
         return True
@@ -252,27 +235,19 @@ def _imagenet_file(network: GoogLeNet, cache: Path | None) -> Path:
     if not path.is_file():
         if not imagenet_available(cache=cache):
             raise WeightsError(f"imagenet: {path} is missing and cannot be downloaded now; {advice}")
+        before = socket.getdefaulttimeout()
         try:
-            with _socket_timeout(30):
-                torch.hub.load_state_dict_from_url(
-                    IMAGENET_URL, str(path.parent), progress=True, check_hash=True, weights_only=True
-                )
+            socket.setdefaulttimeout(30)  # torch's own waits for ever when the connection falls silent
+            torch.hub.load_state_dict_from_url(
+                IMAGENET_URL, str(path.parent), progress=True, check_hash=True, weights_only=True
+            )
         except (OSError, RuntimeError) as error:
             raise WeightsError(f"imagenet: {path} could not be downloaded ({error}); {advice}") from error
+        finally:
+            socket.setdefaulttimeout(before)
     digits = path.stem.rpartition("-")[2]
     if not _file_sha256(path).startswith(digits):
         raise WeightsError(
             f"imagenet: {path} is damaged (its sha256 does not start with {digits}): delete it"
         )
     return path
-
-
-@contextmanager
-def _socket_timeout(seconds: float) -> Iterator[None]:
-    """Let a download give up when the connection falls silent: torch's own waits for ever."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)

@@ -209,9 +209,9 @@ class _LogOdds(nn.Module):
                 f"no activation map of layer {layer!r}: choose one where a single tensor flows, such as "
                 "pool2-3x3_s2 or the output of an inception block"
             )
-        modules = dict(network.learnable.items()), dict(network.normalisations.items())
+        modules = (network.learnable, network.normalisations)
         self.before = Section(first, *modules, dropout=network.dropout, frozen=True)
-        self.after = Section(rest, *modules, dropout=network.dropout, entry=layer, frozen=True)
+        self.after = Section(rest, *modules, dropout=network.dropout, frozen=True)
 
     def forward(self, x: Tensor) -> Tensor:
         logits = self.after(self.before(x))

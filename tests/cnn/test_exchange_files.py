@@ -96,7 +96,7 @@ def test_a_mean_image_is_kept_and_a_constant_one_is_three_numbers(steps, tmp_pat
     network = GoogLeNet("bvlc")
     load_weights(network, reference.write_onnx(steps, tmp_path / "a.onnx", mean=image))
     assert np.array_equal(network.preprocess.mean_image, image[0])
-    assert network.preprocess.size == 224
+    assert network.preprocess.mean_image.shape == (3, 224, 224)
     constant = np.full((1, 3, 224, 224), 100, np.float32)
     load_weights(network, reference.write_onnx(steps, tmp_path / "b.onnx", mean=constant))
     assert network.preprocess.mean_image is None

@@ -4,7 +4,13 @@ import pytest
 import torch
 from torch.nn import functional
 
-from hep2lib.cnn.googlenet import FREEZE_DEPTHS, LAYERS, GoogLeNet, architecture
+from hep2lib.cnn.googlenet import (
+    FREEZE_DEPTHS,
+    LAYERS,
+    GoogLeNet,
+    architecture,
+    local_response_normalisation,
+)
 from hep2lib.cnn.layers import Kind, layer_table
 from hep2lib.cnn.weights import load_weights
 from hep2lib.errors import InputError
@@ -285,3 +291,30 @@ def test_the_digest_follows_the_values():
 def test_other_image_sizes_are_possible(network):
     with torch.no_grad():
         assert network(torch.rand(1, 3, 320, 256)).shape == (1, 2)
+
+
+def test_normalised_values_computed_by_hand():
+    x = torch.tensor([10.0, 0.0, 20.0, 0.0, 0.0, 30.0]).view(1, 6, 1, 1)
+    energies = [500, 500, 500, 1300, 1300, 900]
+    expected = [v / (1 + 1e-4 / 5 * e) ** 0.75 for v, e in zip(x.flatten().tolist(), energies, strict=True)]
+    assert torch.allclose(local_response_normalisation(x).flatten(), torch.tensor(expected), rtol=1e-6)
+
+
+def test_normalisation_and_its_gradient_agree_with_pytorchs_form():
+    x = (torch.randn(2, 64, 5, 7, generator=torch.Generator().manual_seed(0)) * 200).requires_grad_()
+    other = x.detach().clone().requires_grad_()
+    weight = torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
+    ours = local_response_normalisation(x)
+    theirs = functional.local_response_norm(other, 5, 1e-4, 0.75, 1.0)
+    (ours * weight).sum().backward()
+    (theirs * weight).sum().backward()
+    assert torch.allclose(ours, theirs, rtol=1e-5, atol=1e-4)
+    assert torch.allclose(x.grad, other.grad, rtol=1e-4, atol=1e-5)
+
+
+def test_normalisation_keeps_the_memory_order_and_half_precision_computed_in_float32():
+    x = (torch.randn(1, 8, 4, 4) * 300).contiguous(memory_format=torch.channels_last)
+    assert local_response_normalisation(x).is_contiguous(memory_format=torch.channels_last)
+    half = local_response_normalisation(x.bfloat16())
+    assert half.dtype == torch.bfloat16
+    assert torch.allclose(half.float(), local_response_normalisation(x), rtol=2e-2, atol=1e-2)

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from hep2lib.cnn.googlenet import GoogLeNet
-from hep2lib.cnn.preprocessing import CAFFE, MATLAB, TORCHVISION, TORCHVISION_TRANSFORMED, Preprocessing
+from hep2lib.cnn.preprocessing import CAFFE, MATLAB, TORCHVISION_TRANSFORMED, Preprocessing
 from hep2lib.errors import InputError
 
 
@@ -17,7 +17,10 @@ def pixel(red: int, green: int, blue: int) -> torch.Tensor:
         (MATLAB, [200 - 123, 100 - 117, 0 - 104]),
         (CAFFE, [0 - 104, 100 - 117, 200 - 123]),
         (TORCHVISION_TRANSFORMED, [200 / 127.5 - 1, 100 / 127.5 - 1, -1]),
-        (TORCHVISION, [(200 / 255 - 0.485) / 0.229, (100 / 255 - 0.456) / 0.224, -0.406 / 0.225]),
+        (
+            Preprocessing((1.0, 2.0, 3.0), (0.1, 0.2, 0.3), "bgr"),
+            [(0 - 3) * 0.3, (100 - 2) * 0.2, (200 - 1) * 0.1],
+        ),
     ],
 )
 def test_pixels_computed_by_hand(preprocessing, expected):
@@ -67,7 +70,7 @@ def test_what_no_network_can_expect_is_refused(options):
 
 def test_the_digest_tells_all_differences():
     mean = np.zeros((3, 4, 4), dtype=np.float32)
-    kinds = [MATLAB, CAFFE, TORCHVISION, TORCHVISION_TRANSFORMED]
+    kinds = [MATLAB, CAFFE, Preprocessing(MATLAB.mean, (0.5, 0.5, 0.5)), TORCHVISION_TRANSFORMED]
     kinds += [Preprocessing(MATLAB.mean, mean_image=image) for image in (mean, mean + 1)]
     assert len({kind.digest() for kind in kinds}) == len(kinds)
     assert MATLAB.digest() == Preprocessing((123.0, 117.0, 104.0)).digest()

@@ -6,7 +6,7 @@ import torchvision
 from torch import nn
 
 from hep2lib.cnn.googlenet import BLOCKS, GoogLeNet
-from hep2lib.cnn.preprocessing import TORCHVISION, TORCHVISION_TRANSFORMED
+from hep2lib.cnn.preprocessing import TORCHVISION_TRANSFORMED, Preprocessing
 from hep2lib.cnn.weights import load_weights
 
 
@@ -31,6 +31,12 @@ def file(theirs, tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "googlenet.pth"
     torch.save(theirs.state_dict(), path)
     return path
+
+
+#: torchvision's usual normalisation by ImageNet's mean and standard deviation.
+TORCHVISION = Preprocessing(
+    (0.485 * 255, 0.456 * 255, 0.406 * 255), (1 / (0.229 * 255), 1 / (0.224 * 255), 1 / (0.225 * 255))
+)
 
 
 @pytest.mark.parametrize("batchnorm", ["folded", "train"])
