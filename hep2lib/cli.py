@@ -3,6 +3,7 @@
 import argparse
 import errno
 import json
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -45,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return options.command(options) or EXIT_DONE
     except (InputError, RunError) as error:
-        print(f"hep2: {error}", file=sys.stderr)
+        message = _as_typed(str(error)) if isinstance(error, DatabaseError) else str(error)
+        print(f"hep2: {message}", file=sys.stderr)
         return EXIT_INPUT if isinstance(error, InputError) else EXIT_SHORT
     except OSError as error:
         if error.errno not in _FOLDER_TROUBLE:
@@ -56,6 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("hep2: interrupted; what was computed is kept, start again to go on", file=sys.stderr)
         return EXIT_INTERRUPTED
+
+
+def _as_typed(message: str) -> str:
+    """Name a database's options as they are typed here: ``label_column=...`` is ``--label-column ...``."""
+    names = "|".join(_DATABASE_OPTIONS)
+    return re.sub(rf"(?<![\w/.-])({names})=", lambda found: f"--{found[1].replace('_', '-')} ", message)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -146,7 +154,8 @@ def _data(options: argparse.Namespace) -> None:
         report = describe(read_database(options.path, **given))
     except DatabaseError as error:
         if options.json:
-            print(json.dumps({"usable": False, "problems": error.problems}, indent=1, ensure_ascii=False))
+            problems = [_as_typed(problem) for problem in error.problems]
+            print(json.dumps({"usable": False, "problems": problems}, indent=1, ensure_ascii=False))
         raise
     print(json.dumps(report.as_dict(), indent=1, ensure_ascii=False) if options.json else report.text())
     if not report.usable:

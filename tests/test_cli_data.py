@@ -1,10 +1,14 @@
 """``hep2 data`` and ``hep2 simulate``: what is printed where, and the exit code."""
 
 import json
+import re
+import shutil
 
 import pytest
 
 from hep2lib.cli import main
+from hep2lib.data.database import read_database
+from hep2lib.errors import DatabaseError
 
 from .data.handmade import HEADER, aida_rows, write_aida, write_csv
 from .data.spoiling import IMAGES, SHEET, truncated
@@ -66,9 +70,58 @@ def test_columns_are_given_as_options(database, capsys):
     write_csv(database / SHEET, [("file", "who", "verdict", "x"), *aida_rows()])
     assert main(["data", str(database)]) == 2
     message = capsys.readouterr().err
-    assert "the sheet has 'file', 'who', 'verdict', 'x': say which with label_column" in message
-    assert "say which with specimen_column" in message
+    assert "the sheet has 'file', 'who', 'verdict', 'x': say which with --label-column ..." in message
+    assert "say which with --specimen-column ..." in message
     assert main(["data", str(database), "--label-column", "verdict", "--specimen-column", "who"]) == 0
+
+
+OPTIONS = {
+    "--images ...": lambda root: shutil.rmtree(root / IMAGES),
+    "--sheet ...": lambda root: shutil.copy(root / SHEET, root / f"copy of {SHEET}"),
+    "--image-column ...": lambda root: write_csv(root / SHEET, [("a", *HEADER[1:]), *aida_rows()]),
+    "--label-column ...": lambda root: write_csv(root / SHEET, [(*HEADER[:2], "b", "c"), *aida_rows()]),
+    "--specimen-column ...": lambda root: write_csv(
+        root / SHEET, [(HEADER[0], "a", *HEADER[2:]), *aida_rows()]
+    ),
+    "--specimen-pattern ...": lambda root: write_csv(
+        root / SHEET, [(HEADER[0], "a", *HEADER[2:]), *aida_rows()]
+    ),
+    "say --layout 'mivia' or --layout 'i3a'": lambda root: (root / SHEET).rename(root / "gt_training.csv"),
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_messages_name_an_option_as_it_is_typed_here_and_as_a_keyword_in_python(option, database, capsys):
+    OPTIONS[option](database)
+    if "layout" in option:
+        (database / IMAGES).rename(database / "fields")
+    with pytest.raises(DatabaseError) as caught:
+        read_database(database)
+    assert re.sub(r"--([a-z-]+) ", lambda found: f"{found[1].replace('-', '_')}=", option) in str(
+        caught.value
+    )
+    assert "--" not in str(caught.value)
+    assert main(["data", str(database), "--json"]) == 2
+    printed = capsys.readouterr()
+    assert option in printed.err
+    assert option in json.loads(printed.out)["problems"][-1]
+
+
+@pytest.mark.parametrize("command", [["data"], ["run", "--profile", "smoke", "--out", "run", "--data"]])
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (["--layout", "dicom"], "--layout 'dicom' is unknown; it may be aida"),
+        (["--specimen-pattern", "["], "--specimen-pattern '[' is no regular expression"),
+        (["--specimen-pattern", "X(.)"], "row 2: --specimen-pattern 'X(.)' finds no specimen in '01_0.png'"),
+    ],
+)
+def test_an_option_that_does_not_fit_is_named_as_it_was_typed(
+    command, option, said, database, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert main([*command, str(database), *option]) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_a_database_is_simulated_with_every_option(tmp_path, capsys):

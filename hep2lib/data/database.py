@@ -1,30 +1,29 @@
-"""What a person should know of a database that can be used all the same."""
+"""A database folder as one checked table, with a remark for whatever is odd about it."""
 
 import hashlib
 import json
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from hep2lib.data.images import Header, _bit_depth, decode, file_checksum, quietly, read_header
+from hep2lib.data.images import decode, file_checksum, measured_bit_depth, quietly, read_header
 from hep2lib.data.layouts import (
     Entry,
     Listing,
     MissingImage,
     Options,
     contest_sheets,
-    read_aida,
     read_class_folders,
     read_i3a,
-    read_manifest,
     read_mivia,
+    read_rows,
 )
 from hep2lib.data.sheets import SHEET_SUFFIXES, fluorescence
 from hep2lib.errors import DatabaseError, counted, printable, quoted, some
@@ -32,275 +31,13 @@ from hep2lib.files import cores
 from hep2lib.progress import progress
 
 _NO_PATTERN = re.compile(r"neg|ac-?0|none|no$|nessun|-$", re.IGNORECASE)
-
-
-def remarks(listing: Listing, table: pd.DataFrame, headers: list[Header]) -> list[str]:
-    """Collect what is odd about a database.
-
-    Args:
-        listing: what its layout's reader found.
-        table: the checked table.
-        headers: of the images, in the same order.
-
-    Returns:
-        One sentence each: files that are not listed, specimens that are spelt alike or have one image each,
-        labels that a pattern contradicts, files with several images.
-    """
-    several = [name for name, header in zip(table["image"], headers, strict=True) if header.frames > 1]
-    found = [
-        *listing.remarks,
-        *_unlisted(listing, table),
-        *_specimens(table),
-        *_contradictions(listing, table),
-    ]
-    if several:
-        found.append(
-            f"only the first image is read of {counted(len(several), 'file')} with more: {some(several)}"
-        )
-    return found
-
-
-def _unlisted(listing: Listing, table: pd.DataFrame) -> Iterator[str]:
-    listed = set(table["path"])
-    others = [
-        p for p in listing.folder.images() if str(p.resolve()) not in listed and p not in listing.skipped
-    ]
-    if others:
-        names = some(path.relative_to(listing.folder.folder).as_posix() for path in others)
-        verb = "is" if len(others) == 1 else "are"
-        yield f"{counted(len(others), 'image')} in the folder {verb} not listed, hence left out: {names}"
-
-
-def _specimens(table: pd.DataFrame) -> Iterator[str]:
-    spelt: defaultdict[str, set[str]] = defaultdict(set)
-    for specimen in table["specimen"]:
-        spelt[re.sub(r"[\s_\-.]+", "", specimen).casefold()].add(specimen)
-    for spellings in spelt.values():
-        if len(spellings) > 1:
-            same = ", ".join(map(repr, sorted(spellings)))
-            yield f"specimens {same} differ only in case, spaces or separators: one or several?"
-    for name in sorted({specimen for specimen in table["specimen"] if specimen.casefold() == "na"}):
-        yield f"the specimen {name!r} may mean that it is not known: one patient, or several taken for one?"
-    if table["specimen"].is_unique:
-        yield "every specimen has one image: if the same patient appears twice, this is the wrong column"
-
-
-def _contradictions(listing: Listing, table: pd.DataFrame) -> Iterator[str]:
-    if listing.classes[0] != "negative":
-        return
-    named = table["pattern"] != ""
-    absent = table["pattern"].map(lambda pattern: _NO_PATTERN.match(pattern) is not None)
-    for label, odd, what in (
-        ("positive", (table["label"] == 1) & absent, "a pattern that means negative"),
-        ("negative", (table["label"] == 0) & named & ~absent, "a staining pattern"),
-    ):
-        if odd.any():
-            images = table["image"][odd]
-            yield f"{counted(len(images), f'{label} image')} with {what}: {some(images)}"
-
-
 _NOBODY = frozenset(
-    (
-        "nan",
-        "n/a",
-        "#n/a",
-        "#na",
-        "#ref!",
-        "#name?",
-        "#value!",
-        "null",
-        "none",
-        "nil",
-        "unknown",
-        "?",
-        "-",
-    )
+    ("nan", "n/a", "#n/a", "#na", "#ref!", "#name?", "#value!", "null", "none", "nil", "unknown", "?", "-")
 )
-
-
 _TEXT = ("pattern", "intensity", "laboratory", "instrument", "sex")
-
-
-@dataclass(slots=True)
-class Checked:
-    """The entries that passed, and what was wrong with the others.
-
-    Attributes:
-        rows: one dictionary an image, the columns of the table.
-        places: where each of them is listed, for messages.
-        headers: the image headers, in the same order.
-        problems: one sentence each.
-        missing: how many files were not there.
-        unlabelled: how many labels were not understood.
-    """
-
-    rows: list[dict[str, object]] = field(default_factory=list)
-    places: list[str] = field(default_factory=list)
-    headers: list[Header] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    missing: int = 0
-    unlabelled: int = 0
-
-
-def check_entries(listing: Listing, specimen_pattern: re.Pattern[str] | None) -> Checked:
-    """Check every entry of a listing: names, labels, specimens, files and image headers.
-
-    Args:
-        listing: what a layout's reader found.
-        specimen_pattern: what finds the specimen in an image's name; None to take the listed specimen.
-
-    Returns:
-        The rows of the table and all problems.
-    """
-    checked = Checked()
-    names: dict[str, str] = {}
-    files: dict[Path, str] = {}
-    with quietly():
-        for entry in progress(listing.entries, "checking images", unit="image"):
-            row, wrong = _words(entry, listing, specimen_pattern)
-            checked.unlabelled += "label" not in row
-            if entry.image in names:
-                first = names[entry.image]
-                wrong.append(f"{quoted(entry.image)} is listed already, at {first}; delete one of the rows")
-            elif entry.image:
-                names[entry.image] = entry.place
-                try:
-                    path = _file(entry, listing, files)
-                    header = read_header(path)
-                except DatabaseError as error:
-                    checked.missing += isinstance(error, MissingImage)
-                    wrong.append(str(error))
-            if wrong:
-                checked.problems += [f"{entry.place}: {text}" for text in wrong]
-            else:
-                checked.rows.append({**row, "path": str(path)})
-                checked.places.append(entry.place)
-                checked.headers.append(header)
-    return checked
-
-
-def unreadable(paths: Sequence[str], places: Sequence[str]) -> list[str]:
-    """Decode images to see whether that can be done: what is wrong with those where it cannot.
-
-    Args:
-        paths: their files.
-        places: where they are listed.
-
-    Returns:
-        One problem an image that cannot be read.
-    """
-
-    def one(path: str) -> str | None:
-        try:
-            decode(Path(path), 16)  # whatever the depth, it only matters whether it works
-        except DatabaseError as error:
-            return str(error)
-        return None
-
-    with quietly(), ThreadPoolExecutor(cores()) as pool:
-        found = progress(pool.map(one, paths), "decoding images", total=len(paths), unit="image")
-        return [f"{place}: {wrong}" for place, wrong in zip(places, found, strict=True) if wrong is not None]
-
-
-def _file(entry: Entry, listing: Listing, files: dict[Path, str]) -> Path:
-    """Find an entry's file, with all links followed, and note that it is taken."""
-    folder = listing.folder
-    path = folder.inside(entry.path, entry.image) if entry.path else folder.find(entry.image)
-    if path in files:
-        raise DatabaseError(
-            f"{quoted(entry.image)} is the same file as the image at {files[path]}; delete one of the rows"
-        )
-    files[path] = entry.place
-    return path
-
-
-def _words(
-    entry: Entry, listing: Listing, specimen_pattern: re.Pattern[str] | None
-) -> tuple[dict[str, object], list[str]]:
-    """Check what an entry says: (columns of the table, problems)."""
-    wrong = []
-    if not entry.image:
-        wrong.append("the image's file name is empty")
-    if printable(entry.image) != entry.image:
-        wrong.append(f"{quoted(entry.image)} holds characters that cannot be printed; rename the file")
-    row: dict[str, object] = {"image": entry.image, **entry.known}
-    meaning = listing.read_label(entry.label)
-    if meaning is None:
-        said = f"the label {quoted(entry.label)} is not understood" if entry.label else "the label is empty"
-        wrong.append(f"{said}; it may be {listing.expected}")
-    else:
-        row["label"], intensity = meaning
-        if intensity and entry.known.get("intensity", "") in ("", entry.label):
-            row["intensity"] = intensity  # the label names it, and no column of its own says more
-    specimen = entry.specimen
-    if specimen_pattern is not None:
-        found = specimen_pattern.search(entry.image)
-        specimen = _group(found).strip() if found else ""
-        if not specimen and entry.image:
-            wrong.append(
-                f"specimen_pattern {specimen_pattern.pattern!r} finds no specimen in {quoted(entry.image)}"
-            )
-    elif not specimen:
-        wrong.append("the specimen is empty")
-    if specimen.casefold() in _NOBODY:
-        wrong.append(f"the specimen {specimen!r} names nobody; give each unknown one a name of its own")
-    row["specimen"] = specimen
-    return row, wrong
-
-
-def _group(found: re.Match[str]) -> str:
-    """Take the group "specimen", else the first group, else the whole match."""
-    if "specimen" in found.re.groupindex:
-        return found["specimen"] or ""
-    return (found[1] if found.re.groups else found[0]) or ""
-
-
-def raise_problems(checked: Checked, listing: Listing, root: Path) -> None:
-    """Raise everything that is in the way of using the database.
-
-    Raises:
-        DatabaseError: any problem; no image at all; images of one class only.
-    """
-    if listing.entries and checked.missing == len(listing.entries):
-        names = some((entry.image for entry in listing.entries), 3)
-        raise DatabaseError(
-            f"{listing.folder.folder}: none of the {counted(checked.missing, 'listed image')} is in this "
-            f"folder ({names}); give the image folder with images=..."
-        )
-    if len(listing.entries) > 1 and checked.unlabelled == len(listing.entries):
-        words = some(sorted({repr(entry.label) for entry in listing.entries}))
-        raise DatabaseError(
-            f"{listing.entries[0].place} and all others: no label is understood ({words}); a label may be "
-            f"{listing.expected}; if it stands in another column, say which with label_column"
-        )
-    problems = list(checked.problems)
-    if problems:  # whoever mends them wants to know of all
-        problems += unreadable([str(row["path"]) for row in checked.rows], checked.places)
-    labels = {row["label"] for row in checked.rows}
-    if not problems and len(labels) < 2:
-        only = "no images" if not labels else f"only images of label {labels.pop()}"
-        problems.append(f"{root}: holds {only}; images of both classes are needed (1 positive, 0 negative)")
-    if problems:
-        raise DatabaseError(problems, str(root))
-
-
-def make_table(checked: Checked) -> pd.DataFrame:
-    """Make the table of the rows that passed, with the columns that are known."""
-    table = pd.DataFrame(checked.rows)
-    table["label"] = table["label"].astype("int8")
-    table["pattern"] = table["pattern"].fillna("") if "pattern" in table else ""
-    for column in _TEXT:
-        if column in table:
-            table[column] = table[column].fillna("").astype("str")
-    if "age" in table:
-        table["age"] = pd.to_numeric(table["age"], errors="coerce").astype("float64")
-    order = ("image", "path", "label", "specimen", *_TEXT, "age")
-    return table[[column for column in order if column in table]]
-
-
 LAYOUTS: dict[str, Callable[[Path, Options], Listing]] = {
-    "aida": read_aida,
-    "manifest": read_manifest,
+    "aida": partial(read_rows, layout="AIDA"),
+    "manifest": read_rows,
     "folders": read_class_folders,
     "mivia": read_mivia,
     "i3a": read_i3a,
@@ -356,10 +93,12 @@ def read_database(
     options = Options(
         sheet=Path(sheet).expanduser() if sheet is not None else None,
         images=Path(images).expanduser() if images is not None else None,
-        image_column=image_column,
-        label_column=label_column,
-        specimen_column=specimen_column,
-        pattern_column=pattern_column,
+        columns={
+            "image": image_column,
+            "label": label_column,
+            "specimen": specimen_column,
+            "pattern": pattern_column,
+        },
         specimen_pattern=_compiled(specimen_pattern),
     )
     simulation = _simulation(root)
@@ -369,21 +108,203 @@ def read_database(
         raise DatabaseError(
             f"{error.filename or root}: cannot be read ({error.strerror or error})"
         ) from error
-    checked = check_entries(listing, options.specimen_pattern)
-    raise_problems(checked, listing, root)
-    table = make_table(checked)
-    name = simulation or f"{root.resolve().name} ({listing.layout})"
+    rows = _checked(listing, options.specimen_pattern, root)
+    table = _table(rows)
+    several = [row["image"] for row in rows if row["header"].frames > 1]
+    first = f"only the first image is read of {counted(len(several), 'file')} with more: {some(several)}"
     table.attrs = {
-        "name": name,
+        "name": simulation or f"{root.resolve().name} ({listing.layout})",
         "simulated": simulation is not None,
         "layout": listing.layout,
         "classes": list(listing.classes),
         "folder": str(listing.folder.folder.resolve()),
-        "bit_depth": _bit_depth(table, checked.headers, bit_depth),
-        "places": {row["image"]: place for row, place in zip(checked.rows, checked.places, strict=True)},
-        "warnings": remarks(listing, table, checked.headers),
+        "bit_depth": _bit_depth(rows, bit_depth),
+        "places": {row["image"]: row["place"] for row in rows},
+        "warnings": [
+            *listing.remarks,
+            *_unlisted(listing, table),
+            *_specimens(table),
+            *_contradictions(listing, table),
+            *([first] if several else []),
+        ],
     }
     return table
+
+
+def _checked(listing: Listing, pattern: re.Pattern[str] | None, root: Path) -> list[dict[str, Any]]:
+    """Check every entry of a listing: names, labels, specimens, files and image headers.
+
+    Returns:
+        A row of the table for each, with its "place" and its image's "header" besides.
+
+    Raises:
+        DatabaseError: all problems at once; no image at all; images of one class only.
+    """
+    rows: list[dict[str, Any]] = []
+    problems: list[str] = []
+    missing = unlabelled = 0
+    names: dict[str, str] = {}
+    files: dict[Path, str] = {}
+    with quietly():
+        for entry in progress(listing.entries, "checking images", unit="image"):
+            row, wrong = _words(entry, listing, pattern)
+            unlabelled += "label" not in row
+            if entry.image in names:
+                first = names[entry.image]
+                wrong.append(f"{quoted(entry.image)} is listed already, at {first}; delete one of the rows")
+            elif entry.image:
+                names[entry.image] = entry.place
+                try:
+                    path = _file(entry, listing, files)
+                    row |= {"path": str(path), "header": read_header(path), "place": entry.place}
+                except DatabaseError as error:
+                    missing += isinstance(error, MissingImage)
+                    wrong.append(str(error))
+            problems += [f"{entry.place}: {text}" for text in wrong]
+            if not wrong:
+                rows.append(row)
+    if listing.entries and missing == len(listing.entries):
+        listed = some((entry.image for entry in listing.entries), 3)
+        raise DatabaseError(
+            f"{listing.folder.folder}: none of the {counted(missing, 'listed image')} is in this "
+            f"folder ({listed}); give the image folder with images=..."
+        )
+    if len(listing.entries) > 1 and unlabelled == len(listing.entries):
+        words = some(sorted({repr(entry.label) for entry in listing.entries}))
+        raise DatabaseError(
+            f"{listing.entries[0].place} and all others: no label is understood ({words}); a label may be "
+            f"{listing.expected}; if it stands in another column, say which with label_column=..."
+        )
+    if problems:  # whoever mends them wants to know of all
+        raise DatabaseError([*problems, *_unreadable(rows)], str(root))
+    labels = {row["label"] for row in rows}
+    if len(labels) < 2:
+        only = "no images" if not labels else f"only images of label {labels.pop()}"
+        raise DatabaseError(
+            f"{root}: holds {only}; images of both classes are needed (1 positive, 0 negative)"
+        )
+    return rows
+
+
+def _unreadable(rows: list[dict[str, Any]]) -> list[str]:
+    """Decode images to see whether that can be done: one problem for each where it cannot."""
+
+    def one(row: dict[str, Any]) -> str | None:
+        try:
+            decode(Path(row["path"]), 16)  # whatever the depth, it only matters whether it works
+        except DatabaseError as error:
+            return f"{row['place']}: {error}"
+        return None
+
+    with quietly(), ThreadPoolExecutor(cores()) as pool:
+        found = progress(pool.map(one, rows), "decoding images", total=len(rows), unit="image")
+        return [problem for problem in found if problem is not None]
+
+
+def _file(entry: Entry, listing: Listing, files: dict[Path, str]) -> Path:
+    """Find an entry's file, with all links followed, and note that it is taken."""
+    folder = listing.folder
+    path = folder.inside(entry.path, entry.image) if entry.path else folder.find(entry.image)
+    if path in files:
+        raise DatabaseError(
+            f"{quoted(entry.image)} is the same file as the image at {files[path]}; delete one of the rows"
+        )
+    files[path] = entry.place
+    return path
+
+
+def _words(
+    entry: Entry, listing: Listing, specimen_pattern: re.Pattern[str] | None
+) -> tuple[dict[str, object], list[str]]:
+    """Check what an entry says: (columns of the table, problems)."""
+    wrong = []
+    if not entry.image:
+        wrong.append("the image's file name is empty")
+    if printable(entry.image) != entry.image:
+        wrong.append(f"{quoted(entry.image)} holds characters that cannot be printed; rename the file")
+    row: dict[str, object] = {"image": entry.image, **entry.known}
+    meaning = listing.read_label(entry.label)
+    if meaning is None:
+        said = f"the label {quoted(entry.label)} is not understood" if entry.label else "the label is empty"
+        wrong.append(f"{said}; it may be {listing.expected}")
+    else:
+        row["label"], intensity = meaning
+        if intensity and entry.known.get("intensity", "") in ("", entry.label):
+            row["intensity"] = intensity  # the label names it, and no column of its own says more
+    specimen = entry.specimen
+    if specimen_pattern is not None:
+        found = specimen_pattern.search(entry.image)
+        specimen = _group(found).strip() if found else ""
+        if not specimen and entry.image:
+            wrong.append(
+                f"specimen_pattern={specimen_pattern.pattern!r} finds no specimen in {quoted(entry.image)}"
+            )
+    elif not specimen:
+        wrong.append("the specimen is empty")
+    if specimen.casefold() in _NOBODY:
+        wrong.append(f"the specimen {specimen!r} names nobody; give each unknown one a name of its own")
+    row["specimen"] = specimen
+    return row, wrong
+
+
+def _group(found: re.Match[str]) -> str:
+    """Take the group "specimen", else the first group, else the whole match."""
+    if "specimen" in found.re.groupindex:
+        return found["specimen"] or ""
+    return (found[1] if found.re.groups else found[0]) or ""
+
+
+def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Make the table of the rows that passed, with the columns that are known."""
+    table = pd.DataFrame(rows)
+    table["label"] = table["label"].astype("int8")
+    table["pattern"] = table["pattern"].fillna("") if "pattern" in table else ""
+    for column in _TEXT:
+        if column in table:
+            table[column] = table[column].fillna("").astype("str")
+    if "age" in table:
+        table["age"] = pd.to_numeric(table["age"], errors="coerce").astype("float64")
+    order = ("image", "path", "label", "specimen", *_TEXT, "age")
+    return table[[column for column in order if column in table]]
+
+
+def _unlisted(listing: Listing, table: pd.DataFrame) -> Iterator[str]:
+    listed = set(table["path"])
+    others = [
+        p for p in listing.folder.images() if str(p.resolve()) not in listed and p not in listing.skipped
+    ]
+    if others:
+        names = some(path.relative_to(listing.folder.folder).as_posix() for path in others)
+        verb = "is" if len(others) == 1 else "are"
+        yield f"{counted(len(others), 'image')} in the folder {verb} not listed, hence left out: {names}"
+
+
+def _specimens(table: pd.DataFrame) -> Iterator[str]:
+    spelt: defaultdict[str, set[str]] = defaultdict(set)
+    for specimen in table["specimen"]:
+        spelt[re.sub(r"[\s_\-.]+", "", specimen).casefold()].add(specimen)
+    for spellings in spelt.values():
+        if len(spellings) > 1:
+            same = ", ".join(map(repr, sorted(spellings)))
+            yield f"specimens {same} differ only in case, spaces or separators: one or several?"
+    for name in sorted({specimen for specimen in table["specimen"] if specimen.casefold() == "na"}):
+        yield f"the specimen {name!r} may mean that it is not known: one patient, or several taken for one?"
+    if table["specimen"].is_unique:
+        yield "every specimen has one image: if the same patient appears twice, this is the wrong column"
+
+
+def _contradictions(listing: Listing, table: pd.DataFrame) -> Iterator[str]:
+    if listing.classes[0] != "negative":
+        return
+    named = table["pattern"] != ""
+    absent = table["pattern"].map(lambda pattern: _NO_PATTERN.match(pattern) is not None)
+    for label, odd, what in (
+        ("positive", (table["label"] == 1) & absent, "a pattern that means negative"),
+        ("negative", (table["label"] == 0) & named & ~absent, "a staining pattern"),
+    ):
+        if odd.any():
+            images = table["image"][odd]
+            yield f"{counted(len(images), f'{label} image')} with {what}: {some(images)}"
 
 
 def _compiled(pattern: str | None) -> re.Pattern[str] | None:
@@ -392,7 +313,17 @@ def _compiled(pattern: str | None) -> re.Pattern[str] | None:
     try:
         return re.compile(pattern)
     except re.error as error:
-        raise DatabaseError(f"specimen_pattern {pattern!r} is no regular expression: {error}") from error
+        raise DatabaseError(f"specimen_pattern={pattern!r} is no regular expression: {error}") from error
+
+
+def _bit_depth(rows: list[dict[str, Any]], known: int | None) -> int:
+    """Find how many bits the 16-bit images of a database use: one number for all, 8 where there are none."""
+    if known is not None and not 9 <= known <= 16:
+        raise DatabaseError(f"bit_depth {known}: 16-bit images use 9 to 16 bits")
+    wide = [Path(row["path"]) for row in rows if row["header"].bits == 16]
+    if not wide:
+        return 8
+    return known if known is not None else measured_bit_depth(wide)
 
 
 def _simulation(root: Path) -> str | None:
@@ -415,29 +346,26 @@ def _reader(root: Path, options: Options, layout: str | None) -> Callable[[Path,
     """Choose the layout's reader: the one that was named, else by what lies in the folder."""
     if layout is not None:
         if layout not in LAYOUTS:
-            raise DatabaseError(f"layout {layout!r} is unknown; it may be {', '.join(LAYOUTS)}")
+            raise DatabaseError(f"layout={layout!r} is unknown; it may be {', '.join(LAYOUTS)}")
         return LAYOUTS[layout]
     if not root.is_dir():
         if root.suffix.casefold() not in SHEET_SUFFIXES:
             raise DatabaseError(f"{root}: neither a folder nor a sheet ({', '.join(SHEET_SUFFIXES)})")
-        return read_manifest
+        return read_rows
     here = sorted(root.iterdir())
     truths = [p for p in here if "groundtruth" in re.sub(r"[^a-z]", "", p.name.casefold())]
     if truths or any(p.name.casefold() == "aida_project_database" for p in here):
-        return read_aida
+        return LAYOUTS["aida"]
     if options.sheet is None and contest_sheets(root):
         raise DatabaseError(f"{root}: looks like a contest's database; say layout='mivia' or layout='i3a'")
     folders = any(p.is_dir() and fluorescence(p.name) is not None for p in here)
     if folders and options.sheet is None and not any(p.suffix.casefold() in SHEET_SUFFIXES for p in here):
         return read_class_folders
-    return read_manifest
+    return read_rows
 
 
 def database_checksum(database: pd.DataFrame) -> str:
-    """Compute one checksum of what a study sees of a database.
-
-    Args:
-        database: a table as `read_database` returns it, or some of its rows.
+    """Compute one checksum of what a study sees of a database (a table of `read_database`, or some rows).
 
     Returns:
         The sha256, in hexadecimal digits, over the file contents, labels and specimens. The order of the

@@ -18,15 +18,11 @@ from hep2lib.errors import DatabaseError
 from hep2lib.files import cores
 from hep2lib.progress import progress
 
-HASH_SIDE = 16
+HASH_SIDE, _SHRUNK = 16, 64
 """A perceptual hash has 16 x 16 bits: signs of the lowest frequencies of the image at 64 x 64 pixels."""
-
 
 NEAR = 26
 """Images are near duplicates up to this many of 256 bits: a tenth, where unrelated images differ in half."""
-
-
-_SHRUNK = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +65,7 @@ class Duplicates:
 
 
 def fingerprint(path: Path, bit_depth: int = 16) -> Fingerprint:
-    """Decode an image and take its fingerprint.
-
-    Args:
-        path: the image.
-        bit_depth: of the database's 16-bit images, see `hep2lib.data.images.decode`.
-
-    Returns:
-        The fingerprint.
-
-    Raises:
-        DatabaseError: the image cannot be read.
-    """
+    """Decode an image, which raises a `DatabaseError` where it cannot be read, and take its fingerprint."""
     header = read_header(path)
     pixels = decode(path, bit_depth)
     digest = hashlib.sha256(repr(pixels.shape).encode())
@@ -93,9 +78,6 @@ def fingerprint(path: Path, bit_depth: int = 16) -> Fingerprint:
 
 def fingerprints(database: pd.DataFrame) -> tuple[list[Fingerprint | None], list[str]]:
     """Take the fingerprint of every image of a database, in parallel.
-
-    Args:
-        database: a table as `hep2lib.data.database.read_database` returns it.
 
     Returns:
         One fingerprint a row, None where the image cannot be read, and what is wrong with those.
@@ -110,9 +92,8 @@ def fingerprints(database: pd.DataFrame) -> tuple[list[Fingerprint | None], list
 
     images, paths = list(database["image"]), list(database["path"])
     with quietly(), ThreadPoolExecutor(cores()) as pool:
-        found = list(
-            progress(pool.map(one, images, paths), "looking at images", total=len(paths), unit="image")
-        )
+        results = pool.map(one, images, paths)
+        found = list(progress(results, "looking at images", total=len(paths), unit="image"))
     problems = [result for result in found if isinstance(result, str)]
     return [None if isinstance(result, str) else result for result in found], problems
 
@@ -128,24 +109,18 @@ def find_duplicates(database: pd.DataFrame, prints: Sequence[Fingerprint | None]
         Groups of exact duplicates, then pairs of near ones; of images whose pixels are equal only the first
         is compared further. Images without any structure look like one another and are no near duplicates.
     """
-    rows = [row for row, print_ in enumerate(prints) if print_ is not None]
+    seen = {row: found for row, found in enumerate(prints) if found is not None}
     by_pixels: defaultdict[str, list[int]] = defaultdict(list)
-    for row in rows:
-        by_pixels[_of(prints, row).pixels].append(row)
+    for row, found in seen.items():
+        by_pixels[found.pixels].append(row)
     groups = [_group(database, group, exact=True) for group in by_pixels.values() if len(group) > 1]
-    single = [group[0] for group in by_pixels.values() if not _of(prints, group[0]).flat]
-    looks = np.array([_of(prints, row).look for row in single], dtype=np.uint64).reshape(-1, 4)
+    single = [group[0] for group in by_pixels.values() if not seen[group[0]].flat]
+    looks = np.array([seen[row].look for row in single], dtype=np.uint64).reshape(-1, 4)
     for first in range(len(single)):
         distances = np.bitwise_count(looks[first + 1 :] ^ looks[first]).sum(axis=1)
         for second in np.flatnonzero(distances <= NEAR) + first + 1:
             groups.append(_group(database, [single[first], single[second]], exact=False))
     return groups
-
-
-def _of(prints: Sequence[Fingerprint | None], row: int) -> Fingerprint:
-    found = prints[row]
-    assert found is not None, "rows without a fingerprint were left out"
-    return found
 
 
 def _group(database: pd.DataFrame, rows: list[int], exact: bool) -> Duplicates:

@@ -1,7 +1,7 @@
 """Five folds by specimen (paper, section 2.2): about 64 % training, 16 % validation and 20 % test each."""
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,14 +13,8 @@ from hep2lib.errors import InputError, counted, some
 from hep2lib.files import written_whole
 
 PARTS = ("train", "validation", "test")
-
-
 _CLASSES = ("negative", "positive")
-
-
 _VALIDATION_SHARE = 0.2  # of what is not tested: 16 % of all when 20 % are tested
-
-
 _HEADER = ["image", "specimen", "label", "fold", "part"]
 
 
@@ -78,13 +72,14 @@ def specimen_folds(database: pd.DataFrame, k: int = 5, seed: int = 0) -> list[Fo
 
 def _divide(specimens: "_Specimens", k: int, seed: int) -> list[Fold]:
     """Divide specimens into k folds as evenly as can be; `check_folds` says whether they may be used."""
-    tested = _deal(specimens, np.full(k, 1.0 / k), np.random.default_rng([seed, 0]))
+    tested = _deal(specimens.images, np.full(k, 1.0 / k), np.random.default_rng([seed, 0]))
     folds = []
     for number in range(k):
         remaining = np.flatnonzero(tested != number)
         shares = np.array([1.0 - _VALIDATION_SHARE, _VALIDATION_SHARE])
-        validated = _deal(specimens.take(remaining), shares, np.random.default_rng([seed, number + 1])) == 1
-        part = np.full(len(specimens.names), 2)
+        generator = np.random.default_rng([seed, number + 1])
+        validated = _deal(specimens.images[remaining], shares, generator) == 1
+        part = np.full(len(tested), 2)
         part[remaining] = validated
         folds.append(Fold(*(np.flatnonzero(part[specimens.row] == p).astype(np.int64) for p in range(3))))
     return folds
@@ -92,8 +87,8 @@ def _divide(specimens: "_Specimens", k: int, seed: int) -> list[Fold]:
 
 def _working(specimens: "_Specimens", database: pd.DataFrame, k: int, seed: int) -> str:
     """Say which k works where one that should does not: tried, not guessed."""
-    largest = min(len(specimens.names), specimens.having(0), specimens.having(1))
-    for other in sorted(set(range(2, largest + 1)) - {k}, key=lambda number: abs(number - k)):
+    possible = range(2, min(specimens.having()) + 1)
+    for other in sorted(set(possible) - {k}, key=lambda number: abs(number - k)):
         try:
             check_folds(_divide(specimens, other, seed), database)
         except FoldError:
@@ -107,12 +102,10 @@ class _Specimens:
     """The specimens of a database in alphabetical order.
 
     Attributes:
-        names: n_specimens.
         images: n_specimens x 2, images by label.
         row: n_images, number of the specimen of each row of the database.
     """
 
-    names: NDArray[np.object_]
     images: NDArray[np.int64]
     row: NDArray[np.int64]
 
@@ -124,38 +117,30 @@ class _Specimens:
         names, row = np.unique(database["specimen"].astype(str).to_numpy(dtype=object), return_inverse=True)
         images = np.zeros((len(names), 2), dtype=np.int64)
         np.add.at(images, (row, labels), 1)
-        return cls(names, images, row)
+        return cls(images, row)
 
-    def take(self, chosen: NDArray[np.int64]) -> "_Specimens":
-        return _Specimens(self.names[chosen], self.images[chosen], np.empty(0, dtype=np.int64))
-
-    def having(self, label: int) -> int:
-        """Count the specimens with an image of a class."""
-        return int((self.images[:, label] > 0).sum())
-
-
-def _advice(specimens: _Specimens) -> str:
-    """Say what k would work."""
-    largest = min(len(specimens.names), specimens.having(0), specimens.having(1))
-    if largest < 3:
-        return "no k works, since every part needs a specimen of either class: at least 3 of each"
-    return f"k = {largest} or fewer works" if largest > 3 else "k = 3 works"
+    def having(self) -> list[int]:
+        """Count the specimens with an image of either class."""
+        return [int(number) for number in (self.images > 0).sum(axis=0)]
 
 
 def _check_enough(specimens: _Specimens, k: int, classes: Sequence[str]) -> None:
-    for label, name in enumerate(classes):
-        having = specimens.having(label)
+    largest = min(specimens.having())
+    advice = f"k = {largest} or fewer works" if largest > 3 else "k = 3 works"
+    if largest < 3:
+        advice = "no k works, since every part needs a specimen of either class: at least 3 of each"
+    for having, name in zip(specimens.having(), classes, strict=True):
         if having < max(k, 3):
             raise FoldError(
                 f"k = {k}: only {counted(having, 'specimen')} with {name} images, too few for {k} folds with "
-                f"both classes in training, validation and test; {_advice(specimens)}"
+                f"both classes in training, validation and test; {advice}"
             )
 
 
 def _deal(
-    specimens: _Specimens, shares: NDArray[np.float64], generator: np.random.Generator
+    images: NDArray[np.int64], shares: NDArray[np.float64], generator: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Deal specimens out to parts whose sizes are to be in the ratio of ``shares``.
+    """Deal specimens (images by label) out to parts whose sizes are to be in the ratio of ``shares``.
 
     A part that has nothing of a class yet is always served first, so that a class with as many specimens as
     there are parts reaches all of them.
@@ -163,29 +148,25 @@ def _deal(
     Returns:
         The number of the part of each specimen.
     """
-    parts = np.full(len(specimens.names), -1, dtype=np.int64)
+    parts = np.full(len(images), -1, dtype=np.int64)
     load = np.zeros((len(shares), 2))
     shuffled = generator.permutation(len(parts))
-    negative, positive = specimens.images[:, 0] > 0, specimens.images[:, 1] > 0
+    negative, positive = images[:, 0] > 0, images[:, 1] > 0
     strata = (negative & positive, negative & ~positive, positive & ~negative)
     for stratum, label in zip(strata, (None, 0, 1), strict=True):
         members = shuffled[stratum[shuffled]]
-        sizes = specimens.images[members].sum(axis=1)
+        sizes = images[members].sum(axis=1)
         for member in members[np.argsort(-sizes, kind="stable")]:
             relative = load / shares[:, None]
             behind = relative.sum(axis=1) if label is None else relative[:, label]
             part = min(range(len(shares)), key=lambda p: (behind[p], relative[p].sum(), p))
             parts[member] = part
-            load[part] += specimens.images[member]
+            load[part] += images[member]
     return parts
 
 
 def check_folds(folds: Sequence[Fold], database: pd.DataFrame) -> None:
     """Check that folds may be used: nothing leaks, nothing is forgotten, every part can be learnt and judged.
-
-    Args:
-        folds: as `specimen_folds` makes or `read_folds` reads them.
-        database: the table that their row numbers mean.
 
     Raises:
         FoldError: a row outside the database, in two parts or in none; a specimen on two sides; a part
@@ -216,10 +197,7 @@ def check_folds(folds: Sequence[Fold], database: pd.DataFrame) -> None:
 def write_folds(folds: Sequence[Fold], database: pd.DataFrame, path: str | Path) -> None:
     """Write folds to a csv file: image, specimen, label, fold (from 0), part; a row for each image and fold.
 
-    Args:
-        folds: checked before anything is written.
-        database: columns ``image``, ``specimen`` and ``label``.
-        path: the file; written whole or not at all.
+    The file is written whole or not at all.
 
     Raises:
         FoldError: the folds must not be used.
@@ -239,14 +217,7 @@ def write_folds(folds: Sequence[Fold], database: pd.DataFrame, path: str | Path)
 
 
 def read_folds(path: str | Path, database: pd.DataFrame) -> list[Fold]:
-    """Read folds back and check them against the database.
-
-    Args:
-        path: a file that `write_folds` wrote.
-        database: the table that the row numbers are to mean; its rows may be in another order.
-
-    Returns:
-        The folds.
+    """Read what `write_folds` wrote, and check it against the database, whatever the order of its rows.
 
     Raises:
         FoldError: no such file, damaged, made for another database, or not to be used.
@@ -274,13 +245,12 @@ def read_folds(path: str | Path, database: pd.DataFrame) -> list[Fold]:
         parts.setdefault(int(fold), {name: [] for name in PARTS})[part].append(row_of[image])
     if sorted(parts) != list(range(len(parts))) or not parts:
         raise FoldError(f"{path}: folds are to be numbered 0, 1, 2, ..., not {some(map(str, sorted(parts)))}")
-    folds = [Fold(*(_sorted(parts[number][part]) for part in PARTS)) for number in range(len(parts))]
+    folds = [
+        Fold(*(np.array(sorted(parts[number][part]), dtype=np.int64) for part in PARTS))
+        for number in range(len(parts))
+    ]
     try:
         check_folds(folds, database)
     except FoldError as error:
         raise FoldError(f"{path}: {error}") from error
     return folds
-
-
-def _sorted(rows: Iterable[int]) -> NDArray[np.int64]:
-    return np.array(sorted(rows), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""One image file: what its header says, and its pixels as eight bits of red, green and blue."""
+"""Images: a file's header and pixels, and those of a whole database as one tensor, decoded only once."""
 
 import hashlib
 import json
@@ -24,21 +24,18 @@ from hep2lib.files import cores, written_whole
 from hep2lib.progress import progress
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
-
-
 LARGEST_IMAGE = 100_000_000
-
-
 SMALLEST_SIDE = 16
-
-
 _GREY_16 = ("I;16", "I;16B", "I;16L", "I;16N")
-
-
 _EIGHT_BIT = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "LA", "La", "PA", "RGBA", "RGBa")
-
-
 _ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
+# What Pillow's plug-ins raise on damaged files.
+_DAMAGED = (OSError, ValueError, SyntaxError, EOFError, KeyError, TypeError, IndexError, OverflowError)
+ASPECTS = ("stretch", "pad")
+COLOURS = ("rgb", "green")
+FILLS = {"black": "zeros", "edge": "border", "mirror": "reflection"}
+_PREPROCESSING = 1  # counted up whenever the same files are to give other pixels
+_ROTATED_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,28 +86,12 @@ def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
         ) from error
     except Image.UnidentifiedImageError as error:
         raise DatabaseError(f"{path}: not a JPEG, PNG, BMP or TIFF image") from error
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        EOFError,
-        KeyError,
-        TypeError,
-        IndexError,
-        OverflowError,
-    ) as error:
-        # Pillow's plug-ins raise all of these on damaged files.
+    except _DAMAGED as error:
         raise DatabaseError(f"{path}: the image cannot be read ({error})") from error
 
 
 def read_header(path: Path) -> Header:
     """Read what an image file says of itself, without decoding it.
-
-    Args:
-        path: the file.
-
-    Returns:
-        Its header.
 
     Raises:
         DatabaseError: no such image, not JPEG, PNG, BMP or TIFF, of a kind whose scale is unknown (32 bits
@@ -181,7 +162,7 @@ def largest_value(path: Path) -> int:
 
 
 def decode(path: Path, bit_depth: int = 16) -> NDArray[np.uint8]:
-    """Decode one image to 8 bits of red, green and blue.
+    """Decode one image to 8 bits of red, green and blue: uint8, height x width x 3.
 
     Grey is repeated, palettes are looked up, CMYK is converted, transparent pixels are black (an unlit
     field). An orientation noted in the file is not applied, as MATLAB's ``imread`` does not.
@@ -191,9 +172,6 @@ def decode(path: Path, bit_depth: int = 16) -> NDArray[np.uint8]:
         bit_depth: how many of the 16 bits of 16-bit images the *database* uses (9 to 16): value
             2^bit_depth - 1 becomes 255. One number for all images, since a scale of its own for each image
             would erase the intensity that is to be classified.
-
-    Returns:
-        uint8 array, height x width x 3.
 
     Raises:
         DatabaseError: the file cannot be read whole, or is of a kind that `read_header` refuses.
@@ -213,21 +191,11 @@ def decode(path: Path, bit_depth: int = 16) -> NDArray[np.uint8]:
         return np.asarray(image.convert("RGB"))
 
 
-_INDEX = "index.json"
-
-
-_SETTLED_NS = 2_000_000_000
-
-
 class ImageStore:
     """A folder of decoded databases, and an index that says what image files contain without reading them."""
 
     def __init__(self, folder: str | Path) -> None:
-        """Open the store, and make its folder if it is not there.
-
-        Args:
-            folder: where the store lies; may be deleted at any time, and is then filled anew.
-        """
+        """Open the store; its folder may be deleted at any time, and is then filled anew."""
         self.folder = Path(folder)
         with self._writing():
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -249,18 +217,18 @@ class ImageStore:
                 sums = pool.map(file_checksum, unknown)
                 shown = progress(sums, "checksums", total=len(unknown), unit="image")
                 found.update(zip(unknown, shown, strict=True))
-            settled = time.time_ns() - _SETTLED_NS
+            settled = time.time_ns() - 2_000_000_000
             for path, (size, modified) in zip(paths, signs, strict=True):
                 if modified < settled:
                     known[path] = [size, modified, found[path]]
-            with self._writing(), written_whole(self.folder / _INDEX) as temporary:
+            with self._writing(), written_whole(self.folder / "index.json") as temporary:
                 temporary.write_text(json.dumps(known), encoding="utf-8")
         return [found[path] for path in paths]
 
     def _read_index(self) -> dict[str, list[Any]]:
         """Read the index; a damaged one is an empty one."""
         try:
-            index = json.loads((self.folder / _INDEX).read_text(encoding="utf-8"))
+            index = json.loads((self.folder / "index.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
         if not isinstance(index, dict):
@@ -270,15 +238,12 @@ class ImageStore:
     def images(
         self, key: Sequence[object], shape: tuple[int, ...], fill: Callable[[NDArray[np.uint8]], None]
     ) -> NDArray[np.uint8]:
-        """Give the stored array of a key, filling it first if it is not there.
+        """Give the stored uint8 array of a key, filling it first if it is not there.
 
         Args:
             key: everything that determines the array, as JSON can write it.
-            shape: of the array.
+            shape: of the array, which is memory-mapped; writing to it changes nothing that others read.
             fill: writes the whole array in place; what it raises leaves nothing behind.
-
-        Returns:
-            A memory-mapped uint8 array; writing to it changes neither the file nor what others read.
         """
         digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
         path = self.folder / f"images-{digest[:32]}.npy"
@@ -319,21 +284,6 @@ def _reserve(path: Path) -> None:
     if hasattr(os, "posix_fallocate"):
         with path.open("r+b") as stream:
             os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)
-
-
-ASPECTS = ("stretch", "pad")
-
-
-COLOURS = ("rgb", "green")
-
-
-FILLS = {"black": "zeros", "edge": "border", "mirror": "reflection"}
-
-
-_PREPROCESSING = 1  # counted up whenever the same files are to give other pixels
-
-
-_ROTATED_AT_ONCE = 64
 
 
 def load_images(
@@ -379,67 +329,35 @@ def load_images(
     shape = (len(paths), 3, size, size)
 
     def fill(array: NDArray[np.uint8]) -> None:
-        _decode_all(paths, places, array, aspect, colour, bit_depth)
+        def one(row: int) -> str | None:
+            try:
+                array[row] = prepared(decode(Path(paths[row]), bit_depth), size, aspect, colour)
+            except DatabaseError as error:
+                return f"{places[row]}{error}"
+            return None
+
+        with quietly(), ThreadPoolExecutor(cores()) as pool:
+            found = pool.map(one, range(len(paths)))
+            problems = [p for p in progress(found, "decoding", total=len(paths), unit="image") if p]
+        if problems:
+            raise DatabaseError(problems)
 
     if cache is None or not paths:
         array = np.empty(shape, dtype=np.uint8)
         fill(array)
         return torch.from_numpy(array)
     store = ImageStore(cache)
-    _check_files(paths)
+    gone = [path for path in paths if not Path(path).is_file()]
+    if gone:
+        raise DatabaseError(f"{path}: the image is no longer there; read the database again" for path in gone)
     key = (_PREPROCESSING, PIL.__version__, size, aspect, colour, bit_depth, store.checksums(paths))
     return torch.from_numpy(store.images(key, shape, fill))
-
-
-def _check_files(paths: Sequence[str]) -> None:
-    """Check that the files are still where `read_database` found them."""
-    gone = [
-        f"{path}: the image is no longer there; read the database again"
-        for path in paths
-        if not Path(path).is_file()
-    ]
-    if gone:
-        raise DatabaseError(gone)
-
-
-def _decode_all(
-    paths: Sequence[str],
-    places: Sequence[str],
-    array: NDArray[np.uint8],
-    aspect: str,
-    colour: str,
-    bit_depth: int,
-) -> None:
-    """Decode every file into its row of the array, or raise one error for all that cannot be."""
-
-    def one(row: int) -> str | None:
-        try:
-            array[row] = prepared(decode(Path(paths[row]), bit_depth), array.shape[-1], aspect, colour)
-        except DatabaseError as error:
-            return f"{places[row]}{error}"
-        return None
-
-    with quietly(), ThreadPoolExecutor(cores()) as pool:
-        found = list(progress(pool.map(one, range(len(paths))), "decoding", total=len(paths), unit="image"))
-    problems = [problem for problem in found if problem is not None]
-    if problems:
-        raise DatabaseError(problems)
 
 
 def prepared(
     pixels: NDArray[np.uint8], size: int, aspect: str = "stretch", colour: str = "rgb"
 ) -> NDArray[np.uint8]:
-    """Resize one decoded image to what the network takes.
-
-    Args:
-        pixels: uint8 array, height x width x 3.
-        size: height and width of the result.
-        aspect: "stretch" or "pad".
-        colour: "rgb" or "green".
-
-    Returns:
-        uint8 array, 3 x size x size.
-    """
+    """Resize one decoded image, uint8, height x width x 3, as `load_images` does: uint8, 3 x size x size."""
     if colour == "green":
         image = Image.fromarray(np.ascontiguousarray(pixels[..., 1]))
     else:
@@ -449,10 +367,9 @@ def prepared(
     else:
         longer = max(image.size)
         inner = (max(1, round(image.width * size / longer)), max(1, round(image.height * size / longer)))
+        corner = ((size - inner[0]) // 2, (size - inner[1]) // 2)
         resized = Image.new(image.mode, (size, size))
-        resized.paste(
-            image.resize(inner, Image.Resampling.BICUBIC), ((size - inner[0]) // 2, (size - inner[1]) // 2)
-        )
+        resized.paste(image.resize(inner, Image.Resampling.BICUBIC), corner)
     result = np.asarray(resized)
     return np.broadcast_to(result, (3, size, size)) if result.ndim == 2 else result.transpose(2, 0, 1)
 
@@ -487,12 +404,9 @@ def rotate(images: torch.Tensor, degrees: float, fill: str = "black") -> torch.T
     turned = torch.empty_like(images)
     for start in range(0, len(images), _ROTATED_AT_ONCE):
         chunk = images[start : start + _ROTATED_AT_ONCE]
+        grids = grid.expand(len(chunk), -1, -1, -1)
         sampled = torch.nn.functional.grid_sample(
-            chunk.float(),
-            grid.expand(len(chunk), -1, -1, -1),
-            mode="bilinear",
-            padding_mode=FILLS[fill],
-            align_corners=False,
+            chunk.float(), grids, mode="bilinear", padding_mode=FILLS[fill], align_corners=False
         )
         turned[start : start + _ROTATED_AT_ONCE] = sampled.round_().clamp_(0, 255).to(torch.uint8)
     return turned
@@ -509,37 +423,22 @@ def _sampling_grid(height: int, width: int, degrees: float) -> torch.Tensor:
     return torch.stack((from_x * 2 / width, from_y * 2 / height), dim=-1)[None].float()
 
 
-def _bit_depth(table: pd.DataFrame, headers: list[Header], known: int | None) -> int:
-    """Find how many bits the 16-bit images of a database use: one number for all, 8 where there are none."""
-    if known is not None and not 9 <= known <= 16:
-        raise DatabaseError(f"bit_depth {known}: 16-bit images use 9 to 16 bits")
-    wide = [Path(p) for p, header in zip(table["path"], headers, strict=True) if header.bits == 16]
-    if not wide:
-        return 8
-    return known if known is not None else measured_bit_depth(wide)
-
-
 def measured_bit_depth(paths: list[Path]) -> int:
-    """Measure how many bits the 16-bit images of a database use.
+    """Measure how many bits 16-bit images use: the smallest of 9 to 16 that hold the values of them all.
 
-    Args:
-        paths: image files; those of 8 bits are passed over.
-
-    Returns:
-        The smallest of 9 to 16 bits that hold the largest value of them all.
+    Images of 8 bits are passed over.
 
     Raises:
         DatabaseError: an image cannot be read.
     """
     with quietly(), ThreadPoolExecutor(cores()) as pool:
-        values = list(
-            progress(pool.map(largest_value, paths), "measuring bit depth", total=len(paths), unit="image")
-        )
+        found = pool.map(largest_value, paths)
+        values = list(progress(found, "measuring bit depth", total=len(paths), unit="image"))
     return min(max(max(values, default=0).bit_length(), 9), 16)
 
 
 def file_checksum(path: str | Path) -> str:
-    """Compute the sha256 of a file's contents, in hexadecimal digits.
+    """Compute the sha256 of a file's contents in hexadecimal digits.
 
     Raises:
         DatabaseError: the file cannot be read.

@@ -1,14 +1,9 @@
-"""Which of a folder's files a sheet means.
-
-Their pages say what is annotated, not how each file is called, so both readers go by what the sheets and the
-folders hold. Neither database has negative specimens: label 1 means positive and label 0 means *intermediate*
-intensity.
-"""
+"""The layouts of databases: how each lists its images, and which of a folder's files a sheet means."""
 
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -39,9 +34,6 @@ class ImageFolder:
 
     def __init__(self, folder: Path) -> None:
         """List the folder once, without following links.
-
-        Args:
-            folder: the image folder.
 
         Raises:
             DatabaseError: there is no such folder, or it cannot be read.
@@ -113,15 +105,7 @@ class ImageFolder:
             return False
 
     def inside(self, path: Path, name: str) -> Path:
-        """Follow all links of a file, and check that it is a regular one below the folder.
-
-        Args:
-            path: the file.
-            name: what a person calls it.
-
-        Raises:
-            DatabaseError: it is not.
-        """
+        """Follow all links of the file called ``name``, which has to be a regular one below the folder."""
         try:
             real = path.resolve(strict=True)
         except (OSError, RuntimeError) as error:
@@ -135,9 +119,6 @@ class ImageFolder:
         return real
 
 
-WordReader = Callable[[str], tuple[int, str] | None]
-
-
 @dataclass(frozen=True, slots=True)
 class Options:
     """What the person said about the database; None where it is to be found out.
@@ -145,29 +126,14 @@ class Options:
     Attributes:
         sheet: the ground-truth sheet.
         images: the image folder.
-        image_column: header of the column of file names.
-        label_column: header of the positive/negative column.
-        specimen_column: header of the specimen column.
-        pattern_column: header of the staining pattern column.
+        columns: role ("image", "label", "specimen", "pattern") to the column's header.
         specimen_pattern: regular expression that finds the specimen in a file name.
     """
 
-    sheet: Path | None = None
-    images: Path | None = None
-    image_column: str | None = None
-    label_column: str | None = None
-    specimen_column: str | None = None
-    pattern_column: str | None = None
-    specimen_pattern: re.Pattern[str] | None = None
-
-    def columns(self) -> dict[str, str | None]:
-        """Give the headers by role."""
-        return {
-            "image": self.image_column,
-            "label": self.label_column,
-            "specimen": self.specimen_column,
-            "pattern": self.pattern_column,
-        }
+    sheet: Path | None
+    images: Path | None
+    columns: Mapping[str, str | None]
+    specimen_pattern: re.Pattern[str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +175,7 @@ class Listing:
     layout: str
     folder: ImageFolder
     entries: list[Entry]
-    read_label: WordReader = fluorescence
+    read_label: Callable[[str], tuple[int, str] | None] = fluorescence
     expected: str = "positive, negative, weak positive, 1+ to 4+, or 1 and 0"
     classes: tuple[str, str] = ("negative", "positive")
     remarks: tuple[str, ...] = ()
@@ -252,11 +218,10 @@ def _not_outside(path: Path, root: Path, option: str) -> Path:
 def _entries(sheet: Sheet, require_specimen: bool) -> Iterator[Entry]:
     """Turn the rows of a sheet with one row an image into entries."""
     beside = ""
-    whom = " (whom an image belongs to decides the folds; specimen_pattern derives it from file names)"
+    whom = " (whom an image belongs to decides the folds; specimen_pattern=... finds it in file names)"
     if "pattern" in sheet.columns:
         beside = " (staining patterns alone do not say which images are negative, and this is not guessed)"
-    wanted = {"image": "", "label": beside, **({"specimen": whom} if require_specimen else {})}
-    sheet.require(wanted)
+    sheet.require({"image": "", "label": beside, **({"specimen": whom} if require_specimen else {})})
     others = ("pattern", "intensity", "laboratory", "instrument", "age", "sex")
     for number, row in sheet.rows:
         yield Entry(
@@ -268,36 +233,21 @@ def _entries(sheet: Sheet, require_specimen: bool) -> Iterator[Entry]:
         )
 
 
-def read_manifest(path: Path, options: Options) -> Listing:
+def read_rows(path: Path, options: Options, layout: str = "manifest") -> Listing:
     """Read a sheet with one row an image: image, label, specimen.
 
-    Args:
-        path: the sheet itself, or a folder with exactly one sheet.
-        options: what the person said.
+    AIDA's is one, ``AIDA_HEp-2_GroundTruth.xls`` beside a flat image folder. Of its columns two are known,
+    ``ImageFileName`` and ``StainingPatterns``; the others are found by name where that is obvious and given
+    as options otherwise.
 
-    Returns:
-        The listing; images are looked for beside the sheet unless ``options.images`` says otherwise.
+    The path is that of the sheet itself, or of a folder with exactly one sheet (or one called ground truth).
 
     Raises:
         DatabaseError: no sheet, several, or a column missing.
     """
-    return _one_row_an_image(path, options, "manifest")
-
-
-def read_aida(path: Path, options: Options) -> Listing:
-    """Read the AIDA layout: ``AIDA_HEp-2_GroundTruth.xls`` and a flat image folder.
-
-    Of the real sheet's columns two are known, ``ImageFileName`` and ``StainingPatterns``. The others are
-    found by name where that is obvious and given as options otherwise.
-    """
-    return _one_row_an_image(path, options, "AIDA")
-
-
-def _one_row_an_image(path: Path, options: Options, layout: str) -> Listing:
-    root = path if path.is_dir() else path.parent
     source = _the_sheet(path, options)
-    folder = _image_folder(root, options)
-    sheet = read_sheet(source, options.columns())
+    folder = _image_folder(path if path.is_dir() else path.parent, options)
+    sheet = read_sheet(source, options.columns)
     entries = list(_entries(sheet, require_specimen=options.specimen_pattern is None))
     return Listing(layout, folder, entries, remarks=sheet.remarks)
 
@@ -330,10 +280,7 @@ def read_class_folders(path: Path, options: Options) -> Listing:
     """Read one folder a class, its name being the label, with one folder a specimen below it.
 
     Without specimen folders, ``options.specimen_pattern`` has to say how file names tell the specimen.
-
-    Args:
-        path: the folder that holds the class folders.
-        options: what the person said; ``images`` may point at another such folder.
+    ``options.images`` may point at another such folder.
 
     Raises:
         DatabaseError: no class folders, or images whose specimen is not known.
@@ -354,20 +301,11 @@ def read_class_folders(path: Path, options: Options) -> Listing:
     if flat:
         raise DatabaseError(
             f"{root}: whom an image belongs to is not known ({some(flat)}); put each specimen's images into "
-            "a folder of their own inside the class folder, or give specimen_pattern"
+            "a folder of their own inside the class folder, or give specimen_pattern=..."
         )
     if not entries:
         raise DatabaseError(f"{root}: no images in class folders (positive, negative)")
     return Listing("class folders", folder, entries)
-
-
-_EXPECTED = "positive or intermediate"
-
-
-_CLASSES = ("intermediate", "positive")
-
-
-_MEANING = "label 0 means intermediate intensity: this database holds no negative specimens"
 
 
 def contest_sheets(root: Path) -> list[Path]:
@@ -376,28 +314,33 @@ def contest_sheets(root: Path) -> list[Path]:
     return sorted(path for path in found if path.stem.casefold().startswith(("gt_", "gt-", "gt.")))
 
 
-def _all_sheets(path: Path, options: Options) -> list[Sheet]:
+def _contest(layout: str, path: Path, options: Options) -> tuple[Listing, list[Path], list[Sheet]]:
+    """Find a contest's images without the masks, and its sheets; the listing's entries are to be filled."""
     root = path if path.is_dir() else path.parent
+    folder = ImageFolder(root if options.images is None else root / options.images)
+    images = [image for image in folder.images() if not _is_mask(image, folder.folder)]
     if options.sheet is not None:
         paths = [root / options.sheet]
     else:
         paths = [path] if path.is_file() else contest_sheets(path)
     if not paths:
         raise DatabaseError(f"{path}: no ground-truth sheet called gt_*.csv; give it with sheet=...")
-    return [read_sheet(sheet, options.columns()) for sheet in paths]
-
-
-def _folder(path: Path, options: Options) -> ImageFolder:
-    root = path if path.is_dir() else path.parent
-    if options.images is None:
-        return ImageFolder(root)
-    return ImageFolder(root / options.images)
+    listing = Listing(
+        layout,
+        folder,
+        [],
+        positive_or_intermediate,
+        "positive or intermediate",
+        ("intermediate", "positive"),
+        ("label 0 means intermediate intensity: this database holds no negative specimens",),
+        frozenset(folder.images()) - frozenset(images),
+    )
+    return listing, images, [read_sheet(sheet, options.columns) for sheet in paths]
 
 
 def _intensity(sheet: Sheet, row: list[str]) -> str:
     """Give the cell that says positive or intermediate, from the intensity column where there is one."""
-    role = "intensity" if "intensity" in sheet.columns else "label"
-    return sheet.cell(row, role)
+    return sheet.cell(row, "intensity" if "intensity" in sheet.columns else "label")
 
 
 def _is_mask(path: Path, root: Path) -> bool:
@@ -414,41 +357,33 @@ def _numbered(images: list[Path], name: str) -> list[Path]:
 def read_mivia(path: Path, options: Options) -> Listing:
     """Read the MIVIA database: 28 fields of 28 patients, annotated by image and by cell.
 
-    Args:
-        path: the folder with the sheets ``gt_*.csv`` (or one such sheet) and the images somewhere below it.
-        options: what the person said.
-
-    Returns:
-        One entry an image, also where a sheet has one row a cell: the rows of an image have to agree on its
-        intensity, and their patterns are joined. Every image is a specimen of its own unless the sheet says
-        otherwise.
+    Sheets are called ``gt_*.csv``, images lie somewhere below. An image is one entry, also where a sheet has
+    one row a cell: these rows have to agree on its intensity, and their patterns are joined. Every image is a
+    specimen of its own unless the sheet says otherwise.
 
     Raises:
         DatabaseError: no sheet, no image or intensity column, an image that is missing, or cells of one image
             that disagree on its intensity.
     """
-    folder = _folder(path, options)
-    images = [image for image in folder.images() if not _is_mask(image, folder.folder)]
+    listing, images, sheets = _contest("MIVIA", path, options)
+    folder = listing.folder.folder
     rows: dict[Path, list[Entry]] = {}
     problems = []
-    for sheet in _all_sheets(path, options):
+    for sheet in sheets:
         sheet.require({"image": "", "label": ""})
         for number, row in sheet.rows:
             place, name = f"{sheet.path.name}, row {number}", sheet.cell(row, "image")
             near = [image for image in images if image.is_relative_to(sheet.path.parent)]
             found = _numbered(near, name) or _numbered(images, name)
             if len(found) != 1:
-                problems.append(
-                    f"{place}: {len(found) or 'no'} images are called {name!r} in {folder.folder}"
-                )
+                problems.append(f"{place}: {len(found) or 'no'} images are called {name!r} in {folder}")
                 continue
-            inside = found[0].relative_to(folder.folder).as_posix()
+            inside = found[0].relative_to(folder).as_posix()
             specimen = sheet.cell(row, "specimen") or inside
             known = {"pattern": sheet.cell(row, "pattern"), "intensity": _intensity(sheet, row)}
             rows.setdefault(found[0], []).append(
                 Entry(place, inside, known["intensity"], specimen, known, found[0])
             )
-    entries = []
     for cells in rows.values():
         said = {cell.label.casefold() for cell in cells}
         if len(said) > 1:
@@ -457,35 +392,25 @@ def read_mivia(path: Path, options: Options) -> Listing:
             )
         patterns = sorted({cell.known["pattern"] for cell in cells} - {""})
         cells[0].known["pattern"] = " + ".join(patterns)
-        entries.append(cells[0])
+        listing.entries.append(cells[0])
     if problems:
         raise DatabaseError(problems, str(path))
-    skipped = frozenset(set(folder.images()) - set(images))
-    return Listing(
-        "MIVIA", folder, entries, positive_or_intermediate, _EXPECTED, _CLASSES, (_MEANING,), skipped
-    )
+    return listing
 
 
 def read_i3a(path: Path, options: Options) -> Listing:
     """Read the I3A Task 2 database: four fields of each specimen, with masks, and the specimen's intensity.
 
-    Args:
-        path: the folder with the sheet ``gt_*.csv`` (or the sheet itself) and the images below it.
-        options: what the person said.
-
-    Returns:
-        One entry a field. A sheet with one row a specimen serves as well as one with one row an image; the
-        fields of specimen 7 lie in a folder "7" or are called "7_1.tif", "007-p2.png" and so on. Files with
-        "mask" in their name or folder are left out.
+    A sheet ``gt_*.csv`` with one row a specimen serves as well as one with one row an image; the fields of
+    specimen 7 lie in a folder "7" or are called "7_1.tif", "007-p2.png" and so on. Files with "mask" in their
+    name or folder are left out.
 
     Raises:
         DatabaseError: no sheet, no specimen or intensity column, or a specimen without fields.
     """
-    folder = _folder(path, options)
-    images = [image for image in folder.images() if not _is_mask(image, folder.folder)]
-    sheets = _all_sheets(path, options)
+    listing, images, sheets = _contest("I3A Task 2", path, options)
+    folder = listing.folder.folder
     by_specimen = _by_specimen(images, sheets)
-    entries: list[Entry] = []
     problems: list[str] = []
     for sheet in sheets:
         sheet.require({"label": ""})
@@ -494,17 +419,14 @@ def read_i3a(path: Path, options: Options) -> Listing:
             name = sheet.cell(row, "image")
             fields = _numbered(images, name) if name else by_specimen.get(_plain(specimen), [])
             if not fields:
-                problems.append(f"{place}: no images of specimen {specimen!r} in {folder.folder}")
+                problems.append(f"{place}: no images of specimen {specimen!r} in {folder}")
             known = {"pattern": sheet.cell(row, "pattern"), "intensity": _intensity(sheet, row)}
             for image in fields:
-                inside = image.relative_to(folder.folder).as_posix()
-                entries.append(Entry(place, inside, known["intensity"], specimen, dict(known), image))
+                inside = image.relative_to(folder).as_posix()
+                listing.entries.append(Entry(place, inside, known["intensity"], specimen, dict(known), image))
     if problems:
         raise DatabaseError(problems, str(path))
-    skipped = frozenset(set(folder.images()) - set(images))
-    return Listing(
-        "I3A Task 2", folder, entries, positive_or_intermediate, _EXPECTED, _CLASSES, (_MEANING,), skipped
-    )
+    return listing
 
 
 def _by_specimen(images: list[Path], sheets: list[Sheet]) -> dict[str, list[Path]]:

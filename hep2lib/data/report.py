@@ -1,4 +1,4 @@
-"""What the files alone give away: how well size, format and instrument tell the classes apart, unseen."""
+"""What is in a database: counts, duplicates, and how well its files alone tell the classes apart."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,21 +18,12 @@ from hep2lib.simulator.simulation import Simulation
 from hep2lib.simulator.writing import planned_images
 
 SUSPICIOUS_AUC = 0.6
-
-
-_FOLDS = 10
-
-
-_REPEATS = 5
-
-
-_SHUFFLES = 200
-
-
+_FOLDS, _REPEATS, _SHUFFLES = 10, 5, 200
 _MOST_SIZES = 20
-
-
-_MOST_GROUPS = 12
+_MOST_GROUPS = 12  # of one attribute that its table lists
+_MOST_VALUES = 15  # of one kind that the text lists
+PUBLISHED_AIDA = {"images": 2080, "positive images": 1498, "negative images": 582, "specimens": 1000}
+"""The public AIDA database: images after the paper (section 2.1), sera after the project's site."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +51,7 @@ class Shortcut:
 
 
 def planned_files(simulation: Simulation) -> tuple[pd.DataFrame, list[Header]]:
-    """Say of a simulated database, without drawing it, what `find_shortcuts` looks at.
-
-    Returns:
-        A table with the columns ``image``, ``label``, ``specimen`` and ``instrument``, and the headers of its
-        image files, one a row.
-    """
+    """Say of a simulated database, without drawing it, what `find_shortcuts` looks at: table and headers."""
     plan = planned_images(simulation)
     files = zip(plan["format"], plan["width"], plan["height"], strict=True)
     return plan[["image", "label", "specimen", "instrument"]], [Header(*file, "RGB", 8, 1) for file in files]
@@ -95,7 +81,8 @@ def find_shortcuts(database: pd.DataFrame, headers: Sequence[Header]) -> list[Sh
     names = {attribute: values for attribute, values in names.items() if len(set(values)) > 1}
     codes = {attribute: np.unique(values, return_inverse=True)[1] for attribute, values in names.items()}
     if "size" in codes and codes["size"].max() >= _MOST_SIZES:
-        codes["size"] = _tenths(np.array([header.width * header.height for header in headers]))
+        pixels = np.array([header.width * header.height for header in headers])
+        codes["size"] = np.searchsorted(np.quantile(pixels, np.linspace(0.1, 0.9, 9)), pixels)
     found = []
     for attribute, values in names.items():
         auc, chance = _judged(database, [codes[attribute]])
@@ -105,17 +92,10 @@ def find_shortcuts(database: pd.DataFrame, headers: Sequence[Header]) -> list[Sh
     return found
 
 
-def _tenths(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Sort numbers into ten drawers of about equally many."""
-    edges = np.quantile(numbers, np.linspace(0.1, 0.9, 9))
-    return np.searchsorted(edges, numbers).astype(np.int64)
-
-
 def _table_counts(values: Sequence[str], labels: pd.Series) -> dict[str, tuple[int, int]]:
     """Count the images of each class by value."""
-    table = pd.crosstab(pd.Series(values, name="value"), labels.to_numpy()).reindex(
-        columns=[0, 1], fill_value=0
-    )
+    counted = pd.crosstab(pd.Series(values, name="value"), labels.to_numpy())
+    table = counted.reindex(columns=[0, 1], fill_value=0)
     order = sorted(table.index, key=lambda value: (-int(table.loc[value].sum()), value))
     counts = {value: (int(table.loc[value, 0]), int(table.loc[value, 1])) for value in order[:_MOST_GROUPS]}
     rest = table.loc[order[_MOST_GROUPS:]]
@@ -132,9 +112,7 @@ def _judged(database: pd.DataFrame, codes: Sequence[NDArray[np.int64]]) -> tuple
     count = int(specimen.max()) + 1
     folds = [generator.permutation(count)[specimen] % min(_FOLDS, count) for _ in range(_REPEATS)]
     auc = float(np.mean([_auc(labels, _unseen_scores(labels, codes, fold)) for fold in folds]))
-    of_specimen = np.zeros(count)
-    np.add.at(of_specimen, specimen, labels)
-    shares = of_specimen / np.bincount(specimen)
+    shares = np.bincount(specimen, weights=labels) / np.bincount(specimen)
     by_chance = []
     for number in range(_SHUFFLES):
         # A specimen gets the share of positive images of another, so that its images stay together.
@@ -162,17 +140,13 @@ def _unseen_scores(
 
 
 def _auc(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> float:
-    """Give the probability that a positive image scores above a negative one, ties counting half."""
+    """Give the probability that a positive image scores above a negative one, ties counting half.
+
+    Called 800 times: scikit-learn's roc_auc_score takes 25 times as long, mostly to check its arguments.
+    """
     positives = int(labels.sum())
     ranks = rankdata(scores)[labels == 1].sum() - positives * (positives + 1) / 2
     return float(ranks / (positives * (len(labels) - positives)))
-
-
-PUBLISHED_AIDA = {"images": 2080, "positive images": 1498, "negative images": 582, "specimens": 1000}
-"""The public AIDA database: images after the paper (section 2.1), sera after the project's site."""
-
-
-_MOST_VALUES = 15  # of one kind that the text lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,13 +203,9 @@ class DatabaseReport:
 
 
 def describe(database: pd.DataFrame) -> DatabaseReport:
-    """Look at every image of a database and report what is in it.
+    """Look at every image of a database (`hep2lib.data.database.read_database`) and report what is in it.
 
-    Args:
-        database: a table as `hep2lib.data.database.read_database` returns it.
-
-    Returns:
-        The report. Images whose header was fine but whose pixels cannot be read are among its problems.
+    Images whose header was fine but whose pixels cannot be read are among the report's problems.
     """
     labels, specimens = database["label"], database["specimen"]
     prints, problems = fingerprints(database)
@@ -253,7 +223,12 @@ def describe(database: pd.DataFrame) -> DatabaseReport:
         simulated=bool(attrs.get("simulated", False)),
         layout=str(attrs.get("layout", "")),
         folder=str(attrs.get("folder", "")),
-        counts=_counts(database, classes),
+        counts={
+            "images": len(database),
+            f"{classes[1]} images": int((labels == 1).sum()),
+            f"{classes[0]} images": int((labels == 0).sum()),
+            "specimens": int(specimens.nunique()),
+        },
         published=PUBLISHED_AIDA if attrs.get("layout") == "AIDA" else {},
         images_per_specimen=_images_per_specimen(database, classes),
         values=_values(database, headers),
@@ -264,16 +239,6 @@ def describe(database: pd.DataFrame) -> DatabaseReport:
         warnings=(*attrs.get("warnings", ()), *_warnings(database, duplicates, shortcuts, mixed, flat)),
         problems=tuple(problems),
     )
-
-
-def _counts(database: pd.DataFrame, classes: Sequence[str]) -> dict[str, int]:
-    """Count images, also by class, and specimens."""
-    return {
-        "images": len(database),
-        f"{classes[1]} images": int((database["label"] == 1).sum()),
-        f"{classes[0]} images": int((database["label"] == 0).sum()),
-        "specimens": int(database["specimen"].nunique()),
-    }
 
 
 def _values(database: pd.DataFrame, headers: Sequence[Header]) -> dict[str, dict[str, int]]:
@@ -299,8 +264,8 @@ def _age(database: pd.DataFrame) -> dict[str, float]:
     known = database["age"].dropna() if "age" in database else pd.Series(dtype="float64")
     if known.empty:
         return {}
-    extremes = {"youngest": known.min(), "median": known.median(), "oldest": known.max()}
-    return {"known": len(known), **{name: float(age) for name, age in extremes.items()}}
+    youngest, median, oldest = float(known.min()), float(known.median()), float(known.max())
+    return {"known": len(known), "youngest": youngest, "median": median, "oldest": oldest}
 
 
 def _images_per_specimen(database: pd.DataFrame, classes: Sequence[str]) -> dict[str, dict[int, int]]:
@@ -336,15 +301,13 @@ def _warnings(
                 f"perhaps a shortcut: {shortcut.attribute} alone reaches an AUC of {shortcut.auc:.2f}; in a "
                 f"database this small chance alone may reach {shortcut.chance:.2f}"
             )
-    across = [group for group in duplicates if group.across]
+    across = [" = ".join(group.images) for group in duplicates if group.across]
     if across:
-        named = some((" = ".join(group.images) for group in across), 3)
         found = counted(len(across), "duplicate")
-        yield f"{found} across specimens, which may leak between the parts of a fold: {named}"
-    opposed = [group for group in duplicates if len(group.labels) > 1]
+        yield f"{found} across specimens, which may leak between the parts of a fold: {some(across, 3)}"
+    opposed = [" = ".join(group.images) for group in duplicates if len(group.labels) > 1]
     if opposed:
-        named = some((" = ".join(group.images) for group in opposed), 3)
-        yield f"{counted(len(opposed), 'duplicate')} with contradictory labels: {named}"
+        yield f"{counted(len(opposed), 'duplicate')} with contradictory labels: {some(opposed, 3)}"
     if mixed:
         verb = "has" if len(mixed) == 1 else "have"
         yield f"{counted(len(mixed), 'specimen')} {verb} images of both classes: {some(mixed)}"

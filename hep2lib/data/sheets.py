@@ -1,4 +1,4 @@
-"""What the words of a sheet mean: positive or negative, and how bright."""
+"""A ground-truth sheet as text: its pages, its header and columns, and what its words mean."""
 
 import csv
 import datetime
@@ -19,35 +19,19 @@ from hep2lib.errors import DatabaseError
 _POSITIVE = frozenset(
     ("positive", "pos", "p", "+", "1", "yes", "y", "true", "t", "positivo", "positiva", "si", "sì")
 )
-
-
 _NEGATIVE = frozenset(("negative", "neg", "n", "-", "0", "no", "false", "f", "negativo", "negativa"))
-
-
 _WEAK = frozenset(
-    {
-        *(
-            "weak",
-            "weak positive",
-            "weakly positive",
-            "weak pos",
-            "positive weak",
-            "low positive",
-            "faint positive",
-        ),
-        *("debole", "debolmente positivo", "debolmente positiva", "positivo debole", "positiva debole"),
-    }
+    (
+        *("weak", "weak positive", "weakly positive", "weak pos", "positive weak", "low positive"),
+        *("faint positive", "debole", "debolmente positivo", "debolmente positiva"),
+        *("positivo debole", "positiva debole"),
+    )
 )
-
-
 _GRADE = re.compile(r"(?:([1-4])\s*\+|\+\s*([1-4])|(\+{2,4}))")
 
 
 def fluorescence(word: str) -> tuple[int, str] | None:
-    """Read the cell of a positive/negative column.
-
-    Args:
-        word: the cell, in English or Italian, as a word, a number, a sign or a grade (1+ to 4+).
+    """Read a cell that says positive or negative: in English or Italian, by number, sign or grade (1+ to 4+).
 
     Returns:
         The label (1 positive, 0 negative) and the intensity that the cell itself names: "weak" of a weak
@@ -71,50 +55,24 @@ def fluorescence(word: str) -> tuple[int, str] | None:
 def positive_or_intermediate(word: str) -> tuple[int, str] | None:
     """Read the intensity of the MIVIA and I3A databases, which hold no negative specimen.
 
-    Args:
-        word: the cell: "positive" or "intermediate", or the beginning of either.
-
     Returns:
-        1 and "positive", 0 and "intermediate", or None for anything else. The label 0 therefore means
-        "intermediate intensity" there, never "negative".
+        1 and "positive", 0 and "intermediate" (of either word or its beginning), or None for anything else.
+        The label 0 therefore means "intermediate intensity" there, never "negative".
     """
     plain = word.casefold().strip()
     for label, meaning in ((1, "positive"), (0, "intermediate")):
-        if len(plain) >= 1 and meaning.startswith(plain):
+        if plain and meaning.startswith(plain):
             return label, meaning
     return (0, "intermediate") if plain in _WEAK else None
 
 
 SHEET_SUFFIXES = (".xls", ".xlsx", ".xlsm", ".csv", ".tsv", ".txt")
-
-
 _LARGEST_SHEET = 256 * 2**20
-
-
 _MOST_CELLS = 2_000_000
-
-
 _CELL = re.compile(rb"""\br\s*=\s*["']([A-Z]{1,3})([0-9]{1,7})["'][^<>]*(?<!/)>""")  # and not empty
-
-
 _DELIMITERS = (",", ";", "\t", "|")
-
-
-Grid = list[list[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One page of a workbook, or a whole csv file.
-
-    Attributes:
-        name: the page's name in the workbook, "" for a csv file.
-        rows: the cells as stripped text, "" where empty, rows[0] being row 1 of the sheet; all rows are of
-            the same length.
-    """
-
-    name: str
-    rows: Grid
+Page = list[list[str]]
+"""The cells as stripped text, "" where empty, all rows of one length; the first is row 1 of the sheet."""
 
 
 def read_pages(path: Path) -> list[Page]:
@@ -141,8 +99,8 @@ def read_pages(path: Path) -> list[Page]:
     except OSError as error:
         raise DatabaseError(f"{path}: the sheet cannot be read ({error.strerror or error})") from error
     workbook = content.startswith((b"\xd0\xcf\x11\xe0", b"PK\x03\x04"))
-    pages = _workbook_pages(path, content) if workbook else [Page("", _text_rows(path, content))]
-    pages = [page for page in pages if any(any(row) for row in page.rows)]
+    pages = _workbook_pages(path, content) if workbook else [_text_rows(path, content)]
+    pages = [page for page in pages if any(any(row) for row in page)]
     if not pages:
         raise DatabaseError(f"{path}: the sheet is empty")
     return pages
@@ -154,15 +112,10 @@ def _workbook_pages(path: Path, content: bytes) -> list[Page]:
         if content.startswith(b"PK"):
             _check_archive(path, content)
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
-        pages = [(name, workbook.get_sheet_by_name(name)) for name in workbook.sheet_names]
-        for _, page in pages:
+        pages = [workbook.get_sheet_by_name(name) for name in workbook.sheet_names]
+        for page in pages:
             _check_extent(path, page.total_height, page.total_width)
-        return [
-            Page(
-                name, _even([[_text(cell) for cell in row] for row in page.to_python(skip_empty_area=False)])
-            )
-            for name, page in pages
-        ]
+        return [_page(page.to_python(skip_empty_area=False)) for page in pages]
     except BaseException as error:
         # A panic of calamine, which a truncated workbook provokes, is no Exception but a BaseException.
         if isinstance(error, (DatabaseError, KeyboardInterrupt, SystemExit, MemoryError)):
@@ -174,11 +127,7 @@ def _workbook_pages(path: Path, content: bytes) -> list[Page]:
 
 
 def _check_archive(path: Path, content: bytes) -> None:
-    """Check an xlsx before it is read: calamine makes room for all cells up to the last, however far out.
-
-    Raises:
-        DatabaseError: it would unpack to too much, or has a cell far from the others.
-    """
+    """Check an xlsx before it is read: calamine makes room for all cells up to the last, however far out."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         size = sum(entry.file_size for entry in archive.infolist())
         if size > _LARGEST_SHEET:
@@ -204,6 +153,12 @@ def _check_extent(path: Path, height: int, width: int) -> None:
         )
 
 
+def _page(rows: Sequence[Sequence[object]]) -> Page:
+    """Write all cells as text, and fill short rows with empty ones."""
+    width = max((len(row) for row in rows), default=0)
+    return [[_text(cell) for cell in row] + [""] * (width - len(row)) for row in rows]
+
+
 def _text(cell: object) -> str:
     """Write a cell as a person reads it: whole numbers without a fraction, no surrounding spaces."""
     if isinstance(cell, bool):
@@ -215,7 +170,7 @@ def _text(cell: object) -> str:
     return " ".join(str(cell).split())
 
 
-def _text_rows(path: Path, content: bytes) -> Grid:
+def _text_rows(path: Path, content: bytes) -> Page:
     """Read a text table."""
     text = _decoded(path, content)
     lines = text.splitlines()
@@ -229,7 +184,7 @@ def _text_rows(path: Path, content: bytes) -> Grid:
     except csv.Error as error:
         raise DatabaseError(f"{path}: not a table of separated values ({error})") from error
     _check_extent(path, len(rows), max((len(row) for row in rows), default=0))
-    return _even([[_text(cell) for cell in row] for row in rows])
+    return _page(rows)
 
 
 def _decoded(path: Path, content: bytes) -> str:
@@ -268,72 +223,29 @@ def _delimiter(lines: list[str]) -> str:
     return max(_DELIMITERS, key=quality)
 
 
-def _even(rows: Grid) -> Grid:
-    """Fill short rows with empty cells."""
-    width = max((len(row) for row in rows), default=0)
-    return [row + [""] * (width - len(row)) for row in rows]
-
-
 # Headers as `simplified` leaves them, the most telling first. Of AIDA's sheet two are known,
 # ImageFileName and StainingPatterns; the others are names that such a column would obviously have.
-CANDIDATES: dict[str, tuple[str, ...]] = {
-    "image": (
-        *("imagefilename", "imagefile", "imagename", "filename", "image", "imageid", "file", "img"),
-        *("imagepath", "filepath", "path", "immagine", "nomefile"),
-    ),
-    "label": (
-        *("label", "positivenegativefluorescence", "fluorescencepositivenegative", "positivenegative"),
-        *("posneg", "fluorescence", "fluorescenceresult", "fluorescenceintensity", "class", "classlabel"),
-        *("result", "target", "intensityclass", "fluorescenza", "esito", "classe", "intensity"),
-    ),
-    "specimen": (
-        *("specimen", "specimenid", "idspecimen", "patient", "patientid", "idpatient", "patientcode"),
-        *(
-            "sample",
-            "sampleid",
-            "idsample",
-            "serum",
-            "serumid",
-            "sera",
-            "well",
-            "wellid",
-            "subject",
-            "subjectid",
-        ),
-        *("case", "caseid", "group", "paziente", "idpaziente", "campione", "siero", "pozzetto"),
-    ),
-    "pattern": (
-        *("stainingpatterns", "stainingpattern", "patterns", "pattern", "anapattern", "icappattern", "icap"),
-        *("cellpattern", "mainpattern", "imagepattern", "pattern1"),
-    ),
-    "intensity": (
-        "intensity",
-        "intensitygrade",
-        "intensitylevel",
-        "grade",
-        "fluorescenceintensity",
-        "intensita",
-    ),
-    "laboratory": (
-        "laboratory",
-        "lab",
-        "laboratoryid",
-        "centre",
-        "center",
-        "site",
-        "hospital",
-        "laboratorio",
-    ),
-    "instrument": (
-        *("instrument", "acquisitioninstrument", "instrumentid", "microscope", "scanner", "device", "camera"),
-        *("strumento", "acquisitionsystem"),
-    ),
-    "age": ("age", "patientage", "agepatient", "eta"),
-    "sex": ("sex", "gender", "patientsex", "sesso"),
+CANDIDATES: dict[str, list[str]] = {
+    role: names.split()
+    for role, names in {
+        "image": "imagefilename imagefile imagename filename image imageid file img imagepath filepath path "
+        "immagine nomefile",
+        "label": "label positivenegativefluorescence fluorescencepositivenegative positivenegative posneg "
+        "fluorescence fluorescenceresult fluorescenceintensity class classlabel result target intensityclass "
+        "fluorescenza esito classe intensity",
+        "specimen": "specimen specimenid idspecimen patient patientid idpatient patientcode sample sampleid "
+        "idsample serum serumid sera well wellid subject subjectid case caseid group paziente idpaziente "
+        "campione siero pozzetto",
+        "pattern": "stainingpatterns stainingpattern patterns pattern anapattern icappattern icap "
+        "cellpattern mainpattern imagepattern pattern1",
+        "intensity": "intensity intensitygrade intensitylevel grade fluorescenceintensity intensita",
+        "laboratory": "laboratory lab laboratoryid centre center site hospital laboratorio",
+        "instrument": "instrument acquisitioninstrument instrumentid microscope scanner device camera "
+        "strumento acquisitionsystem",
+        "age": "age patientage agepatient eta",
+        "sex": "sex gender patientsex sesso",
+    }.items()
 }
-
-
-_HEADER_SEARCH = 10
 
 
 def simplified(header: str) -> str:
@@ -365,19 +277,15 @@ class Sheet:
         return row[self.columns[role]] if role in self.columns else ""
 
     def require(self, roles: Mapping[str, str]) -> None:
-        """Check that roles have their columns.
-
-        Args:
-            roles: role to what is to be said in brackets where it has none, "" for nothing.
+        """Check that roles have their columns; ``roles`` holds what is to be said besides where one has none.
 
         Raises:
-            DatabaseError: one problem for each role without a column; it lists the columns there are and
-                names the option.
+            DatabaseError: roles without a column, with the columns there are and the option to give.
         """
         listed = ", ".join(repr(header) for header in self.headers if header)
         problems = [
             f"{self.path}: no column for the {role} was found{why}; the sheet has {listed}: say which with "
-            f"{role}_column"
+            f"{role}_column=..."
             for role, why in roles.items()
             if role not in self.columns
         ]
@@ -391,39 +299,32 @@ def read_sheet(path: Path, options: Mapping[str, str | None]) -> Sheet:
     The header is looked for in the first ten rows, because titles and merged cells may stand above it; of a
     header that takes two rows the lower cell counts, or the upper one where the lower is empty.
 
-    Args:
-        path: the sheet.
-        options: role to the column's header as the person gave it (None: find it).
-
-    Returns:
-        The sheet, with the columns that were found.
+    ``options`` holds the headers that the person gave, by role (None: find it).
 
     Raises:
         DatabaseError: not a readable sheet, a column given does not exist, two columns have one header.
     """
     given = {role: name for role, name in options.items() if name is not None}
-    wanted = {simplified(name) for name in given.values()} | {
-        n for names in CANDIDATES.values() for n in names
-    }
-    headed = [_headed(page.rows, wanted) for page in read_pages(path)]
-    _, headers, first, grid = max(headed, key=lambda found: found[0])
-    rows = [(number, row) for number, row in enumerate(grid, 1) if number > first and any(row)]
+    wanted = set(map(simplified, given.values())).union(*CANDIDATES.values())
+    headed = [_headed(page, wanted) for page in read_pages(path)]
+    _, headers, first, page = max(headed, key=lambda found: found[0])
+    rows = [(number, row) for number, row in enumerate(page, 1) if number > first and any(row)]
     if not rows:
         raise DatabaseError(f"{path}: the sheet has a header and no rows")
     columns, remarks = _columns(path, headers, given)
     return Sheet(path, tuple(headers), rows, columns, tuple(remarks))
 
 
-def _headed(grid: Grid, wanted: set[str]) -> tuple[int, list[str], int, Grid]:
+def _headed(page: Page, wanted: set[str]) -> tuple[int, list[str], int, Page]:
     """Find the header of a page: (known columns, headers, rows down to the header's last, the page)."""
-    best: tuple[int, list[str], int, Grid] = (-1, [], 0, grid)
-    for index, row in enumerate(grid[:_HEADER_SEARCH]):
-        lower = grid[index + 1] if index + 1 < len(grid) else row
+    best: tuple[int, list[str], int, Page] = (-1, [], 0, page)
+    for index, row in enumerate(page[:10]):
+        lower = page[index + 1] if index + 1 < len(page) else row
         merged = [below or above for above, below in zip(row, lower, strict=True)]
         for headers, last in ((row, index + 1), (merged, index + 2)):
             known = sum(simplified(header) in wanted for header in headers)
             if any(headers) and known > best[0]:
-                best = (known, headers, last, grid)
+                best = (known, headers, last, page)
     return best
 
 

@@ -1,4 +1,7 @@
-"""Drawing in a small patch: the pixels around one cell, in coordinates of that cell."""
+"""The parts of a field's cells drawn as maps: nuclei, nucleoli, cytoplasm, chromosomes, spindles.
+
+Each cell is drawn in a small patch of pixels around it, in coordinates along and across its own direction.
+"""
 
 from dataclasses import dataclass
 
@@ -11,24 +14,12 @@ from hep2lib.simulator.textures import Image, enlarged
 
 
 class Patch:
-    """The pixels around a point.
-
-    Attributes:
-        window: rows and columns of the patch in the field.
-        empty: whether the patch lies outside of the field.
-    """
+    """The pixels around a point: ``window``, their rows and columns; ``empty`` if outside of the field."""
 
     def __init__(
         self, centre: NDArray[np.floating], reach: float, pixel: float, shape: tuple[int, ...]
     ) -> None:
-        """Cut the patch out of a field.
-
-        Args:
-            centre: x and y in um from the field's upper left corner.
-            reach: half the patch's width in um.
-            pixel: um.
-            shape: height and width of the field in pixels.
-        """
+        """Take the pixels (``pixel`` um) of a field of ``shape`` up to ``reach`` um from ``centre`` (um)."""
         across, down = float(centre[0]), float(centre[1])
         left, right = max(int((across - reach) / pixel), 0), min(int((across + reach) / pixel) + 2, shape[1])
         top, bottom = max(int((down - reach) / pixel), 0), min(int((down + reach) / pixel) + 2, shape[0])
@@ -50,13 +41,7 @@ class Patch:
 def wavy_radius(u: Image, v: Image, waves: NDArray[np.complexfloating]) -> Image:
     """Distance from the centre of a wavy unit circle over that of its outline in the same direction.
 
-    Args:
-        u: coordinates.
-        v: coordinates.
-        waves: amplitude and phase of 2, 3 and 4 waves around the circle.
-
-    Returns:
-        0 in the centre, 1 on the outline.
+    ``waves`` are amplitude and phase of 2, 3 and 4 waves around the circle.
     """
     distance = np.sqrt(u * u + v * v)
     np.maximum(distance, np.float32(1e-6), out=distance)
@@ -78,23 +63,13 @@ def plateau(x: Image, power: int) -> Image:
 
 
 PARTS = ("body", "chromatin", "spindle", "poles")
-
-
 _POLE = 6.3  # um from the plate to a pole of the metaphase spindle
 
 
 def draw_mitosis(
     rng: np.random.Generator, cells: Cells, cell: int, pixel: float, maps: dict[str, Image]
 ) -> None:
-    """Draw a dividing cell: its chromosomes across, its spindle along the cell's direction.
-
-    Args:
-        rng: the random stream.
-        cells: the cells.
-        cell: number of the dividing cell.
-        pixel: um.
-        maps: "body" (thickness), "chromatin", "spindle", "poles" (coverage) of the whole field, drawn into.
-    """
+    """Draw a dividing cell into the maps `PARTS`: chromosomes across, spindle along its direction."""
     size = float(cells.axes[cell, 0])
     patch = Patch(cells.centre[cell], 1.3 * size, pixel, maps["body"].shape)
     if patch.empty:
@@ -111,10 +86,8 @@ def draw_mitosis(
         # Seen from a pole: a ring of chromosomes, the fibres and the pole in its middle.
         distance = np.sqrt(u * u + v * v)
         chromatin = plateau((distance + ragged - np.float32(3.9)) / np.float32(1.9), 4)
-        spindle, poles = (
-            0.5 * plateau(distance / np.float32(4.0), 3),
-            0.8 * plateau(distance / np.float32(1.6), 2),
-        )
+        spindle = 0.5 * plateau(distance / np.float32(4.0), 3)
+        poles = 0.8 * plateau(distance / np.float32(1.6), 2)
     elif phase == ANAPHASE:
         # The middles of the chromosomes lead to the poles, their arms trail behind.
         apart = np.float32(cells.apart[cell])
@@ -133,9 +106,8 @@ def draw_mitosis(
 def _ragged(rng: np.random.Generator, along: Image) -> Image:
     """How far the edge of the chromosomes stands out, in um, ``along`` um from the plate's middle."""
     edge = np.zeros_like(along)
-    for wave, start in zip(
-        rng.choice([0.4, 0.8, 1.2, 1.6, 2.4, 3.2], 4), rng.uniform(0, 6.3, 4), strict=True
-    ):
+    waves, starts = rng.choice([0.4, 0.8, 1.2, 1.6, 2.4, 3.2], 4), rng.uniform(0, 6.3, 4)
+    for wave, start in zip(waves, starts, strict=True):
         edge += np.float32(0.17) * np.sin(along * np.float32(wave) + np.float32(start))
     return edge
 
@@ -150,23 +122,10 @@ def _spindle(u: Image, v: Image, pole: float) -> tuple[Image, Image]:
     return fibres, near * np.exp(-((v / (0.5 * width + np.float32(0.7))) ** 4))
 
 
-_WITHIN = 0.6  # of a nucleus' radius: where the centres of its nucleoli lie
-
-
 def in_cells(
     cells: Cells, cell: NDArray[np.intp], u: NDArray[np.floating], v: NDArray[np.floating]
 ) -> NDArray[np.float64]:
-    """Turn coordinates along and across each cell's direction into places in the field, all in um.
-
-    Args:
-        cells: the cells.
-        cell: n, of each point the number of its cell.
-        u: n, along.
-        v: n, across.
-
-    Returns:
-        n x 2, x and y.
-    """
+    """Turn n coordinates along (u) and across (v) the directions of cells into places: n x 2, all in um."""
     cosine, sine = np.cos(cells.angle[cell]), np.sin(cells.angle[cell])
     return cells.centre[cell] + np.column_stack([u * cosine - v * sine, u * sine + v * cosine])
 
@@ -174,16 +133,9 @@ def in_cells(
 def in_nuclei(
     rng: np.random.Generator, cells: Cells, cell: NDArray[np.intp], most: float = 0.9
 ) -> NDArray[np.float64]:
-    """Draw points evenly inside nuclei.
+    """Draw a point evenly inside the nucleus of each of n cells: n x 2, in um.
 
-    Args:
-        rng: the random stream.
-        cells: the cells.
-        cell: n, of each point the number of its cell.
-        most: largest distance from the centre over that of the outline.
-
-    Returns:
-        n x 2, x and y in um.
+    ``most`` is the largest distance from the centre over that of the outline.
     """
     distance, around = most * np.sqrt(rng.random(len(cell))), rng.uniform(0, 2 * np.pi, len(cell))
     long, short = cells.axes[cell].T
@@ -193,38 +145,18 @@ def in_nuclei(
 def draw_nucleoli(
     rng: np.random.Generator, cells: Cells, parameters: CellParameters, size: float
 ) -> NDArray[np.float64]:
-    """Draw the nucleoli of all interphase nuclei.
-
-    Args:
-        rng: the random stream.
-        cells: the cells.
-        parameters: their geometry.
-        size: the specimen's factor on the radius.
-
-    Returns:
-        n x 3: x, y and radius in um.
-    """
+    """Draw the nucleoli of all interphase nuclei, ``size`` times as large: n x 3, x, y and radius in um."""
     low, high = parameters.nucleoli
     inter = np.flatnonzero(cells.phase == INTERPHASE)
     cell = np.repeat(inter, rng.integers(int(low), int(high) + 1, len(inter)))
     radius = size * rng.uniform(*parameters.nucleolus_radius, len(cell))
-    return np.column_stack([in_nuclei(rng, cells, cell, _WITHIN), radius])
+    return np.column_stack([in_nuclei(rng, cells, cell, 0.6), radius])
 
 
 def nucleolus_map(
     rng: np.random.Generator, nucleoli: NDArray[np.float64], shape: tuple[int, int], pixel: float
 ) -> Image:
-    """Draw the coverage of a field by nucleoli, all at once: slightly oval discs.
-
-    Args:
-        rng: the random stream.
-        nucleoli: n x 3, x, y and radius in um.
-        shape: height and width in pixels.
-        pixel: um.
-
-    Returns:
-        H x W float32, 0 to 1.
-    """
+    """Draw the coverage of a field by nucleoli, all at once: slightly oval discs. H x W, 0 to 1."""
     image = np.zeros(shape, np.float32)
     inside = np.all((nucleoli[:, :2] > -3) & (nucleoli[:, :2] < np.array(shape[::-1]) * pixel + 3), axis=1)
     centre, radius = nucleoli[inside, :2].astype(np.float32), nucleoli[inside, 2].astype(np.float32)
@@ -245,9 +177,6 @@ def nucleolus_map(
     drawn = (cover > 0) & (x >= 0) & (x < shape[1]) & (y >= 0) & (y < shape[0])
     np.maximum.at(image.reshape(-1), (y[drawn] * shape[1] + x[drawn]), cover[drawn])
     return image
-
-
-OUTSIDE = np.float32(9.0)
 
 
 _COARSE = 3  # pixels of the grid on which cytoplasm is drawn: it has no sharp edges
@@ -294,7 +223,7 @@ class Anatomy:
         return height, width
 
     def pixels(self, length: float) -> float:
-        """Turn a length in um into pixels."""
+        """Turn um into pixels."""
         return length / self.pixel
 
     def depth(self, power: float = 0.3) -> Image:
@@ -311,21 +240,12 @@ def draw_anatomy(
     parameters: CellParameters,
     nucleolus_size: float = 1.0,
 ) -> Anatomy:
-    """Draw the maps of a field.
+    """Draw the maps of a field of ``shape`` (height, width) in pixels of ``pixel`` um.
 
-    Args:
-        rng: the random stream.
-        cells: the cells.
-        shape: height and width in pixels.
-        pixel: um.
-        parameters: the cells' geometry.
-        nucleolus_size: the specimen's factor on the nucleoli's radius.
-
-    Returns:
-        The maps.
+    ``nucleolus_size`` is the specimen's factor on the radius of nucleoli.
     """
     maps: dict[str, Image] = {name: np.zeros(shape, np.float32) for name in ("nucleus", *PARTS)}
-    maps["radius"] = np.full(shape, OUTSIDE, np.float32)
+    maps["radius"] = np.full(shape, 9.0, np.float32)
     cytoplasm, gain = _draw_cytoplasm(cells, shape, pixel)
     owner = np.full(shape, -1, np.int16)
     for cell in range(len(cells)):
@@ -339,16 +259,8 @@ def draw_anatomy(
     gain[inside] = cells.gain[owner[inside]]
     nucleoli = draw_nucleoli(rng, cells, parameters, nucleolus_size)
     nucleolus = nucleolus_map(rng, nucleoli, shape, pixel) * maps["nucleus"]
-    return Anatomy(
-        pixel=pixel,
-        cells=cells,
-        nucleolus=nucleolus,
-        nucleoli=nucleoli,
-        cytoplasm=cytoplasm,
-        gain=gain,
-        owner=owner,
-        **maps,
-    )
+    maps |= {"nucleolus": nucleolus, "cytoplasm": cytoplasm, "gain": gain}
+    return Anatomy(pixel=pixel, cells=cells, nucleoli=nucleoli, owner=owner, **maps)
 
 
 def _draw_nucleus(

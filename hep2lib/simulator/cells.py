@@ -8,17 +8,9 @@ from numpy.typing import NDArray
 from hep2lib.simulator.physics import CellParameters
 
 INTERPHASE, PROMETAPHASE, METAPHASE, ANAPHASE = range(4)
-
-
 PHASES = ("interphase", "prometaphase", "metaphase", "anaphase")
-
-
 _MARGIN = 14.0  # um: cells centred outside the field may still reach into it
-
-
 _ROUNDS = 12  # of throwing all cells that have no place yet
-
-
 Numbers = NDArray[np.float64]
 
 
@@ -64,7 +56,8 @@ def place_cells(
     """Throw cells onto a field so that no two nuclei touch.
 
     All cells are thrown; those that overlap an earlier one are thrown again, anywhere or beside another cell,
-    a dozen times, so that a crowded field holds fewer cells than ``density`` asks for.
+    a dozen times, so that a crowded field holds fewer cells than ``density`` asks for. Dividing cells come
+    first.
 
     Args:
         rng: the random stream.
@@ -74,9 +67,6 @@ def place_cells(
         diameter: mean diameter of a nucleus in um.
         parameters: the cells' geometry.
         least_mitoses: dividing cells that the field holds at least, away from its border; 0 or 1.
-
-    Returns:
-        The cells, dividing ones first.
     """
     extent = np.asarray(field)
     wanted = max(round(density * float(np.prod(extent + 2 * _MARGIN))), 1)
@@ -123,12 +113,8 @@ def _thrown(
         apart = centre[one][:, None] - centre[other][None]
         distance = np.hypot(apart[..., 0], apart[..., 1])
         line = apart / np.maximum(distance, 1e-9)[..., None]
-        return (
-            distance
-            < _extent(axes[one], direction[one], line)
-            + gap
-            + _extent(axes[other], direction[other], -line.swapaxes(0, 1)).T
-        )
+        own = _extent(axes[one], direction[one], line)
+        return distance < own + gap + _extent(axes[other], direction[other], -line.swapaxes(0, 1)).T
 
     for turn in range(_ROUNDS):
         waiting = np.flatnonzero(~placed)
@@ -160,17 +146,9 @@ def _beside(
 
 
 def _extent(axes: Numbers, direction: Numbers, line: Numbers) -> Numbers:
-    """Half the extent of ellipses along lines (the support function).
+    """Half the extent of n ellipses along n x m lines (the support function): n x m.
 
     Two ellipses do not overlap if their extents along the line of their centres fit between the centres.
-
-    Args:
-        axes: n x 2, semi-axes.
-        direction: n x 2, of the long axis.
-        line: n x m x 2, directions.
-
-    Returns:
-        n x m.
     """
     along = np.einsum("nk,nmk->nm", direction, line)
     return np.sqrt((axes[:, :1] * along) ** 2 + axes[:, 1:] ** 2 * (1 - along**2))

@@ -1,4 +1,4 @@
-"""Numbers drawn so that a small database keeps the shares of a large one."""
+"""Laboratories and specimens, drawn by quotas so that a small database keeps the shares of a large one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,19 +9,11 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from hep2lib.simulator.patterns import BRIGHT_NEGATIVE, NEGATIVE, PATTERNS
-from hep2lib.simulator.physics import Parameters, Range, SpecimenParameters
+from hep2lib.simulator.physics import FileParameters, Parameters, SpecimenParameters
 
 
 def quotas(shares: Sequence[float], total: int) -> NDArray[np.int64]:
-    """Split ``total`` in proportion to ``shares`` by largest remainders.
-
-    Args:
-        shares: relative, non-negative.
-        total: what is split.
-
-    Returns:
-        As many whole numbers as shares; they add up to ``total``.
-    """
+    """Split ``total`` into whole numbers in proportion to ``shares``, by largest remainders."""
     exact = np.asarray(shares, float) / np.sum(shares) * total
     counts = np.floor(exact).astype(np.int64)
     order = np.argsort(counts - exact, kind="stable")
@@ -30,11 +22,7 @@ def quotas(shares: Sequence[float], total: int) -> NDArray[np.int64]:
 
 
 def dealt(rng: np.random.Generator, shares: Sequence[float], total: int) -> NDArray[np.int64]:
-    """Give each of ``total`` things one of the kinds, each kind as often as its share says, in random order.
-
-    Returns:
-        ``total`` numbers of kinds.
-    """
+    """Give each of ``total`` things a kind's number, each as often as its share says, in random order."""
     return rng.permutation(np.repeat(np.arange(len(shares)), quotas(shares, total)))
 
 
@@ -48,13 +36,8 @@ def image_counts(
 ) -> NDArray[np.int64]:
     """Draw how many images each specimen has, ``round(mean * specimens)`` in all.
 
-    The shares' own mean need not be ``mean``: random specimens gain or lose an image until the sum fits.
-
-    Args:
-        rng: the random stream.
-        shares: share of the specimens with 1, 2, ... images.
-        mean: images a specimen.
-        specimens: number of specimens.
+    ``shares`` are those of specimens with 1, 2, ... images; their own mean need not be ``mean``: random
+    specimens gain or lose an image until the sum fits.
     """
     counts = dealt(rng, shares, specimens) + 1
     surplus = int(counts.sum()) - round(mean * specimens)
@@ -67,16 +50,7 @@ def image_counts(
 
 
 def share_of_images(rng: np.random.Generator, counts: NDArray[np.int64], share: float) -> NDArray[np.bool_]:
-    """Choose specimens at random whose images make up ``share`` of all, as nearly as whole specimens allow.
-
-    Args:
-        rng: the random stream.
-        counts: images of each specimen.
-        share: 0 to 1.
-
-    Returns:
-        For each specimen whether it is chosen.
-    """
+    """Choose specimens at random whose images make up ``share`` of all, as nearly as they can."""
     wanted = round(share * int(counts.sum()))
     chosen = np.zeros(len(counts), bool)
     for specimen in rng.permutation(len(counts)):
@@ -87,16 +61,7 @@ def share_of_images(rng: np.random.Generator, counts: NDArray[np.int64], share: 
 
 
 def both_labels(rng: np.random.Generator, counts: NDArray[np.int64], share: float) -> NDArray[np.int64]:
-    """Give each specimen a label, ``share`` of the images positive, both labels at least once.
-
-    Args:
-        rng: the random stream.
-        counts: images of each specimen, at least two specimens.
-        share: of positive images, 0 to 1.
-
-    Returns:
-        1 or 0 for each specimen.
-    """
+    """Give each of two or more specimens a label, ``share`` of the images positive, both at least once."""
     label = share_of_images(rng, counts, share).astype(np.int64)
     if label.min() == label.max():
         label[rng.integers(len(label))] ^= 1
@@ -105,28 +70,14 @@ def both_labels(rng: np.random.Generator, counts: NDArray[np.int64], share: floa
 
 @dataclass(frozen=True, slots=True)
 class Laboratory:
-    """One laboratory; the units and meanings are those of the parameters it was drawn from.
+    """One laboratory: what is called like a parameter has its unit and meaning.
 
     Attributes:
-        name: as the sheet has it.
-        instrument: as the sheet has it.
+        name: as the sheet has it; so is ``instrument``.
         size: width and height of a picture in pixels.
-        field_width: um.
-        blur: um.
-        haze_share: share of the light out of focus.
-        haze_blur: um.
-        falloff: loss of light in the corners.
         centre: centre of the illumination, x and y in half widths and half heights from the middle.
         gain: factor on the light.
-        full_scale: electrons.
-        read_noise: grey levels.
-        gamma: exponent.
-        black_level: grey levels.
-        red_share: of the green light.
-        blue_share: of the green light.
-        counterstain: red light of the cytoplasm, share of full scale.
         format: usual file format.
-        quality: JPEG quality.
     """
 
     name: str
@@ -155,7 +106,7 @@ class Laboratory:
         return self.field_width / self.size[0]
 
 
-def _spread(rng: np.random.Generator, bounds: Range, count: int) -> NDArray[np.float64]:
+def _spread(rng: np.random.Generator, bounds: tuple[float, float], count: int) -> NDArray[np.float64]:
     """Draw one value from each of ``count`` equal parts of a range, in random order: they do differ."""
     low, high = bounds
     return low + (high - low) * stratified(rng, count)
@@ -166,27 +117,13 @@ def draw_laboratories(
 ) -> list[Laboratory]:
     """Draw the laboratories of a database.
 
-    Args:
-        rng: the random stream.
-        count: how many.
-        parameters: the forward model's.
-        scale: factor on the picture's width and height in pixels; the field of view stays as it is.
+    ``scale`` is a factor on the pictures' width and height in pixels; the field of view stays as it is.
     """
     optics, camera, files = parameters.optics, parameters.camera, parameters.file
-    ranges = {
-        "field_width": optics.field_width,
-        "blur": optics.blur,
-        "haze_share": optics.haze_share,
-        "haze_blur": optics.haze_blur,
-        "falloff": optics.falloff,
-        "full_scale": camera.full_scale,
-        "read_noise": camera.read_noise,
-        "gamma": camera.gamma,
-        "black_level": camera.black_level,
-        "red_share": camera.red_share,
-        "blue_share": camera.blue_share,
-    }
-    drawn = {name: _spread(rng, bounds, count) for name, bounds in ranges.items()}
+    of_optics = ("field_width", "blur", "haze_share", "haze_blur", "falloff")
+    of_camera = ("full_scale", "read_noise", "gamma", "black_level", "red_share", "blue_share")
+    drawn = {name: _spread(rng, getattr(optics, name), count) for name in of_optics}
+    drawn |= {name: _spread(rng, getattr(camera, name), count) for name in of_camera}
     quality = _spread(rng, files.quality, count)
     sizes, formats = rng.permutation(len(files.sizes)), rng.permutation(len(files.formats))
     gains = np.exp(camera.gain_spread * ndtri(stratified(rng, count)))
@@ -196,7 +133,7 @@ def draw_laboratories(
         Laboratory(
             name=f"Laboratory {1 + i}",
             instrument=f"Simulated microscope {chr(65 + i % 26)}",
-            size=_scaled(files.sizes[sizes[i % len(sizes)]], scale),
+            size=(round(files.sizes[k][0] * scale), round(files.sizes[k][1] * scale)),
             centre=(float(centres[i, 0]), float(centres[i, 1])),
             gain=float(gains[i]),
             counterstain=camera.counterstain if stained[i] else 0.0,
@@ -204,12 +141,8 @@ def draw_laboratories(
             quality=round(float(quality[i])),
             **{name: float(values[i]) for name, values in drawn.items()},
         )
-        for i in range(count)
+        for i, k in enumerate(sizes[np.arange(count) % len(sizes)])
     ]
-
-
-def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
-    return round(size[0] * scale), round(size[1] * scale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,17 +204,9 @@ def draw_specimens(
     """Draw the specimens of a database.
 
     Shares are kept by quotas (labels, patterns, grades, laboratories within each class), because a tenth of
-    AIDA is too small to leave them to chance.
-
-    Args:
-        rng: the random stream.
-        count: how many.
-        laboratories: where they come from.
-        parameters: the forward model's.
-        shortcut: let the file size tell the label for most specimens.
-        label_noise: share of specimens whose written label is wrong.
+    AIDA is too small to leave them to chance. The options are those of a `Simulation`.
     """
-    own = parameters.specimen
+    own, cell = parameters.specimen, parameters.cell
     images = image_counts(rng, own.images_shares, own.images, count)
     label = both_labels(rng, images, own.positive_share)
     wrong = np.zeros(count, np.int64)
@@ -295,15 +220,17 @@ def draw_specimens(
         "images": images.tolist(),
         "laboratory": laboratory.tolist(),
         **_staining(rng, label, images, own),
-        **_wells(rng, count, parameters),
-        "format": _formats(rng, label, laboratory, laboratories, parameters),
-        "size": _sizes(rng, label, laboratory, laboratories, parameters, shortcut),
+        "background": _log_uniform(rng, own.background, count).tolist(),
+        "density": _log_normal(rng, own.density, own.density_spread, count).tolist(),
+        "mitotic_share": _log_normal(rng, own.mitotic_share, own.mitotic_spread, count).tolist(),
+        "nucleus_diameter": _log_normal(rng, cell.nucleus_diameter, cell.specimen_spread, count).tolist(),
+        **_files(rng, label, [laboratories[i] for i in laboratory], parameters.file, shortcut),
         **_patients(rng, count, own),
     }
     return [Specimen(**{name: column[i] for name, column in columns.items()}) for i in range(count)]
 
 
-def _log_uniform(rng: np.random.Generator, bounds: Range, count: int) -> NDArray[np.float64]:
+def _log_uniform(rng: np.random.Generator, bounds: tuple[float, float], count: int) -> NDArray[np.float64]:
     return bounds[0] * (bounds[1] / bounds[0]) ** stratified(rng, count)
 
 
@@ -336,24 +263,8 @@ def _staining(
     traced = rows[share_of_images(rng, images[rows], own.trace_share)]
     stained[traced] = [PATTERNS[i].name for i in dealt(rng, weights, len(traced))]
     level[traced] = _log_uniform(rng, own.trace_level, len(traced))
-    return {
-        "pattern": pattern.tolist(),
-        "stained": stained.tolist(),
-        "grade": grade.tolist(),
-        "level": level.tolist(),
-        "haze": haze.tolist(),
-    }
-
-
-def _wells(rng: np.random.Generator, count: int, parameters: Parameters) -> dict[str, Sequence[Any]]:
-    """Draw what the well's cells are like, whatever the serum."""
-    own, cell = parameters.specimen, parameters.cell
-    return {
-        "background": _log_uniform(rng, own.background, count).tolist(),
-        "density": _log_normal(rng, own.density, own.density_spread, count).tolist(),
-        "mitotic_share": _log_normal(rng, own.mitotic_share, own.mitotic_spread, count).tolist(),
-        "nucleus_diameter": _log_normal(rng, cell.nucleus_diameter, cell.specimen_spread, count).tolist(),
-    }
+    drawn = {"pattern": pattern, "stained": stained, "grade": grade, "level": level, "haze": haze}
+    return {name: values.tolist() for name, values in drawn.items()}
 
 
 def _by_class(
@@ -367,36 +278,28 @@ def _by_class(
     return kinds
 
 
-def _formats(
+def _files(
     rng: np.random.Generator,
     label: NDArray[np.int64],
-    laboratory: NDArray[np.int64],
     laboratories: Sequence[Laboratory],
-    parameters: Parameters,
-) -> list[str]:
-    """Give each specimen its laboratory's format, or now and then another one."""
-    own = parameters.file.own_format_share
-    usual = _by_class(rng, label, (1 - own, own)) == 1
-    any_format = _by_class(rng, label, [1.0] * len(parameters.file.formats))
-    return [
-        laboratories[laboratory[i]].format if usual[i] else parameters.file.formats[any_format[i]]
-        for i in range(len(label))
-    ]
-
-
-def _sizes(
-    rng: np.random.Generator,
-    label: NDArray[np.int64],
-    laboratory: NDArray[np.int64],
-    laboratories: Sequence[Laboratory],
-    parameters: Parameters,
+    files: FileParameters,
     shortcut: bool,
-) -> list[tuple[int, int]]:
-    """Give each specimen its laboratory's picture size; with the shortcut, negatives a smaller one."""
-    told = rng.random(len(label)) < parameters.file.shortcut_strength
+) -> dict[str, Sequence[Any]]:
+    """Give each specimen the format and picture size of its laboratory.
+
+    Now and then the format is another one; with the shortcut, most negatives are smaller.
+    """
+    usual = _by_class(rng, label, (1 - files.own_format_share, files.own_format_share)) == 1
+    any_format = _by_class(rng, label, [1.0] * len(files.formats))
+    told = rng.random(len(label)) < files.shortcut_strength
     small = np.where(told, label == 0, rng.random(len(label)) < 0.5) & shortcut
-    sizes = [laboratories[i].size for i in laboratory]
-    return [(w * 3 // 4, h * 3 // 4) if small[i] else (w, h) for i, (w, h) in enumerate(sizes)]
+    shrunk = [(width * 3 // 4, height * 3 // 4) for width, height in (one.size for one in laboratories)]
+    return {
+        "format": [
+            one.format if usual[i] else files.formats[any_format[i]] for i, one in enumerate(laboratories)
+        ],
+        "size": [shrunk[i] if small[i] else one.size for i, one in enumerate(laboratories)],
+    }
 
 
 def _patients(rng: np.random.Generator, count: int, own: SpecimenParameters) -> dict[str, Sequence[Any]]:

@@ -1,4 +1,4 @@
-"""What the microscope does to the light of a field: blur, light out of focus, uneven illumination."""
+"""What microscope and camera make of the light of a field: blur, haze, vignetting, noise, grey values."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,17 +8,7 @@ from hep2lib.simulator.textures import Image, blurred
 
 
 def through_lens(light: Image, laboratory: Laboratory, pixel: float, defocus: float) -> Image:
-    """Blur a sharp share of the light by point spread and focus error, the rest to a wide haze.
-
-    Args:
-        light: H x W.
-        laboratory: whose microscope.
-        pixel: um.
-        defocus: further blur by focus error, um.
-
-    Returns:
-        H x W, as much light as before.
-    """
+    """Blur a sharp share of the light by point spread and focus error (um), the rest to a wide haze."""
     sharp = blurred(light, float(np.hypot(laboratory.blur, defocus)) / pixel)
     haze = blurred(light, laboratory.haze_blur / pixel)
     share = np.float32(laboratory.haze_share)
@@ -33,23 +23,13 @@ def illuminated(light: Image, laboratory: Laboratory) -> Image:
     return light * (1 - np.float32(laboratory.falloff / 2) * (x * x + y * y))
 
 
-_BITS = 12  # of the converter, before the gamma table
-
-
 def exposed(light: Image, laboratory: Laboratory, rng: np.random.Generator) -> Image:
     """Count photo-electrons, with photon noise (Poisson) and read noise (normal).
 
     The sum of both is drawn through its square root, which is nearly normal with variance 1/4 whatever the
     light (Anscombe 1948; with read noise: Murtagh, Starck and Bijaoui 1995). Mean and variance are right to
-    within half an electron, and one normal number a pixel is enough.
-
-    Args:
-        light: H x W, share of full scale, not negative.
-        laboratory: whose camera.
-        rng: the random stream.
-
-    Returns:
-        H x W, share of full scale, may be below 0 or above 1.
+    within half an electron, and one normal number a pixel is enough. Light is not negative, H x W, a share of
+    full scale; so is the signal returned, which may be below 0 or above 1.
     """
     scale = np.float32(laboratory.full_scale)
     read = np.float32((laboratory.read_noise / 255 * laboratory.full_scale) ** 2)
@@ -66,16 +46,8 @@ def exposed(light: Image, laboratory: Laboratory, rng: np.random.Generator) -> I
 
 
 def developed(signal: Image, laboratory: Laboratory) -> NDArray[np.uint8]:
-    """Turn a signal into grey values: clipped, 12 bits, gamma, black level.
-
-    Args:
-        signal: H x W, share of full scale.
-        laboratory: whose camera.
-
-    Returns:
-        H x W uint8.
-    """
-    top = 2**_BITS - 1
+    """Turn a signal (share of full scale) into grey values: clipped, 12 bits, gamma, black level."""
+    top = 2**12 - 1  # of the converter, before the gamma table
     steps = signal * np.float32(top)
     steps += np.float32(0.5)
     np.clip(steps, 0, top, out=steps)
@@ -88,16 +60,13 @@ def developed(signal: Image, laboratory: Laboratory) -> NDArray[np.uint8]:
 def photographed(
     green: Image, red: Image | None, laboratory: Laboratory, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Take the picture. Fluorescein is green; the other channels get a share of it, and any counterstain.
+    """Take the picture: H x W x 3 uint8. Fluorescein is green; the other channels get a share of it.
 
     Args:
         green: H x W, light of the fluorescein, share of full scale.
         red: H x W, light of the counterstain, or None.
         laboratory: whose camera.
         rng: the random stream.
-
-    Returns:
-        H x W x 3 uint8, red, green, blue.
     """
     picture = np.empty((*green.shape, 3), np.uint8)
     for channel, share in enumerate((laboratory.red_share, 1.0, laboratory.blue_share)):

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 
 NEGATIVE = "negative"
-
-
 BRIGHT_NEGATIVE = "negative, bright"
 
 
@@ -30,7 +28,6 @@ class Pattern:
 
 _SPARSE = frozenset({"AC-3", "AC-6", "AC-7", "AC-8", "AC-9", "AC-10", "AC-22", "AC-25"})
 
-
 # ICAP code: (name, relative weight among specimens with a single pattern).
 SINGLE: dict[str, tuple[str, float]] = {
     "AC-1": ("homogeneous", 10),
@@ -52,7 +49,6 @@ SINGLE: dict[str, tuple[str, float]] = {
     "AC-26": ("NuMA-like", 2),
 }
 
-
 # Two antibodies in one serum, each with its share of the light, and their weight; AIDA's positives are mostly
 # of this kind, its mix is not published.
 _MIXED: tuple[tuple[tuple[str, float], tuple[str, float], float], ...] = (
@@ -67,13 +63,9 @@ _MIXED: tuple[tuple[tuple[str, float], tuple[str, float], float], ...] = (
 )
 
 
-def _mixed(first: tuple[str, float], second: tuple[str, float], weight: float) -> Pattern:
-    return Pattern(f"{SINGLE[first[0]][0]} + {SINGLE[second[0]][0]}", (first, second), weight)
-
-
 PATTERNS: tuple[Pattern, ...] = (
     *(Pattern(name, ((code, 1.0),), weight) for code, (name, weight) in SINGLE.items()),
-    *(_mixed(*mixed) for mixed in _MIXED),
+    *(Pattern(f"{SINGLE[a[0]][0]} + {SINGLE[b[0]][0]}", (a, b), weight) for a, b, weight in _MIXED),
 )
 
 

@@ -1,9 +1,9 @@
-"""A simulated database as a plan: parameters, laboratories, specimens and their random streams."""
+"""A simulated database as a plan, and one field from its specimen to the picture of it."""
 
 import io
 import json
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,16 +15,12 @@ from hep2lib.simulator.cells import place_cells
 from hep2lib.simulator.cohort import Laboratory, Specimen, draw_laboratories, draw_specimens
 from hep2lib.simulator.microscope import illuminated, photographed, through_lens
 from hep2lib.simulator.patterns import BRIGHT_NEGATIVE, NEGATIVE, find_pattern
-from hep2lib.simulator.physics import Parameters, Range
+from hep2lib.simulator.physics import Parameters
 from hep2lib.simulator.staining import Style, debris, draw_style, stain, unspecific
 from hep2lib.simulator.textures import Image
 
 VERSION = 2
 """Counted up whenever the same parameters and seed are to give other images."""
-
-
-MOST_LABORATORIES = 26
-
 
 _LABORATORIES, _SPECIMENS, _FIELDS = range(3)  # the seed's independent random streams
 
@@ -62,12 +58,7 @@ class Simulation:
     def __post_init__(self) -> None:
         _check("specimens", self.specimens, self.specimens >= 2, "at least 2, so that both labels occur")
         _check("seed", self.seed, self.seed >= 0, "a whole number from 0 on")
-        _check(
-            "laboratories",
-            self.laboratories,
-            1 <= self.laboratories <= MOST_LABORATORIES,
-            f"1 to {MOST_LABORATORIES}",
-        )
+        _check("laboratories", self.laboratories, 1 <= self.laboratories <= 26, "1 to 26")
         _check("label_noise", self.label_noise, 0 <= self.label_noise <= 0.5, "a share from 0 to 0.5")
         _check("scale", self.scale, 0.1 <= self.scale <= 4, "a factor from 0.1 to 4")
 
@@ -91,9 +82,8 @@ class Simulation:
 
     def draw(self) -> tuple[list[Laboratory], list[Specimen]]:
         """Draw the laboratories and the specimens; fields are drawn from each specimen's own stream."""
-        laboratories = draw_laboratories(
-            self.stream(_LABORATORIES), self.laboratories, self.parameters, self.scale
-        )
+        stream = self.stream(_LABORATORIES)
+        laboratories = draw_laboratories(stream, self.laboratories, self.parameters, self.scale)
         specimens = draw_specimens(
             self.stream(_SPECIMENS),
             self.specimens,
@@ -149,31 +139,13 @@ def simulate_field(
     parameters: Parameters,
     least_mitoses: int = 0,
 ) -> Field:
-    """Simulate one field of a specimen.
-
-    Args:
-        specimen: whose field.
-        style: the specimen's way of staining.
-        laboratory: where it is looked at.
-        rng: the specimen's random stream.
-        parameters: the forward model's.
-        least_mitoses: dividing cells that the field holds at least.
-
-    Returns:
-        The field after each stage.
-    """
+    """Simulate one field of a specimen, in the order of physics; ``rng`` is the specimen's random stream."""
     width, height = laboratory.size
     pixel = laboratory.pixel
     density = specimen.density * np.exp(0.10 * rng.standard_normal())
-    cells = place_cells(
-        rng,
-        (width * pixel, height * pixel),
-        density,
-        specimen.mitotic_share,
-        specimen.nucleus_diameter,
-        parameters.cell,
-        least_mitoses,
-    )
+    extent = (width * pixel, height * pixel)
+    mitotic, diameter = specimen.mitotic_share, specimen.nucleus_diameter
+    cells = place_cells(rng, extent, density, mitotic, diameter, parameters.cell, least_mitoses)
     anatomy = draw_anatomy(rng, cells, (height, width), pixel, parameters.cell, style.nucleolus_size)
     staining = np.zeros((height, width), np.float32)
     if specimen.stained:
@@ -182,26 +154,18 @@ def simulate_field(
     emitted += np.float32(specimen.background) * _slope((height, width), style.tilt)
     emitted += debris(rng, anatomy, style.debris * parameters.specimen.debris)
     exposure = np.exp(parameters.optics.exposure_spread * rng.standard_normal()) * laboratory.gain
-    focused = through_lens(emitted, laboratory, pixel, _defocus(rng, parameters.optics.defocus))
+    sharpest, most = parameters.optics.defocus
+    defocus = sharpest + (most - sharpest) * rng.random() ** 2  # most images are nearly sharp
+    focused = through_lens(emitted, laboratory, pixel, defocus)
     lit = illuminated(focused, laboratory) * np.float32(exposure)
     red = None
     if laboratory.counterstain:
-        red = through_lens(
-            np.float32(laboratory.counterstain) * np.maximum(anatomy.cytoplasm, anatomy.body),
-            laboratory,
-            pixel,
-            0.5,
-        )
+        evans = np.float32(laboratory.counterstain) * np.maximum(anatomy.cytoplasm, anatomy.body)
+        red = through_lens(evans, laboratory, pixel, 0.5)
     picture = photographed(lit, red, laboratory, rng)
     if specimen.size != laboratory.size:
         picture = np.asarray(Pictures.fromarray(picture).resize(specimen.size, Pictures.Resampling.BOX))
     return Field(anatomy, staining, emitted, focused, lit, picture)
-
-
-def _defocus(rng: np.random.Generator, bounds: Range) -> float:
-    """Draw a focus error: most images are nearly sharp."""
-    low, high = bounds
-    return low + (high - low) * rng.random() ** 2
 
 
 def _slope(shape: tuple[int, int], tilt: tuple[float, float]) -> Image:
@@ -211,27 +175,15 @@ def _slope(shape: tuple[int, int], tilt: tuple[float, float]) -> Image:
     return 1 + 2 * (x + y)
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """One step from specimen to file.
-
-    Attributes:
-        name: of the stage.
-        text: what happened in it, one sentence.
-        picture: H x W x 3 uint8.
-    """
+class Stage(NamedTuple):
+    """A step from specimen to file, and the field after it: H x W x 3 uint8."""
 
     name: str
-    text: str
     picture: NDArray[np.uint8]
 
 
 def stages(
-    pattern: str = "coarse speckled",
-    grade: str = "3+",
-    *,
-    seed: int = 0,
-    share: float = 1.0,
+    pattern: str = "coarse speckled", grade: str = "3+", *, seed: int = 0, share: float = 1.0
 ) -> list[Stage]:
     """Simulate one field and keep it after each stage.
 
@@ -256,15 +208,8 @@ def stages(
     model = specimens[0]
     laboratory = laboratories[model.laboratory]
     if pattern in (NEGATIVE, BRIGHT_NEGATIVE):
-        bounds = own.bright_level if pattern == BRIGHT_NEGATIVE else own.dim_level
-        changes = {
-            "label": 0,
-            "grade": "0",
-            "level": 0.0,
-            "haze": float(np.mean(bounds)),
-            "pattern": pattern,
-            "stained": "",
-        }
+        haze = float(np.mean(own.bright_level if pattern == BRIGHT_NEGATIVE else own.dim_level))
+        changes = {"grade": "0", "level": 0.0, "haze": haze, "pattern": pattern, "stained": ""}
     else:
         if grade not in own.grades:
             raise SimulationError(f"grade {grade!r}: it may be {', '.join(own.grades)}")
@@ -273,14 +218,12 @@ def stages(
         except KeyError as error:
             raise SimulationError(str(error.args[0])) from error
         level = own.grade_levels[own.grades.index(grade)]
-        changes = {"label": 1, "grade": grade, "level": level, "haze": 0.02, "pattern": name, "stained": name}
+        changes = {"grade": grade, "level": level, "haze": 0.02, "pattern": name, "stained": name}
     specimen = replace(model, size=laboratory.size, **changes)  # type: ignore[arg-type]  # values of mixed types
     rng = simulation.specimen_stream(specimen)
     field = simulate_field(specimen, draw_style(rng), laboratory, rng, simulation.parameters, 1)
-    return [
-        replace(stage, picture=_window(stage.picture, field.anatomy, share))
-        for stage in _shown(field, laboratory.quality)
-    ]
+    pictures = _pictures(field, laboratory.quality)
+    return [Stage(name, _window(picture, field.anatomy, share)) for name, picture in pictures.items()]
 
 
 def _window(picture: NDArray[np.uint8], anatomy: Anatomy, share: float) -> NDArray[np.uint8]:
@@ -292,25 +235,23 @@ def _window(picture: NDArray[np.uint8], anatomy: Anatomy, share: float) -> NDArr
     return picture[y : y + round(share * height), x : x + round(share * width)]
 
 
-def _shown(field: Field, quality: int) -> list[Stage]:
+def _pictures(field: Field, quality: int) -> dict[str, NDArray[np.uint8]]:
     """Turn a field's stages into pictures, light on one scale from the slide to the camera."""
     top = max(float(np.quantile(field.emitted, 0.999)), 1e-6)
     stored = io.BytesIO()
     Pictures.fromarray(field.picture).save(stored, "JPEG", quality=quality)
     file = Pictures.open(stored).convert("RGB")
     squeezed = file.resize((224, 224), Pictures.Resampling.BICUBIC)
-    return [
-        Stage(
-            "cells", "Nuclei (blue), nucleoli, cytoplasm (grey), dividing cells (yellow).", _drawing(field)
-        ),
-        Stage("staining", "Light of the antibodies that are looked for.", _grey(field.staining, top)),
-        Stage("slide", "With unspecific light of the cells and the background.", _grey(field.emitted, top)),
-        Stage("lens", "Blurred by the lens, with haze from other depths.", _grey(field.focused, top)),
-        Stage("illumination", "Weaker towards the corners.", _grey(field.lit, top)),
-        Stage("camera", "With noise, as grey values in three colours.", field.picture),
-        Stage("file", f"Stored as JPEG of quality {quality}.", np.asarray(file)),
-        Stage("network input", "Squeezed to 224 x 224 pixels.", np.asarray(squeezed)),
-    ]
+    return {
+        "cells": _drawing(field),
+        "staining": _grey(field.staining, top),
+        "slide": _grey(field.emitted, top),  # with unspecific light of the cells and the background
+        "lens": _grey(field.focused, top),
+        "illumination": _grey(field.lit, top),
+        "camera": field.picture,
+        "file": np.asarray(file),
+        "network input": np.asarray(squeezed),
+    }
 
 
 def _grey(light: Image, top: float) -> NDArray[np.uint8]:

@@ -1,6 +1,6 @@
-"""How one specimen's cells stain: what its fields share beyond label, pattern and light."""
+"""How cells stain: the light of each pattern, and what any serum leaves, in the style of one specimen."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from hep2lib.simulator.textures import Image, blurred, dots, grains, noise, thre
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """Drawn once a specimen (all ranges are assumptions).
+    """How a specimen stains beyond label, pattern and light: drawn once for all its fields (assumptions).
 
     Attributes:
         grain: factor on the size of speckles and dots.
@@ -58,6 +58,7 @@ def draw_style(rng: np.random.Generator) -> Style:
 
 
 _GOLDEN = 2.399963  # radians: the golden angle, which spreads points evenly over a disc
+_GOLGI_GRAINS = 45
 
 
 def mitotic_cytoplasm(anatomy: Anatomy, light: float) -> Image:
@@ -177,20 +178,6 @@ def _punctate_envelope(anatomy: Anatomy, style: Style, rng: np.random.Generator)
     return beads * (0.95 * line + 0.24 * anatomy.depth(0.15)) + mitotic_cytoplasm(anatomy, 0.18)
 
 
-NUCLEAR: dict[str, Callable[[Anatomy, Style, np.random.Generator], Image]] = {
-    "AC-1": _homogeneous,
-    "AC-2": _dense_fine_speckled,
-    "AC-3": _centromere,
-    "AC-4": _fine_speckled,
-    "AC-5": _coarse_speckled,
-    "AC-6": _nuclear_dots(6, 20, (0.28, 0.38, 0.50)),
-    "AC-7": _nuclear_dots(1, 6, (0.40, 0.52, 0.65)),
-    "AC-11": _smooth_envelope,
-    "AC-12": _punctate_envelope,
-}
-"""ICAP code to the function that draws the pattern."""
-
-
 def _homogeneous_nucleolar(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Image:
     """AC-8: nucleoli evenly stained, the rest of the nucleus faintly; chromosomes dark."""
     blobs = blurred(anatomy.nucleolus, anatomy.pixels(0.25))
@@ -230,17 +217,6 @@ def _punctate_nucleolar(anatomy: Anatomy, style: Style, rng: np.random.Generator
     return light + 0.14 * anatomy.depth() + mitotic_cytoplasm(anatomy, 0.08)
 
 
-NUCLEOLAR: dict[str, Callable[[Anatomy, Style, np.random.Generator], Image]] = {
-    "AC-8": _homogeneous_nucleolar,
-    "AC-9": _clumpy_nucleolar,
-    "AC-10": _punctate_nucleolar,
-}
-"""ICAP code to the function that draws the pattern."""
-
-
-_GOLGI_GRAINS = 45
-
-
 def cytoplasm(anatomy: Anatomy, nucleus: float) -> Image:
     """Thickness of the cytoplasm, with ``nucleus`` of its light left over the nuclei."""
     return anatomy.cytoplasm * (1 - np.float32(1 - nucleus) * anatomy.nucleus)
@@ -276,14 +252,6 @@ def _golgi(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Image:
     return np.minimum(light, 2.2) + 0.07 * cytoplasm(anatomy, 0.5) + mitotic_cytoplasm(anatomy, 0.15)
 
 
-CYTOPLASMIC: dict[str, Callable[[Anatomy, Style, np.random.Generator], Image]] = {
-    "AC-19": _dense_fine,
-    "AC-21": _reticular,
-    "AC-22": _golgi,
-}
-"""ICAP code to the function that draws the pattern."""
-
-
 def _spindle_fibres(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Image:
     """AC-25: the spindle fibres of dividing cells; interphase all but dark."""
     fine = speckled(rng, anatomy, 0.25 * style.grain, 1.5, 0.75, even=True)
@@ -297,32 +265,30 @@ def _numa(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Image:
     return texture * nucleus + 2.0 * anatomy.poles + 0.45 * anatomy.spindle
 
 
-MITOTIC: dict[str, Callable[[Anatomy, Style, np.random.Generator], Image]] = {
+STAININGS: dict[str, Callable[[Anatomy, Style, np.random.Generator], Image]] = {
+    "AC-1": _homogeneous,
+    "AC-2": _dense_fine_speckled,
+    "AC-3": _centromere,
+    "AC-4": _fine_speckled,
+    "AC-5": _coarse_speckled,
+    "AC-6": _nuclear_dots(6, 20, (0.28, 0.38, 0.50)),
+    "AC-7": _nuclear_dots(1, 6, (0.40, 0.52, 0.65)),
+    "AC-8": _homogeneous_nucleolar,
+    "AC-9": _clumpy_nucleolar,
+    "AC-10": _punctate_nucleolar,
+    "AC-11": _smooth_envelope,
+    "AC-12": _punctate_envelope,
+    "AC-19": _dense_fine,
+    "AC-21": _reticular,
+    "AC-22": _golgi,
     "AC-25": _spindle_fibres,
     "AC-26": _numa,
 }
-"""ICAP code to the function that draws the pattern."""
-
-
-Staining = Callable[[Anatomy, Style, np.random.Generator], Image]
-
-
-STAININGS: Mapping[str, Staining] = {**NUCLEAR, **NUCLEOLAR, **CYTOPLASMIC, **MITOTIC}
 """ICAP code to the function that draws the pattern, 1 being a well stained structure."""
 
 
 def stain(pattern: Pattern, anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Image:
-    """Draw the specific staining of a pattern.
-
-    Args:
-        pattern: single or mixed.
-        anatomy: the field.
-        style: the specimen's way of staining.
-        rng: the random stream.
-
-    Returns:
-        H x W float32, light in units of a well stained structure.
-    """
+    """Draw the specific staining of a pattern: H x W float32, in units of a well stained structure."""
     light = np.zeros(anatomy.shape, np.float32)
     for code, share in pattern.parts:
         light += np.float32(share) * STAININGS[code](anatomy, style, rng)
@@ -331,11 +297,7 @@ def stain(pattern: Pattern, anatomy: Anatomy, style: Style, rng: np.random.Gener
 
 
 def unspecific(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Image:
-    """Draw what any serum leaves: a diffuse glow of the cells without structure or sharp outline.
-
-    Returns:
-        H x W float32, about 1 in the middle of a cell.
-    """
+    """Draw what any serum leaves: a diffuse glow without structure, about 1 in the middle of a cell."""
     soft = blurred(anatomy.nucleus, anatomy.pixels(style.diffusion))
     glow = blurred(anatomy.cytoplasm * anatomy.gain, anatomy.pixels(style.diffusion))
     glow *= np.float32(0.8)
@@ -346,11 +308,7 @@ def unspecific(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Imag
 
 
 def debris(rng: np.random.Generator, anatomy: Anatomy, mean: float) -> Image:
-    """Draw a few bright specks that belong to no cell, ``mean`` of them on average; their light is about 0.3.
-
-    Returns:
-        H x W float32, share of full scale.
-    """
+    """Draw a few specks that belong to no cell, ``mean`` of them on average, about 0.3 of full scale."""
     height, width = anatomy.shape
     light = np.zeros(anatomy.shape, np.float32)
     for _ in range(rng.poisson(mean)):

@@ -8,14 +8,9 @@ Image = NDArray[np.floating]
 
 
 def blurred(image: Image, sigma: float) -> Image:
-    """Convolve with a Gaussian, the border repeated.
+    """Convolve H x W pixels with a Gaussian of ``sigma`` pixels, the border repeated.
 
-    Args:
-        image: H x W.
-        sigma: standard deviation in pixels; below 0.2 the kernel is one pixel wide, nothing changes.
-
-    Returns:
-        H x W, float32. Kernels of 4 pixels and more are applied on a coarser grid.
+    Below 0.2 the kernel is one pixel wide, nothing changes; from 4 on it is applied on a coarser grid.
     """
     if sigma < 0.2:
         return image
@@ -52,13 +47,7 @@ def enlarged(image: Image, shape: tuple[int, ...], step: int) -> Image:
 
 
 def noise(rng: np.random.Generator, shape: tuple[int, ...], sigma: float) -> Image:
-    """Draw Gaussian noise with a Gaussian correlation, mean 0 and standard deviation about 1.
-
-    Args:
-        rng: the random stream.
-        shape: height and width in pixels.
-        sigma: of the smoothing kernel, in pixels.
-    """
+    """Draw Gaussian noise smoothed by ``sigma`` pixels, mean 0 and standard deviation about 1."""
     step = max(int(sigma // 1.5), 1)
     coarse = tuple(-(-length // step) + 1 for length in shape)
     values = rng.standard_normal(coarse, dtype=np.float32)
@@ -74,16 +63,11 @@ def noise(rng: np.random.Generator, shape: tuple[int, ...], sigma: float) -> Ima
 def grains(
     rng: np.random.Generator, shape: tuple[int, ...], sigma: float, density: float, *, even: bool = False
 ) -> Image:
-    """Scatter round grains of uneven brightness everywhere, mean 1.
+    """Scatter round grains of uneven brightness everywhere, mean 1: the fewer, the more they stand out.
 
-    Args:
-        rng: the random stream.
-        shape: height and width in pixels.
-        sigma: a grain's standard deviation in pixels.
-        density: grains per square pixel; the fewer, the more they stand out.
-        even: one grain at a random place in each square of a lattice, and less uneven in brightness: grains
-            keep a distance, and what is too fine to be seen turns into an even ground. Otherwise wholly at
-            random, in clusters and gaps.
+    A grain's standard deviation is ``sigma`` pixels, ``density`` is that of a square pixel. Even grains, one
+    at a random place in each square of a lattice, keep a distance, and what is too fine to be seen turns into
+    an even ground; others are wholly at random, in clusters and gaps.
     """
     pixels = shape[0] * shape[1]
     if even:
@@ -103,11 +87,7 @@ def grains(
 def threads(rng: np.random.Generator, shape: tuple[int, ...], sigma: float, width: float) -> Image:
     """Draw a net of threads, 0 to 1: where noise crosses zero.
 
-    Args:
-        rng: the random stream.
-        shape: height and width in pixels.
-        sigma: about half the distance between threads, in pixels.
-        width: of the threads, in standard deviations of the noise.
+    ``sigma`` is about half the distance between threads, in pixels; ``width`` is in standard deviations.
     """
     lines = noise(rng, shape, sigma)
     lines *= np.float32(1 / width)
@@ -126,9 +106,6 @@ def dots(
         places: n x 2, x and y in pixels, pixel centres at whole numbers; those outside are left out.
         peaks: n, the value at each dot's centre, were its size ``sigma``.
         sigma: standard deviation of a dot in pixels; 0.5 is the smallest drawn, with as much light.
-
-    Returns:
-        H x W, the sum of the dots.
     """
     height, width = shape
     image = np.zeros(shape, np.float32)

@@ -1,10 +1,9 @@
-"""How pictures, masks and the sheet are stored: the same contents always give the same bytes."""
+"""A simulated database as files in AIDA's layout: the same parameters always give the same bytes."""
 
 import csv
 import io
 import json
 import multiprocessing
-import os
 import shutil
 import tempfile
 import zipfile
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from openpyxl import Workbook
 from PIL import Image
 
+from hep2lib.files import cores
 from hep2lib.progress import progress_bar
 from hep2lib.simulator.cells import PHASES
 from hep2lib.simulator.cohort import Laboratory, Specimen
@@ -28,17 +28,32 @@ from hep2lib.simulator.physics import Parameters
 from hep2lib.simulator.simulation import VERSION, Field, Simulation, SimulationError, simulate_field
 from hep2lib.simulator.staining import draw_style
 
+IMAGES = "aida_project_database"
+SHEET = "AIDA_HEp-2_GroundTruth.xlsx"
+MASKS = "masks"
+RECORD = "simulation.json"
 _LONG_AGO = datetime(2020, 1, 1)
+_FEW_IMAGES = 24  # starting processes takes longer than writing so few
+
+_README = """{name}
+
+These images are SIMULATED. They show no patient, they are no medical data, and nothing measured on them
+says how well a method reads real immunofluorescence. They were computed by hep2lib, version {version} of its
+simulator, so that anyone can run its studies; the layout is that of the AIDA HEp-2 database.
+
+{images}/   the images, a flat folder
+{sheet}   one row an image: file, specimen, label, true intensity grade, staining
+    pattern, laboratory, instrument, age and sex (which are drawn at random and say nothing about the label)
+simulation.json   all parameters: the same parameters give the same bytes
+masks/   only if asked for: one 16-bit PNG an image (0 background, then one number a nucleus or dividing
+    cell) and cells.csv
+
+They may be used under the licence of hep2lib.
+"""
 
 
 def save_picture(picture: NDArray[np.uint8], path: Path, quality: int) -> None:
-    """Store a picture in the format that the extension names.
-
-    Args:
-        picture: H x W x 3 uint8.
-        path: the file, ``.jpg``, ``.bmp`` or ``.png``.
-        quality: of a JPEG file.
-    """
+    """Store H x W x 3 uint8 in the format that the extension names; ``quality`` is that of a JPEG file."""
     options: dict[str, Any] = {}
     if path.suffix == ".jpg":
         options = {"quality": quality}
@@ -48,25 +63,15 @@ def save_picture(picture: NDArray[np.uint8], path: Path, quality: int) -> None:
 
 
 def save_mask(owner: NDArray[np.int16], path: Path, size: tuple[int, int]) -> None:
-    """Store a mask as 16-bit PNG: 0 is background, 1, 2, ... the nuclei and dividing cells.
-
-    Args:
-        owner: H x W, number of the cell, -1 for none.
-        path: the file.
-        size: width and height of the picture that it belongs to.
-    """
+    """Store the number of the cell at each pixel as 16-bit PNG of a picture's size, 0 being background."""
     mask = Image.fromarray((owner + 1).astype(np.uint16))
     mask.resize(size, Image.Resampling.NEAREST).save(path)
 
 
 def save_sheet(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    """Store rows as the first sheet of an xlsx file.
+    """Store one or more rows with the same keys, which become the header, as an xlsx file.
 
     Spreadsheet files carry the time of writing in several places; it is set to a fixed one.
-
-    Args:
-        rows: at least one, all with the same keys, which become the header.
-        path: the file.
     """
     book = Workbook()
     page = book.active
@@ -88,38 +93,6 @@ def save_sheet(rows: Sequence[dict[str, Any]], path: Path) -> None:
             target.writestr(zipfile.ZipInfo(name, _LONG_AGO.timetuple()[:6]), content, zipfile.ZIP_DEFLATED)
 
 
-IMAGES = "aida_project_database"
-
-
-SHEET = "AIDA_HEp-2_GroundTruth.xlsx"
-
-
-MASKS = "masks"
-
-
-RECORD = "simulation.json"
-
-
-_FEW_IMAGES = 24  # starting processes takes longer than writing so few
-
-
-_README = """{name}
-
-These images are SIMULATED. They show no patient, they are no medical data, and nothing measured on them
-says how well a method reads real immunofluorescence. They were computed by hep2lib, version {version} of its
-simulator, so that anyone can run its studies; the layout is that of the AIDA HEp-2 database.
-
-{images}/   the images, a flat folder
-{sheet}   one row an image: file, specimen, label, true intensity grade, staining
-    pattern, laboratory, instrument, age and sex (which are drawn at random and say nothing about the label)
-simulation.json   all parameters: the same parameters give the same bytes
-masks/   only if asked for: one 16-bit PNG an image (0 background, then one number a nucleus or dividing
-    cell) and cells.csv
-
-They may be used under the licence of hep2lib.
-"""
-
-
 def fields_of(simulation: Simulation, laboratory: Laboratory, specimen: Specimen) -> Iterator[Field]:
     """Simulate the fields of a specimen, one after another from its random stream.
 
@@ -131,29 +104,18 @@ def fields_of(simulation: Simulation, laboratory: Laboratory, specimen: Specimen
         yield simulate_field(specimen, style, laboratory, rng, simulation.parameters, int(number == 0))
 
 
-def file_name(number: int, specimen: Specimen) -> str:
+def _file_name(number: int, specimen: Specimen) -> str:
     """Name the file of image ``number``; the name says nothing about specimen or label."""
     return f"{number:04d}.{specimen.format.lower()}"
 
 
-def write_specimen(
+def _write_specimen(
     folder: Path, simulation: Simulation, laboratory: Laboratory, specimen: Specimen, first: int
 ) -> list[dict[str, Any]]:
-    """Write the images of a specimen, and their masks if the simulation has them.
-
-    Args:
-        folder: the database's folder; its sub-folders exist.
-        simulation: the database.
-        laboratory: the specimen's.
-        specimen: whose images.
-        first: number of its first image.
-
-    Returns:
-        One record a cell of its images, for ``masks/cells.csv``; empty without masks.
-    """
+    """Write a specimen's images, numbered from ``first``; with masks, give the rows of ``cells.csv``."""
     cells: list[dict[str, Any]] = []
     for number, field in enumerate(fields_of(simulation, laboratory, specimen), first):
-        name = file_name(number, specimen)
+        name = _file_name(number, specimen)
         save_picture(field.picture, folder / IMAGES / name, laboratory.quality)
         if simulation.masks:
             mask = folder / MASKS / f"{Path(name).stem}.png"
@@ -179,88 +141,65 @@ def _cells(name: str, field: Field) -> list[dict[str, Any]]:
     ]
 
 
-def sheet_rows(laboratories: Sequence[Laboratory], specimens: Sequence[Specimen]) -> list[dict[str, Any]]:
+def _sheet_rows(laboratories: Sequence[Laboratory], specimens: Sequence[Specimen]) -> list[dict[str, Any]]:
     """Make the ground-truth sheet, one row an image."""
-    rows: list[dict[str, Any]] = []
-    for specimen in specimens:
-        laboratory = laboratories[specimen.laboratory]
-        for _ in range(specimen.images):
-            rows.append(
-                {
-                    "ImageFileName": file_name(len(rows) + 1, specimen),
-                    "Specimen": specimen.name,
-                    "Fluorescence": "Positive" if specimen.written_label else "Negative",
-                    "Intensity": specimen.grade,
-                    "StainingPatterns": specimen.pattern,
-                    "Laboratory": laboratory.name,
-                    "Instrument": laboratory.instrument,
-                    "Age": specimen.age,
-                    "Sex": specimen.sex,
-                }
-            )
-    return rows
+    images = [specimen for specimen in specimens for _ in range(specimen.images)]
+    return [
+        {
+            "ImageFileName": _file_name(number, specimen),
+            "Specimen": specimen.name,
+            "Fluorescence": "Positive" if specimen.written_label else "Negative",
+            "Intensity": specimen.grade,
+            "StainingPatterns": specimen.pattern,
+            "Laboratory": laboratories[specimen.laboratory].name,
+            "Instrument": laboratories[specimen.laboratory].instrument,
+            "Age": specimen.age,
+            "Sex": specimen.sex,
+        }
+        for number, specimen in enumerate(images, 1)
+    ]
 
 
-def write_files(folder: Path, simulation: Simulation, version: int, workers: int | None) -> None:
-    """Write a whole database into an empty folder.
-
-    Args:
-        folder: exists and is empty.
-        simulation: the database.
-        version: of the simulator.
-        workers: processes; None for one a core. The files do not depend on it.
-    """
+def _write_files(folder: Path, simulation: Simulation, workers: int) -> None:
+    """Write a whole database into an empty folder; the files do not depend on the number of processes."""
     laboratories, specimens = simulation.draw()
     (folder / IMAGES).mkdir()
     if simulation.masks:
         (folder / MASKS).mkdir()
-    cells = list(_write_specimens(folder, simulation, laboratories, specimens, workers))
-    if simulation.masks:
-        with (folder / MASKS / "cells.csv").open("w", encoding="utf-8", newline="") as file:
-            table = csv.DictWriter(file, ["ImageFileName", "Cell", "X", "Y", "Phase"], lineterminator="\n")
-            table.writeheader()
-            table.writerows(cells)
-    save_sheet(sheet_rows(laboratories, specimens), folder / SHEET)
-    record = json.dumps(simulation.record(), indent=1, ensure_ascii=False)
-    (folder / RECORD).write_text(record + "\n", encoding="utf-8")
-    text = _README.format(name=simulation.name, version=version, images=IMAGES, sheet=SHEET)
-    (folder / "README.txt").write_text(text, encoding="utf-8")
-
-
-def _write_specimens(
-    folder: Path,
-    simulation: Simulation,
-    laboratories: Sequence[Laboratory],
-    specimens: Sequence[Specimen],
-    workers: int | None,
-) -> Iterator[dict[str, Any]]:
-    """Write all specimens in parallel; yield the records of their cells in order."""
     jobs = []
     total = 0
     for specimen in specimens:
         jobs.append((folder, simulation, laboratories[specimen.laboratory], specimen, total + 1))
         total += specimen.images
-    processes = workers or _cores()
+    cells = list(_written(jobs, total, workers))
+    if simulation.masks:
+        with (folder / MASKS / "cells.csv").open("w", encoding="utf-8", newline="") as file:
+            table = csv.DictWriter(file, ["ImageFileName", "Cell", "X", "Y", "Phase"], lineterminator="\n")
+            table.writeheader()
+            table.writerows(cells)
+    save_sheet(_sheet_rows(laboratories, specimens), folder / SHEET)
+    record = json.dumps(simulation.record(), indent=1, ensure_ascii=False)
+    (folder / RECORD).write_text(record + "\n", encoding="utf-8")
+    text = _README.format(name=simulation.name, version=VERSION, images=IMAGES, sheet=SHEET)
+    (folder / "README.txt").write_text(text, encoding="utf-8")
+
+
+def _written(
+    jobs: Sequence[tuple[Path, Simulation, Laboratory, Specimen, int]], total: int, workers: int
+) -> Iterator[dict[str, Any]]:
+    """Write all specimens, in parallel if they have many images; yield the rows of their cells in order."""
     with progress_bar(total=total, description="simulating", unit="image") as bar:
-        if processes == 1 or total <= _FEW_IMAGES:
+        if workers == 1 or total <= _FEW_IMAGES:
             for job in jobs:
-                yield from write_specimen(*job)
+                yield from _write_specimen(*job)
                 bar.update(job[3].images)
             return
         # Spawned, not forked: a fork of a process with threads (torch's) may hang.
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(processes, mp_context=context) as pool:
-            for job, cells in zip(jobs, pool.map(write_specimen, *zip(*jobs, strict=True)), strict=True):
+        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+            for job, cells in zip(jobs, pool.map(_write_specimen, *zip(*jobs, strict=True)), strict=True):
                 yield from cells
                 bar.update(job[3].images)
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS or Windows
-        return os.cpu_count() or 1
 
 
 def write_database(
@@ -308,8 +247,22 @@ def write_database(
     if workers is not None and workers < 1:
         raise SimulationError(f"workers {workers}: at least one process has to draw")
     target = Path(path).expanduser()
-    if not _there_already(target, simulation):
-        _write_whole(target, simulation, workers)
+    if _there_already(target, simulation):
+        return planned_images(simulation)
+    target = target.absolute()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    except OSError as error:
+        raise SimulationError(f"{target}: cannot be written ({error.strerror})") from error
+    try:
+        part.chmod(0o755)  # mkdtemp's own 0700 would hide the database from others
+        _write_files(part, simulation, workers or cores())
+        if target.exists():
+            target.rmdir()
+        part.rename(target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
     return planned_images(simulation)
 
 
@@ -332,24 +285,6 @@ def _there_already(target: Path, simulation: Simulation) -> bool:
         f"{target}: the folder already holds {what}, and nothing is overwritten; choose another folder or "
         "delete this one"
     )
-
-
-def _write_whole(target: Path, simulation: Simulation, workers: int | None) -> None:
-    """Write into a folder beside the target, then give it the target's name."""
-    target = target.absolute()
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    except OSError as error:
-        raise SimulationError(f"{target}: cannot be written ({error.strerror})") from error
-    try:
-        part.chmod(0o755)  # mkdtemp's own 0700 would hide the database from others
-        write_files(part, simulation, VERSION, workers)
-        if target.exists():
-            target.rmdir()
-        part.rename(target)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def simulated_images(count: int, seed: int, size: int = 224) -> NDArray[np.uint8]:
@@ -388,7 +323,7 @@ def planned_images(simulation: Simulation) -> pd.DataFrame:
         ``format`` ("JPEG", "PNG" or "BMP"), ``width`` and ``height`` in pixels.
     """
     laboratories, specimens = simulation.draw()
-    sheet = pd.DataFrame(sheet_rows(laboratories, specimens))
+    sheet = pd.DataFrame(_sheet_rows(laboratories, specimens))
     names = {"ImageFileName": "image", "StainingPatterns": "pattern", "Fluorescence": "label"}
     table = sheet.rename(columns=names).rename(columns=str.lower)
     table["label"] = (table["label"] == "Positive").astype("int8")

@@ -84,7 +84,7 @@ def test_specimen_from_file_names_only_when_asked_for(aida: Path) -> None:
     table = read_database(aida, specimen_pattern=r"^(\d+)_")
     assert table["specimen"].tolist() == [f"{s:02d}" for s in range(1, 7) for _ in range(2)]
     with pytest.raises(
-        DatabaseError, match=r"row 2: specimen_pattern 'X\(.\)' finds no specimen in '01_0.png'"
+        DatabaseError, match=r"row 2: specimen_pattern='X\(.\)' finds no specimen in '01_0.png'"
     ):
         read_database(aida, specimen_pattern="X(.)")
     with pytest.raises(DatabaseError, match="no regular expression"):
@@ -97,7 +97,10 @@ def test_all_missing_columns_are_named_at_once(aida: Path) -> None:
     )
     with pytest.raises(DatabaseError) as caught:
         read_database(aida)
-    assert [text.rpartition(" ")[2] for text in caught.value.problems] == ["label_column", "specimen_column"]
+    assert [text.rpartition(" ")[2] for text in caught.value.problems] == [
+        "label_column=...",
+        "specimen_column=...",
+    ]
 
 
 def test_patterns_alone_are_no_labels(aida: Path) -> None:

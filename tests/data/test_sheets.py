@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from hep2lib.data.sheets import read_pages, read_sheet, simplified
+from hep2lib.data.sheets import fluorescence, positive_or_intermediate, read_pages, read_sheet, simplified
 from hep2lib.errors import DatabaseError
 from tests.data.handmade import write_csv, write_xls, write_xlsx
 
@@ -15,17 +15,17 @@ def test_cells_are_text_as_a_person_reads_it(tmp_path: Path, write) -> None:
     (page,) = read_pages(
         write(tmp_path / "sheet", ROWS) if write is not write_xlsx else write(tmp_path / "s.xlsx", ROWS)
     )
-    assert page.rows[0] == ["name", "number", "flag"]
-    assert page.rows[1][1] in ("12", "12.0")  # a csv file says 12.0 itself
-    assert page.rows[2] == ["b", "1.5", ""]
+    assert page[0] == ["name", "number", "flag"]
+    assert page[1][1] in ("12", "12.0")  # a csv file says 12.0 itself
+    assert page[2] == ["b", "1.5", ""]
 
 
 def test_workbook_types(tmp_path: Path) -> None:
     row = (True, False, 3, 2.5, datetime.date(2015, 12, 31), "  two\xa0 words \n", None)
     (page,) = read_pages(write_xlsx(tmp_path / "s.xlsx", [row]))
-    assert page.rows[0][:4] == ["true", "false", "3", "2.5"]
-    assert page.rows[0][4].startswith("2015-12-31")
-    assert page.rows[0][5] == "two words"
+    assert page[0][:4] == ["true", "false", "3", "2.5"]
+    assert page[0][4].startswith("2015-12-31")
+    assert page[0][5] == "two words"
 
 
 def test_row_numbers_are_those_of_the_spreadsheet(tmp_path: Path) -> None:
@@ -55,13 +55,13 @@ def test_the_page_with_the_known_columns_is_read(tmp_path: Path) -> None:
 def test_quoted_cells_hold_separators_and_line_breaks(tmp_path: Path) -> None:
     path = tmp_path / "s.csv"
     path.write_text('image;note\n"a;b.png";"two\nlines, one comma"\n', encoding="utf-8")
-    assert read_pages(path)[0].rows == [["image", "note"], ["a;b.png", "two lines, one comma"]]
+    assert read_pages(path)[0] == [["image", "note"], ["a;b.png", "two lines, one comma"]]
 
 
 def test_one_column_is_no_reason_to_fail(tmp_path: Path) -> None:
     path = tmp_path / "s.csv"
     path.write_text("image\na.png\n", encoding="utf-8")
-    assert read_pages(path)[0].rows == [["image"], ["a.png"]]
+    assert read_pages(path)[0] == [["image"], ["a.png"]]
 
 
 def test_unreadable_sheets(tmp_path: Path) -> None:
@@ -92,3 +92,57 @@ def test_one_column_plays_two_roles_only_as_label_and_intensity(tmp_path: Path) 
     assert read_sheet(path, {}).columns == {"image": 0, "label": 1, "specimen": 2, "intensity": 1}
     with pytest.raises(DatabaseError, match=r"no column for the label was found; .*'case'"):
         read_sheet(write_csv(path, [("image", "case"), ("a", "x")]), {}).require({"label": ""})
+
+
+@pytest.mark.parametrize(
+    ("word", "meaning"),
+    [
+        ("Positive", (1, "")),
+        (" POS ", (1, "")),
+        ("1", (1, "")),
+        ("1.0", (1, "")),
+        ("Yes", (1, "")),
+        ("sì", (1, "")),
+        ("+", (1, "")),
+        ("positivo", (1, "")),
+        ("negative", (0, "")),
+        ("N", (0, "")),
+        ("0.0", (0, "")),
+        ("-", (0, "")),
+        ("Negativa", (0, "")),
+        ("weak positive", (1, "weak")),
+        ("Weak-Positive", (1, "weak")),
+        ("positive (weak)", (1, "weak")),
+        ("debole", (1, "weak")),
+        ("3+", (1, "3+")),
+        ("+ 2", (1, "2+")),
+        ("+++", (1, "3+")),
+        ("+/-", None),
+        ("5+", None),
+        ("2", None),
+        ("", None),
+        ("homogeneous", None),
+        ("not positive", None),
+        ("non-negative", None),
+        ("positive negative", None),
+        ("nan", None),
+    ],
+)
+def test_fluorescence(word: str, meaning: tuple[int, str] | None) -> None:
+    assert fluorescence(word) == meaning
+
+
+@pytest.mark.parametrize(
+    ("word", "meaning"),
+    [
+        ("positive", (1, "positive")),
+        ("Pos", (1, "positive")),
+        ("INTERMEDIATE", (0, "intermediate")),
+        ("inter", (0, "intermediate")),
+        ("weak", (0, "intermediate")),
+        ("negative", None),
+        ("", None),
+    ],
+)
+def test_positive_or_intermediate(word: str, meaning: tuple[int, str] | None) -> None:
+    assert positive_or_intermediate(word) == meaning

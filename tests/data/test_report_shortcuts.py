@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from hep2lib.data.images import Header
 from hep2lib.data.report import _auc, find_shortcuts
@@ -96,3 +97,4 @@ def test_mixed_specimens_are_shuffled_too() -> None:
 )
 def test_area_under_the_curve(labels: list[int], scores: list[float], auc: float) -> None:
     assert _auc(np.array(labels), np.array(scores, dtype=float)) == auc
+    assert roc_auc_score(labels, scores) == auc

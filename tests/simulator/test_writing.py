@@ -11,7 +11,7 @@ from hep2lib.data.database import read_database
 from hep2lib.data.images import read_header
 from hep2lib.data.report import find_shortcuts, planned_files
 from hep2lib.simulator.physics import Parameters
-from hep2lib.simulator.simulation import Simulation, SimulationError, stages
+from hep2lib.simulator.simulation import Simulation, SimulationError
 from hep2lib.simulator.writing import (
     fields_of,
     parameter_table,
@@ -170,33 +170,6 @@ def test_label_noise_and_shortcut_are_written_and_named(tmp_path):
     assert noisy.attrs["name"].endswith("(6 specimens, seed 0, size shortcut, label noise 0.34, scale 0.15)")
     wrong = (noisy["intensity"] == "0") != (noisy["label"] == 0)
     assert noisy.loc[wrong, "specimen"].nunique() == 2
-
-
-def test_stages_show_one_field_from_cells_to_network_input():
-    shown = stages("AC-3", "2+", seed=1)
-    assert [stage.name for stage in shown] == [
-        *("cells", "staining", "slide", "lens", "illumination", "camera", "file", "network input")
-    ]
-    assert all(stage.picture.dtype == np.uint8 and stage.picture.shape[2] == 3 for stage in shown)
-    assert shown[-1].picture.shape == (224, 224, 3)
-    assert shown[1].picture.max() == 255
-    assert stages("negative", seed=1)[1].picture.max() == 0
-    with pytest.raises(SimulationError, match="no pattern 'stripes'; there are homogeneous"):
-        stages("stripes")
-    with pytest.raises(SimulationError, match=r"grade '5\+': it may be \+/-, 1\+"):
-        stages("AC-1", "5+")
-
-
-def test_a_window_of_the_stages_is_around_a_dividing_cell():
-    whole, part = stages("AC-1", seed=1), stages("AC-1", seed=1, share=0.4)
-    for one, other in zip(whole, part, strict=True):
-        size = np.array(one.picture.shape[:2])
-        assert np.abs(np.array(other.picture.shape[:2]) - 0.4 * size).max() <= 1
-    height, width = part[0].picture.shape[:2]
-    middle = part[0].picture[height // 4 : 3 * height // 4, width // 4 : 3 * width // 4].astype(int)
-    assert ((middle[..., 0] - middle[..., 2]) > 100).sum() > 50  # chromosomes are drawn yellow
-    with pytest.raises(SimulationError, match="share 0: above 0"):
-        stages("AC-1", share=0)
 
 
 def test_a_plan_says_what_the_files_will_say_of_themselves(database):
