@@ -34,8 +34,8 @@ from hep2lib.studies.fine_tuning import batchnorm_study, fine_tuning_study, tune
 from hep2lib.studies.floor import bf16_is_faster
 from hep2lib.studies.inputs import StudyInputs
 from hep2lib.studies.outcomes import Configuration, FineTuningOutcome, SVMOutcome
-from hep2lib.studies.svm_study import BLOCKS, SVMVariant, svm_study
-from hep2lib.studies.trial import TrialStore
+from hep2lib.studies.svm_study import BLOCKS, svm_study
+from hep2lib.studies.trial import SVMVariant, TrialStore
 
 CALIBRATION_IMAGES = 16
 """Simulated images that random weights are calibrated on."""

@@ -1,4 +1,4 @@
-"""Running trials: on any ``concurrent.futures`` executor, keeping each result as soon as it is there.
+"""Where trials run and how a device takes their steps; each result is kept as soon as it is there.
 
 No figure of this project was measured on a GPU yet. What can be tested without one is: the bookkeeping around
 a recorded step, the way back to plain steps, and trials in several threads.
@@ -7,7 +7,7 @@ a recorded step, the way back to plain steps, and trials in several threads.
 import logging
 import multiprocessing
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import (
     BrokenExecutor,
     CancelledError,
@@ -17,10 +17,10 @@ from concurrent.futures import (
     ThreadPoolExecutor,
     as_completed,
 )
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -31,73 +31,17 @@ from hep2lib.files import cores
 from hep2lib.progress import progress_bar
 from hep2lib.studies.trial import Record, TrialStore
 
+Result = TypeVar("Result")
+
 #: Processes without work, by their number.
 _POOLS: dict[int, ProcessPoolExecutor] = {}
 
+STREAMS = 4  # trials at once on one GPU, unless told: small batches leave most of it idle
+SHARE = 0.6  # of the GPU's free memory that activations may take; the rest is for the trials
+WARM_UP = 3  # calls before a step is recorded
+RETRIES = 2  # of a trial that failed on a cluster
 
-class InProcessExecutor(Executor):
-    """Runs each call at once, in this process: easy to debug, and what a GPU wants."""
-
-    def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
-        """Call ``function`` now; the future that is returned is already done."""
-        future: Future[Any] = Future()
-        try:
-            future.set_result(function(*arguments, **options))
-        except BaseException as error:
-            future.set_exception(error)
-            if not isinstance(error, Exception):
-                raise
-        return future
-
-
-@contextmanager
-def executor_for(workers: int = 0) -> Iterator[Executor]:
-    """An executor with one trial a core, each trial on one thread.
-
-    Processes take seconds to start, so they stay for the next call until ``close_pools``. One thread a trial
-    is faster than several threads on one trial (measured: 1.14 to 1.29 times on two cores), and makes a
-    trial's result independent of the number of cores.
-
-    Args:
-        workers: number of processes; 1 runs in this process, 0 takes one a core.
-    """
-    workers = workers or cores()
-    if workers == 1:
-        with single_thread():
-            yield InProcessExecutor()
-        return
-    context = multiprocessing.get_context("spawn")
-    pool = _POOLS.pop(workers, None) or ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_start_worker
-    )
-    try:
-        yield pool
-    except BaseException:  # whatever it was, nobody knows what the workers are still at
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    if _POOLS.setdefault(workers, pool) is not pool:  # two were in use at once
-        pool.shutdown(wait=False)
-
-
-def close_pools() -> None:
-    """End the processes that were kept for another study."""
-    while _POOLS:
-        _POOLS.popitem()[1].shutdown()
-
-
-@contextmanager
-def single_thread() -> Iterator[None]:
-    """Let torch compute on one thread inside the block, so that a result does not depend on the machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _start_worker() -> None:
-    torch.set_num_threads(1)
+_RECORDING = threading.Lock()
 
 
 def run_trials(
@@ -122,52 +66,91 @@ def run_trials(
         The records in the order of ``jobs``.
     """
     missing, replaced = store.missing(jobs), False
-    if missing:
-        with progress_bar(
-            total=len(jobs), initial=len(jobs) - len(missing), description=description, unit="trial"
-        ) as bar:
-            while missing:
-                try:
-                    _run(missing, jobs, store, executor, bar, summary)
-                except BrokenExecutor:
-                    if replaced:
-                        raise
-                    replaced = True
-                missing = store.missing(missing)
+    if not missing:
+        return [store.read(name) for name in jobs]
+    done = len(jobs) - len(missing)
+    with progress_bar(total=len(jobs), initial=done, description=description, unit="trial") as bar:
+        while missing:
+            try:
+                with executor() as pool:
+                    submitted = (pool.submit(jobs[name][0], *jobs[name][1]) for name in missing)
+                    # In this process one at a time, so that each result is kept before the next trial starts.
+                    here = isinstance(pool, InProcessExecutor)
+                    finished: Iterable[Future[Record]] = submitted if here else as_completed(submitted)
+                    for future in finished:
+                        record = future.result()
+                        store.write(record)
+                        # What took a second is worth a line of its own in a log file, where no bar moves.
+                        bar.set_postfix_str(summary(record), refresh=record.get("seconds", 0) >= 1)
+                        bar.update()
+            except BrokenExecutor:
+                if replaced:
+                    raise
+                replaced = True
+            missing = store.missing(missing)
     return [store.read(name) for name in jobs]
 
 
-def _run(
-    names: Sequence[str],
-    jobs: dict[str, tuple[Callable[..., Record], tuple[Any, ...]]],
-    store: TrialStore,
-    executor: Callable[[], Any],
-    bar: "tqdm[Any]",
-    summary: Callable[[Record], str],
-) -> None:
-    submitted: list[Future[Record]] = []
-    with executor() as pool:
+class InProcessExecutor(Executor):
+    """Runs each call at once, in this process: easy to debug, and what a GPU wants."""
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
+        """Call ``function`` now; the future that is returned is already done."""
+        future: Future[Any] = Future()
         try:
-            if isinstance(pool, InProcessExecutor):
-                # One at a time, so that each result is kept before the next trial starts.
-                futures: Iterator[Future[Record]] = (pool.submit(jobs[n][0], *jobs[n][1]) for n in names)
-            else:
-                submitted = [pool.submit(jobs[n][0], *jobs[n][1]) for n in names]
-                futures = as_completed(submitted)
-            for future in futures:
-                record = future.result()
-                store.write(record)
-                # What took a second is worth a line of its own in a log file, where no bar moves.
-                bar.set_postfix_str(summary(record), refresh=record.get("seconds", 0) >= 1)
-                bar.update()
-        except BaseException:
-            for future in submitted:
-                future.cancel()
-            pool.shutdown(wait=False)
-            raise
+            future.set_result(function(*arguments, **options))
+        except Exception as error:
+            future.set_exception(error)
+        return future
 
 
-RETRIES = 2  # of a trial that failed
+@contextmanager
+def executor_for(workers: int = 0) -> Iterator[Executor]:
+    """An executor with one trial a core, each trial on one thread.
+
+    Processes take seconds to start, so they stay for the next call until ``close_pools``. One thread a trial
+    is faster than several threads on one trial (measured: 1.14 to 1.29 times on two cores), and makes a
+    trial's result independent of the number of cores. 1 worker runs in this process, 0 takes one a core.
+    """
+    workers = workers or cores()
+    if workers == 1:
+        with single_thread():
+            yield InProcessExecutor()
+        return
+    pool = _POOLS.pop(workers, None) or ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn"), torch.set_num_threads, (1,)
+    )
+    with _ended_by_errors(pool):
+        yield pool
+    if _POOLS.setdefault(workers, pool) is not pool:  # two were in use at once
+        pool.shutdown(wait=False)
+
+
+@contextmanager
+def _ended_by_errors(pool: Executor) -> Iterator[None]:
+    """Whatever goes wrong inside, nothing new is started: nobody knows what the workers are still at."""
+    try:
+        yield
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+
+
+def close_pools() -> None:
+    """End the processes that were kept for another study."""
+    while _POOLS:
+        _POOLS.popitem()[1].shutdown()
+
+
+@contextmanager
+def single_thread() -> Iterator[None]:
+    """Let torch compute on one thread inside the block, so that a result does not depend on the machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class ClusterError(InputError):
@@ -182,12 +165,9 @@ def cluster_executor(scheduler: str, local: int, shared: Path, *, timeout: float
     read images, weights and activations from the run's folder, and send back scores alone: the folder must
     be on a file system that all of them see under the same path. Each worker should have one thread
     (``dask worker --nthreads 1``): a trial takes one core.
-
-    Args:
-        scheduler: its address, for example ``tcp://10.0.0.5:8786``; "" starts a cluster on this machine.
-        local: number of workers to start, where there is no scheduler.
-        shared: a folder that every worker must see.
-        timeout: seconds after which a silent scheduler counts as none.
+    Where ``scheduler`` (an address such as ``tcp://10.0.0.5:8786``) is "", ``local`` workers are started on
+    this machine. Every worker must see the folder ``shared``; after ``timeout`` seconds a silent scheduler
+    counts as none.
 
     Raises:
         ClusterError: if Dask is missing, no scheduler answers, there are no workers, or one of them does not
@@ -199,7 +179,17 @@ def cluster_executor(scheduler: str, local: int, shared: Path, *, timeout: float
 
     if scheduler and local:
         raise ClusterError("a scheduler's address and a local cluster were given; choose one of them")
-    with _client(Client, LocalCluster, scheduler, local, timeout) as client:
+    with ExitStack() as opened:
+        where: Any = scheduler
+        if not scheduler:
+            silent = {"dashboard_address": None, "silence_logs": logging.CRITICAL}
+            where = opened.enter_context(LocalCluster(n_workers=local, threads_per_worker=1, **silent))
+        try:
+            client = opened.enter_context(Client(where, timeout=timeout))
+        except (OSError, ValueError) as error:
+            raise ClusterError(
+                f"no Dask scheduler answers at {scheduler!r} ({error}); start one with `dask scheduler`"
+            ) from None
         check_workers(client, shared)
         executor = client.get_executor(pure=False, retries=RETRIES)
         try:
@@ -215,28 +205,7 @@ def cluster_executor(scheduler: str, local: int, shared: Path, *, timeout: float
                 "was computed is kept"
             ) from None
         finally:
-            executor.shutdown(wait=False)
-
-
-@contextmanager
-def _client(client: Any, local_cluster: Any, scheduler: str, local: int, timeout: float) -> Iterator[Any]:
-    if scheduler:
-        try:
-            opened = client(scheduler, timeout=timeout)
-        except (OSError, ValueError) as error:
-            raise ClusterError(
-                f"no Dask scheduler answers at {scheduler!r} ({error}); start one with `dask scheduler`"
-            ) from None
-        with opened:
-            yield opened
-        return
-    with (
-        local_cluster(
-            n_workers=local, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
-        ) as cluster,
-        client(cluster) as opened,
-    ):
-        yield opened
+            executor.shutdown(wait=False)  # which cancels what was not started
 
 
 def check_workers(client: Any, shared: Path) -> None:
@@ -265,7 +234,38 @@ def sees(folder: str) -> bool:
     return Path(folder).is_dir()
 
 
-Result = TypeVar("Result")
+@contextmanager
+def stream_executor(device: str, workers: int = 0) -> Iterator[Executor]:
+    """An executor whose threads (0: ``STREAMS``) each compute on a stream of their own on one GPU."""
+    with _StreamExecutor(device, workers or STREAMS) as pool, _ended_by_errors(pool):
+        yield pool
+
+
+class _StreamExecutor(ThreadPoolExecutor):
+    def __init__(self, device: str, workers: int) -> None:
+        super().__init__(workers)
+        self.device = device
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
+        def on_a_stream() -> Any:
+            if self.device == "cpu":
+                return function(*arguments, **options)
+            with torch.cuda.device(self.device), torch.cuda.stream(torch.cuda.Stream(self.device)):
+                return function(*arguments, **options)
+
+        return super().submit(on_a_stream)
+
+
+def resident(values: Tensor, device: str) -> Tensor:
+    """Values on the device if they take no more than a share of its free memory, else where they are."""
+    if device == "cpu":
+        return values
+    free, _ = torch.cuda.mem_get_info(device)
+    if values.nbytes > SHARE * free:
+        return values
+    moved = values.to(device)
+    torch.cuda.synchronize(device)  # the trials' streams may use it from here on
+    return moved
 
 
 class GPUMemoryError(InputError):
@@ -275,25 +275,16 @@ class GPUMemoryError(InputError):
 class Chunks:
     """How many images are computed at a time; halved whenever the GPU runs out of memory.
 
-    Attributes:
-        size: images at a time now.
-        what: what is computed, for messages ("mini-batches").
-        notes: what was said so far.
+    ``what`` is computed is for messages ("mini-batches"), which ``notes`` collects.
     """
 
     def __init__(self, size: int, what: str, notes: list[str] | None = None):
-        self.size = size
-        self.what = what
-        self.notes = [] if notes is None else notes
+        self.size, self.what, self.notes = size, what, [] if notes is None else notes
 
     def run(self, work: Callable[[int], Result]) -> Result:
-        """Call ``work`` with the chunk size, again with half of it as long as memory runs out.
+        """Return ``work(size)``, called again with half the size as long as memory runs out.
 
-        Args:
-            work: must leave nothing behind when it fails, so that it can be called again.
-
-        Returns:
-            What ``work`` returned.
+        What fails must leave nothing behind, so that it can be called again.
 
         Raises:
             GPUMemoryError: if a chunk of one image does not fit.
@@ -316,162 +307,86 @@ class Chunks:
             tqdm.write(note)
 
 
-#: Trials at once on one GPU, where nothing else is asked for: small batches leave most of it idle.
-STREAMS = 4
+class Steps:
+    """Takes a training's steps as the device wants them: in chunks where memory runs out, recorded on a GPU.
 
+    A recorded step is launched as one piece, because a small mini-batch takes a GPU less time than its
+    launches. Only full mini-batches whose input is on the device are recorded; if recording fails, the
+    training goes on with plain steps.
 
-#: Share of the GPU's free memory that activations may take; the rest is for the trials.
-SHARE = 0.6
-
-
-#: Calls before a step is recorded.
-WARM_UP = 3
-
-
-_RECORDING = threading.Lock()
-
-
-class TrainingStep(Protocol):
-    """What :class:`hep2lib.studies.training.Step` offers to be recorded."""
-
-    suffix: Any
-    optimiser: torch.optim.SGD
-    activations: Any
-
-    def __call__(self, rows: Tensor, views: Tensor) -> Tensor:
-        """Take a step and return the loss."""
-
-    def compute(self, rows: Tensor, views: Tensor, chunk: int) -> Tensor:
-        """Take a step without a second attempt."""
-
-
-def resident(values: Tensor, device: str) -> Tensor:
-    """Values on the device if they take no more than a share of its free memory, else where they are."""
-    if device == "cpu":
-        return values
-    free, _ = torch.cuda.mem_get_info(device)
-    if values.nbytes > SHARE * free:
-        return values
-    moved = values.to(device)
-    torch.cuda.synchronize(device)  # the trials' streams may use it from here on
-    return moved
-
-
-@contextmanager
-def stream_executor(device: str, workers: int = 0) -> Iterator[Executor]:
-    """An executor whose threads each compute on a stream of their own on one GPU.
-
-    Args:
-        device: the GPU.
-        workers: number of threads; 0 takes ``STREAMS``.
-    """
-    with ThreadPoolExecutor(workers or STREAMS) as pool:
-        yield _StreamExecutor(pool, device)
-
-
-class _StreamExecutor(Executor):
-    def __init__(self, pool: ThreadPoolExecutor, device: str):
-        self.pool = pool
-        self.device = device
-
-    def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
-        return self.pool.submit(self._on_a_stream, function, arguments, options)
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        self.pool.shutdown(wait, cancel_futures=cancel_futures)
-
-    def _on_a_stream(self, function: Callable[..., Any], arguments: tuple, options: dict) -> Any:
-        if self.device == "cpu":
-            return function(*arguments, **options)
-        with torch.cuda.device(self.device), torch.cuda.stream(torch.cuda.Stream(self.device)):
-            return function(*arguments, **options)
-
-
-def recorded(step: TrainingStep, size: int, notes: list[str]) -> Callable[[Tensor, Tensor], Tensor]:
-    """The step as a CUDA graph where its input is on the device; else, or if recording fails, as it is.
-
-    Args:
-        step: the plain step.
-        size: images in a mini-batch; others take the plain step.
-        notes: a list for what has to be said.
-    """
-    values = getattr(step.activations, "tensor", None)
-    if values is None or not values.is_cuda:
-        return step
-    return RecordedStep(step, size, notes, record_cuda_graph)
-
-
-class RecordedStep:
-    """A step that is launched as one piece: a small mini-batch takes a GPU less time than its launches.
-
-    The first step is preceded by the recording: a few steps for warming up, whose effect on parameters,
-    momentum and dropout is undone.
-
-    Args:
-        step: the plain step.
-        size: images in a mini-batch.
-        notes: a list for what has to be said.
-        record: takes a function without arguments and dropout's generator; returns the function's result,
-            a tensor that each replay overwrites, and what replays it.
+    ``step`` is called with rows, views and images at a time; it changes the optimiser's parameters, draws
+    from ``generator`` alone and returns the loss. A full mini-batch has ``size`` images; ``activations`` are
+    what the step is fed with, and ``notes`` collects what has to be said.
     """
 
     def __init__(
         self,
-        step: TrainingStep,
+        step: Callable[[Tensor, Tensor, int], Tensor],
         size: int,
+        optimiser: torch.optim.SGD,
+        generator: torch.Generator,
+        activations: Any,
         notes: list[str],
-        record: Callable[[Callable[[], Tensor], torch.Generator], tuple[Tensor, Callable[[], Any]]],
     ):
-        self.step = step
-        self.size = size
-        self.notes = notes
-        self.record = record
+        self.step, self.size, self.optimiser, self.generator = step, size, optimiser, generator
+        self.notes, self.chunks = notes, Chunks(size, "mini-batches", notes)
+        self.record = recorder(activations)
         self.loss: Tensor | None = None
-        self.failed = False
 
     def __call__(self, rows: Tensor, views: Tensor) -> Tensor:
-        """Take the step and return the mini-batch's mean loss."""
-        if self.loss is None and not self.failed and len(rows) == self.size:
+        """Take the step and return the mini-batch's mean loss, a scalar on the device."""
+        if self.record and self.loss is None and len(rows) == self.size:
             self._record(rows, views)
-        if self.loss is None or len(rows) != self.size:
-            return self.step(rows, views)
-        self.rows.copy_(rows)
-        self.views.copy_(views)
-        self.replay()
-        return self.loss.clone()
+        if self.loss is not None and len(rows) == self.size:
+            self.rows.copy_(rows)
+            self.views.copy_(views)
+            self.replay()
+            return self.loss.clone()
+        drawn = self.generator.get_state()
+
+        def attempt(size: int) -> Tensor:
+            self.generator.set_state(drawn)
+            return self.step(rows, views, size)
+
+        return self.chunks.run(attempt)
 
     def _record(self, rows: Tensor, views: Tensor) -> None:
+        """Record the step; what warming up did to parameters, momentum and dropout is undone."""
+        assert self.record is not None
         self.rows, self.views = rows.clone(), views.clone()
-        generator = self.step.suffix.generator
-        parameters = [p for group in self.step.optimiser.param_groups for p in group["params"]]
-        before = [parameter.detach().clone() for parameter in parameters]
-        drawn = generator.get_state()
+        parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
+        before, drawn = [p.detach().clone() for p in parameters], self.generator.get_state()
         try:
             with _RECORDING:
                 self.loss, self.replay = self.record(
-                    lambda: self.step.compute(self.rows, self.views, self.size), generator
+                    lambda: self.step(self.rows, self.views, self.size), self.generator
                 )
         except RuntimeError as error:  # memory that ran out is one of them: plain steps take smaller chunks
-            self.failed = True
+            self.record = None
             self.notes.append(f"steps are not recorded ({str(error).splitlines()[0]})")
         finally:
             with torch.no_grad():
                 for parameter, value in zip(parameters, before, strict=True):
                     parameter.copy_(value)
-                    momentum = self.step.optimiser.state[parameter].get("momentum_buffer")
+                    momentum = self.optimiser.state[parameter].get("momentum_buffer")
                     if momentum is not None:
                         momentum.zero_()
-            generator.set_state(drawn)
+            self.generator.set_state(drawn)
+
+
+def recorder(activations: Any) -> Callable[..., tuple[Tensor, Callable[[], Any]]] | None:
+    """What records a step that is fed with these activations; None where plain steps are to be taken."""
+    values = getattr(activations, "tensor", None)
+    return record_cuda_graph if values is not None and values.is_cuda else None
 
 
 def record_cuda_graph(
     work: Callable[[], Tensor], generator: torch.Generator
 ) -> tuple[Tensor, Callable[[], Any]]:
-    """Record ``work`` as a CUDA graph on the current device.
+    """Record ``work``, which draws from ``generator`` alone, as a CUDA graph on the current device.
 
-    Args:
-        work: reads and writes the same memory at each call, and never waits for the GPU.
-        generator: of everything that ``work`` draws.
+    It must read and write the same memory at each call, and never wait for the GPU. Returns the result, which
+    each replay overwrites, and what replays the work.
     """
     stream = torch.cuda.current_stream()
     aside = torch.cuda.Stream()

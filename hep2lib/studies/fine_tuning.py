@@ -1,7 +1,7 @@
 """The fine-tuning study (paper, sections 2.4 and 2.5): freezing depths, a grid, and rotations."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -44,61 +44,37 @@ from hep2lib.studies.trial import (
 class Grid:
     """A search at some freezing depths: every batch size with every learning rate (paper, Table 1).
 
-    Attributes:
-        freeze: freezing depths, 0 to 144 (paper: 11, 110, 139).
-        batch_sizes: images a mini-batch (paper: 4, 8, 16, 32, 64, 128).
-        learning_rates: paper: 0.01, 0.001, 0.0001.
-        epochs: the most epochs; every smaller number is part of the search (paper: 10).
-        seeds: trainings of each cell on each fold, with the study's seed and those that follow it. The
-            first alone is what is searched; the others say how much a seed moves a result (paper: 1).
+    Each configuration is trained on each fold with ``seeds`` seeds: the study's and those that follow it. The
+    first alone is what is searched; the others say how much a seed moves a result.
     """
 
-    freeze: tuple[int, ...]
-    batch_sizes: tuple[int, ...]
-    learning_rates: tuple[float, ...]
-    epochs: int
-    seeds: int = 1
+    freeze: tuple[int, ...]  # freezing depths, 0 to 144 (paper: 11, 110, 139)
+    batch_sizes: tuple[int, ...]  # images a mini-batch (paper: 4, 8, 16, 32, 64, 128)
+    learning_rates: tuple[float, ...]  # paper: 0.01, 0.001, 0.0001
+    epochs: int  # the most epochs; every smaller number is part of the search (paper: 10)
+    seeds: int = 1  # as in the paper
 
     def trials(
         self, folds: Sequence[int], seed: int, options: TrainingOptions | None = None
     ) -> list[FineTuningTrial]:
-        """One trial a cell, seed and fold, without rotations.
-
-        Args:
-            folds: numbers of the folds, from 0.
-            seed: the first of the grid's seeds.
-            options: how networks are trained apart from the search; None takes the defaults.
-        """
+        """One trial a configuration, seed (from ``seed`` on) and fold (numbers from 0), without rotations."""
+        more = asdict(options or TrainingOptions()) | {"epochs": self.epochs}
+        seeds = range(seed, seed + self.seeds)
         return [
-            FineTuningTrial(
-                freeze=freeze,
-                batch_size=batch_size,
-                learning_rate=rate,
-                epochs=self.epochs,
-                fold=fold,
-                seed=seed + further,
-                **asdict(options or TrainingOptions()),
+            FineTuningTrial(freeze=depth, batch_size=size, learning_rate=rate, seed=own, fold=fold, **more)
+            for depth, size, rate, own, fold in product(
+                self.freeze, self.batch_sizes, self.learning_rates, seeds, folds
             )
-            for freeze, batch_size, rate in product(self.freeze, self.batch_sizes, self.learning_rates)
-            for further in range(self.seeds)
-            for fold in folds
         ]
 
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """How the best configuration is trained again on rotated copies.
+    """How the best configuration is trained again on rotated copies."""
 
-    Attributes:
-        views: number of views of each training image, 360 / views degrees apart (paper: 18).
-        views_per_epoch: how many of them an image shows in an epoch, drawn anew each time (0: all, as in the
-            paper; fewer cost less).
-        epochs: the most epochs.
-    """
-
-    views: int = 18
-    views_per_epoch: int = 0
-    epochs: int = 10
+    views: int = 18  # of each training image, 360 / views degrees apart (paper: 18)
+    views_per_epoch: int = 0  # shown in an epoch, drawn anew each time (0: all, as in the paper)
+    epochs: int = 10  # the most epochs
 
 
 def fine_tuning_study(
@@ -126,55 +102,50 @@ def fine_tuning_study(
         All records, with what was chosen on validation images.
     """
     folds = range(len(inputs.folds))
+    summary = partial(_summary, inputs)
     trials = [trial for grid in grids for trial in grid.trials(folds, seed, options)]
     trials.sort(key=lambda trial: trial.seed != seed)  # the search itself first; the order is kept otherwise
-    records = run_fine_tuning(inputs, store, trials, "fine-tuning")
+    jobs = _jobs(inputs, store, trials)
+    records = run_trials(jobs, store, inputs.executor, description="fine-tuning", summary=summary)
     outcome = FineTuningOutcome(records, inputs.labels, inputs.folds)
     if rotation is None:
         return outcome
     best = outcome.best()
     chosen = Grid((best.freeze,), (best.batch_size,), (best.learning_rate,), rotation.epochs)
-    rotated = [
+    trials = [
         replace(trial, rotations=rotation.views, views_per_epoch=rotation.views_per_epoch)
         for trial in chosen.trials(folds, seed, options)
     ]
-    more = run_fine_tuning(inputs, store, rotated, f"fine-tuning, x{rotation.views} rotations")
-    return FineTuningOutcome(records + more, inputs.labels, inputs.folds)
+    words = f"fine-tuning, x{rotation.views} rotations"
+    jobs = _jobs(inputs, store, trials)
+    records += run_trials(jobs, store, inputs.executor, description=words, summary=summary)
+    return FineTuningOutcome(records, inputs.labels, inputs.folds)
 
 
-def run_fine_tuning(
+def _jobs(
     inputs: StudyInputs,
     store: TrialStore,
     trials: Sequence[FineTuningTrial],
-    description: str,
     context: dict[str, str] | None = None,
-) -> list[Record]:
-    """Run those of the trials that the store lacks, and return the records of all of them, in their order.
+) -> dict[str, tuple[Callable[..., Record], tuple[Any, ...]]]:
+    """What to call for each trial, by its name; what those that the store lacks are fed with is prepared.
 
-    Args:
-        inputs: images, labels, folds and the starting network, and where to run.
-        store: where records are kept.
-        trials: what to run.
-        description: shown before the progress bar.
-        context: digests of what results depend on besides the trial; None takes the inputs' own.
+    ``context`` holds digests of what results depend on besides the trial; None takes the inputs' own.
     """
     context = context or inputs.context
     named = {trial_id(trial, context): trial for trial in trials}
-    worker_inputs = inputs.for_workers()
-    kept = prepare_activations(worker_inputs, [named[name] for name in store.missing(named)])
-    jobs = {
-        name: (fine_tune, (worker_inputs, trial, context, kept.get(wanted(worker_inputs, trial))))
+    files = inputs.for_workers()
+    kept = prepare_activations(files, [named[name] for name in store.missing(named)])
+    return {
+        name: (fine_tune, (files, trial, context, kept.get(wanted(files, trial))))
         for name, trial in named.items()
     }
-    return run_trials(
-        jobs, store, inputs.executor, description=description, summary=partial(_summary, inputs)
-    )
 
 
 def _summary(inputs: StudyInputs, record: Record) -> str:
     trial = record["trial"]
-    fold = inputs.folds[trial["fold"]]
-    aucs = [auc(inputs.labels[fold.validation], epoch["validation"]) for epoch in record["epochs"]]
+    labels = inputs.labels[inputs.folds[trial["fold"]].validation]
+    aucs = [auc(labels, epoch["validation"]) for epoch in record["epochs"]]
     reached = f"validation AUC {max(aucs):.3f}" if aucs else "diverged"
     return (
         f"freeze {trial['freeze']}, batch {trial['batch_size']}, rate {trial['learning_rate']:g}, "
@@ -183,7 +154,11 @@ def _summary(inputs: StudyInputs, record: Record) -> str:
 
 
 def fine_tune(
-    inputs: WorkerInputs, trial: FineTuningTrial, context: dict[str, str], kept: Kept | None = None
+    inputs: WorkerInputs,
+    trial: FineTuningTrial,
+    context: dict[str, str],
+    kept: Kept | None = None,
+    network: GoogLeNet | None = None,
 ) -> Record:
     """Run one trial: open the frozen layers' activations, train the others, score after each epoch.
 
@@ -192,14 +167,28 @@ def fine_tune(
         trial: hyperparameters, fold and seed.
         context: digests that belong to the trial's name.
         kept: what is kept of the activations; None takes what is wanted.
+        network: the starting network, to be changed in place; None takes a copy of it.
 
     Returns:
-        The record: ``id``, ``trial``, ``context``, ``epochs`` (loss, and P(positive) of the fold's validation
-        and test images), ``diverged``, ``seconds``, ``device``, ``notes`` (what has to be said about it).
+        The record: ``id``, ``trial``, ``context``, ``epochs`` (of each that was finished ``epoch``, ``loss``,
+        and P(positive) of the fold's ``validation`` and ``test`` images), ``diverged``, ``seconds``,
+        ``device``, ``notes`` (what has to be said about it).
     """
     start = time.perf_counter()
     notes: list[str] = []
-    epochs = trained_epochs(inputs, inputs.network(), trial, kept, notes)
+    network = network or inputs.network()
+    activations = activations_for(inputs, network, trial, kept)
+    labels, fold = torch.tensor(inputs.labels), inputs.folds[trial.fold]
+    with single_thread() if inputs.device == "cpu" else nullcontext():
+        epochs = [
+            {
+                "epoch": scores.epoch,
+                "loss": scores.loss,
+                "validation": scores.validation.tolist(),
+                "test": scores.test.tolist(),
+            }
+            for scores in train(network, activations, labels, fold, trial, notes)
+        ]
     return {
         "id": trial_id(trial, context),
         "trial": trial_fields(trial),
@@ -212,48 +201,11 @@ def fine_tune(
     }
 
 
-def trained_epochs(
-    inputs: WorkerInputs,
-    network: GoogLeNet,
-    trial: FineTuningTrial,
-    kept: Kept | None = None,
-    notes: list[str] | None = None,
-) -> list[dict[str, Any]]:
-    """Train a network, which is changed in place, and list its scores after each epoch as plain values.
-
-    Args:
-        inputs: what the trial is computed from.
-        network: the starting point.
-        trial: hyperparameters, fold and seed.
-        kept: what is kept of the activations; None takes what is wanted.
-        notes: a list for what has to be said about the training.
-
-    Returns:
-        ``epoch``, ``loss``, ``validation`` and ``test`` for each epoch that was finished.
-    """
-    activations = activations_for(inputs, network, trial, kept)
-    labels = torch.tensor(inputs.labels)
-    fold = inputs.folds[trial.fold]
-    with single_thread() if inputs.device == "cpu" else nullcontext():
-        return [
-            {
-                "epoch": scores.epoch,
-                "loss": scores.loss,
-                "validation": np.asarray(scores.validation, dtype=float).tolist(),
-                "test": np.asarray(scores.test, dtype=float).tolist(),
-            }
-            for scores in train(network, activations, labels, fold, trial, inputs.device, notes)
-        ]
-
-
 def unfolded(network: GoogLeNet) -> GoogLeNet:
     """The same function as a folded network, in scoring, with batch normalisation that can be kept alive.
 
-    For random weights, which were scaled to unit variance, mean 0 and variance 1 are the statistics that
-    they come with. A file with statistics of its own should be loaded instead.
-
-    Args:
-        network: of variant "torchvision".
+    For random weights (of variant "torchvision"), which were scaled to unit variance, mean 0 and variance 1
+    are the statistics that they come with. A file with statistics of its own should be loaded instead.
     """
     alive = GoogLeNet(variant=network.variant, classes=network.classes, batchnorm="train")
     alive.preprocess, alive.provenance = network.preprocess, network.provenance
@@ -279,18 +231,13 @@ def batchnorm_study(
     seed: int = 0,
     options: TrainingOptions | None = None,
 ) -> FineTuningOutcome:
-    """Train some cells twice, with the frozen layers' normalisation frozen and alive; all else is the same.
+    """Train configurations twice, with the frozen layers' normalisation frozen and alive; all else the same.
 
-    Args:
-        inputs: of the fine-tuning study, with ``alive``.
-        store: that study's.
-        grid: which cells.
-        folds: number of folds, the first ones; 0 takes all.
-        seed: of the trainings.
-        options: how networks are trained apart from that.
+    Inputs (with ``alive``), store and options are those of the fine-tuning study; ``folds`` is the number of
+    folds, the first ones, and 0 takes all. Column ``batchnorm`` of the table tells the two kinds apart.
 
-    Returns:
-        The records; column ``batchnorm`` of the table tells the two kinds apart.
+    Raises:
+        InputError: if there is no network with live batch normalisation.
     """
     if inputs.alive is None:
         raise InputError("these weights have no batch normalisation that could be kept alive")
@@ -298,8 +245,12 @@ def batchnorm_study(
     frozen = replace(grid, seeds=1).trials(tried, seed, options)
     alive = [replace(trial, batchnorm="alive") for trial in frozen]
     context = inputs.context | {"alive": inputs.alive.state_digest()}
-    records = run_fine_tuning(inputs, store, frozen, "batch normalisation frozen")
-    records += run_fine_tuning(inputs, store, alive, "batch normalisation alive", context)
+    records: list[Record] = []
+    for kind, trials, digests in (("frozen", frozen, inputs.context), ("alive", alive, context)):
+        jobs, words = _jobs(inputs, store, trials, digests), f"batch normalisation {kind}"
+        records += run_trials(
+            jobs, store, inputs.executor, description=words, summary=partial(_summary, inputs)
+        )
     return FineTuningOutcome(records, inputs.labels, inputs.folds)
 
 
@@ -314,10 +265,7 @@ class TunedNetworkError(InputError):
 
 
 def tuned_networks(
-    inputs: StudyInputs,
-    study: FineTuningOutcome,
-    configuration: Configuration,
-    folder: Path,
+    inputs: StudyInputs, study: FineTuningOutcome, configuration: Configuration, folder: Path
 ) -> list[GoogLeNet]:
     """The networks that a configuration's scores on record came from, one a fold.
 
@@ -329,7 +277,7 @@ def tuned_networks(
     Args:
         inputs: what the study was computed from.
         study: its outcome.
-        configuration: a cell and an epoch.
+        configuration: what was chosen, with its epoch.
         folder: where the networks are kept, one ``.safetensors`` file a fold.
 
     Returns:
@@ -337,29 +285,31 @@ def tuned_networks(
         provenance says what it was tuned from, on and how.
 
     Raises:
-        TunedNetworkError: if the study has no such training, or the scores are not those on record.
+        TunedNetworkError: if the scores are not those on record, or a kept network cannot be read.
+        OutcomeError: if the study has no such training.
     """
-    records = study.trainings(configuration)
     store = TrialStore(folder)
-    names = [f"{record['id']}-epoch{configuration.epoch}" for record in records]
-    for name in names:
+    files = inputs.for_workers()
+    records = {
+        f"{record['id']}-epoch{configuration.epoch}": record for record in study.trainings(configuration)
+    }
+    trials = {
+        name: replace(read_trial(record["trial"]), epochs=configuration.epoch)
+        for name, record in records.items()
+    }
+    for name in records:
         if not (folder / f"{name}.safetensors").is_file():
             store.discard(name)
-    worker_inputs = inputs.for_workers()
-    trials = [replace(read_trial(record["trial"]), epochs=configuration.epoch) for record in records]
-    missing = [trial for name, trial in zip(names, trials, strict=True) if name not in store]
-    kept = prepare_activations(worker_inputs, missing)
+    kept = prepare_activations(files, [trials[name] for name in store.missing(trials)])
     jobs = {
-        name: (
-            keep_network,
-            (worker_inputs, record, trial, name, folder, kept.get(wanted(worker_inputs, trial))),
-        )
-        for name, record, trial in zip(names, records, trials, strict=True)
+        name: (keep_network, (files, records[name], trial, name, folder, kept.get(wanted(files, trial))))
+        for name, trial in trials.items()
     }
     run_trials(jobs, store, inputs.executor, description="fine-tuned networks")
+    start, count = inputs.network.provenance.description, len(inputs.folds)
     return [
-        _opened(inputs, worker_inputs, folder / f"{name}.safetensors", record, configuration.epoch)
-        for name, record in zip(names, records, strict=True)
+        _opened(files.network(), folder / f"{name}.safetensors", trial, start, count)
+        for name, trial in trials.items()
     ]
 
 
@@ -368,13 +318,8 @@ def keep_network(
 ) -> Record:
     """Train one fold's network again and keep its trained parameters: a worker's part.
 
-    Args:
-        inputs: images, labels, folds and the starting network, as files.
-        record: the training's, as the study keeps it.
-        trial: the same training, up to the epoch where it is to stop.
-        name: of the file, without its ending.
-        folder: where it is written, whole or not at all.
-        kept: what is kept of the activations; None takes what is wanted.
+    ``record`` is the training's, as the study keeps it, and ``trial`` the same training up to the epoch where
+    it is to stop. The file in ``folder``, called ``name``, is written whole or not at all.
 
     Returns:
         ``id``, ``difference`` (the largest between scores of validation images) and ``seconds``.
@@ -382,12 +327,12 @@ def keep_network(
     Raises:
         TunedNetworkError: if the difference is larger than ``TOLERANCES`` allow.
     """
-    start = time.perf_counter()
     network = inputs.network()
-    epochs = trained_epochs(inputs, network, trial, kept)
+    again = fine_tune(inputs, trial, record["context"], kept, network)
     recorded = np.asarray(record["epochs"][trial.epochs - 1]["validation"])
-    reached = len(epochs) == trial.epochs
-    difference = float(np.abs(np.asarray(epochs[-1]["validation"]) - recorded).max()) if reached else np.inf
+    difference = np.inf
+    if not again["diverged"]:
+        difference = float(np.abs(np.asarray(again["epochs"][-1]["validation"]) - recorded).max())
     allowed = TOLERANCES[inputs.device.partition(":")[0]]
     if not difference <= allowed:
         raise TunedNetworkError(
@@ -398,28 +343,24 @@ def keep_network(
     trained: dict[str, Tensor] = {n: value for n, value in network.named_parameters() if value.requires_grad}
     metadata = {"training": record["id"], "epoch": str(trial.epochs)}
     write_tensors(folder / f"{name}.safetensors", trained, metadata)
-    return {"id": name, "difference": difference, "seconds": round(time.perf_counter() - start, 3)}
+    return {"id": name, "difference": difference, "seconds": again["seconds"]}
 
 
-def _opened(
-    inputs: StudyInputs, worker_inputs: WorkerInputs, file: Path, record: Record, epoch: int
-) -> GoogLeNet:
-    network = worker_inputs.network()
-    trial = read_trial(record["trial"])
+def _opened(network: GoogLeNet, file: Path, trial: FineTuningTrial, start: str, folds: int) -> GoogLeNet:
+    """The starting network with the trained parameters of a file."""
     network.split(trial.freeze)
-    wanted = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
+    trained = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
     try:
         tensors = load_file(file)
-        if set(tensors) != wanted:
+        if set(tensors) != trained:
             raise TunedNetworkError(f"{file}: not the layers behind {trial.freeze}; delete it, start again")
         network.load_state_dict(tensors, strict=False)
     except (SafetensorError, OSError, RuntimeError) as error:
         raise TunedNetworkError(f"{file}: not readable ({error}); delete it and start again") from None
-    start = inputs.network.provenance
     words = (
-        f"{start.description}; fine-tuned behind layer {trial.freeze} on fold {trial.fold + 1} of "
-        f"{len(inputs.folds)} (batch size {trial.batch_size}, learning rate {trial.learning_rate:g}, epoch "
-        f"{epoch}, {trial.rotations} views, seed {trial.seed})"
+        f"{start}; fine-tuned behind layer {trial.freeze} on fold {trial.fold + 1} of {folds} (batch size "
+        f"{trial.batch_size}, learning rate {trial.learning_rate:g}, epoch {trial.epochs}, {trial.rotations} "
+        f"views, seed {trial.seed})"
     )
     network.provenance = Provenance("fine-tuned", network.state_digest(), network.variant, words)
     return network.eval()

@@ -9,7 +9,6 @@ import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,16 +27,9 @@ from hep2lib.progress import progress
 MEMORY = 5 * 2**29
 """Bytes of activations, in single precision, that are held at a time: 2.5 GiB."""
 
-
 _CHUNK = 2**22  # numbers in double precision at a time: 32 MB
-
-
 _TILE = 512  # rows of a symmetric matrix at a time: what lies right of them is not computed
-
-
 _BATCH = 16  # images that pass through the network at a time
-
-
 _SAME = (Kind.IDENTITY, Kind.DROPOUT, Kind.OUTPUT)  # of a network that is not in training
 
 
@@ -48,12 +40,8 @@ class SVMError(InputError):
 def gram_matrix(features: Tensor | NDArray) -> NDArray[np.float64]:
     """Inner products of all pairs of rows, summed in double precision, a chunk of features at a time.
 
-    Args:
-        features: n x ..., any floating type; what follows the first dimension is flattened. May be
-            memory-mapped.
-
-    Returns:
-        float64, n x n, symmetric.
+    Features are n x ..., of any floating type, maybe memory-mapped; what follows the first dimension is
+    flattened. The result is float64, n x n, symmetric.
 
     Raises:
         SVMError: if a feature is not finite.
@@ -115,7 +103,7 @@ def gram_matrices(
     waiting = dict(work.recipes)
     grams: dict[_Term, Tensor] = {}
     for sources, block in progress(work.groups(memory), "Gram matrices", unit="group"):
-        grams |= _group_products(work, sources, block)
+        grams |= work.products(sources, block)
         for layer in [name for name, terms in waiting.items() if all(term in grams for term in terms)]:
             total = torch.stack([grams[term] for term in waiting.pop(layer)]).sum(0)
             yield layer, _finite(total, len(images), f" at {layer}")
@@ -182,71 +170,59 @@ class _Work:
             for names, size in groups
         ]
 
+    def products(self, sources: tuple[str, ...], block: int) -> dict[_Term, Tensor]:
+        """All inner products of the terms that rest on some sources, ``block`` rows at a time."""
+        terms = {term for recipe in self.recipes.values() for term in recipe if term.source in sources}
+        grams: dict[_Term, Tensor] = {}
+        for first in range(0, self.rows, block):
+            upper = slice(first, min(first + block, self.rows))
+            held = self.features(upper.start, upper.stop, sources)
+            for start in range(0, first + 1, block):
+                lower = slice(start, min(start + block, self.rows))
+                other = held if lower == upper else self.features(lower.start, lower.stop, sources)
+                for source in sources:
+                    forms = tuple(sorted(term.rectified for term in terms if term.source == source))
+                    for rectified, product in _products(held[source], other[source], forms).items():
+                        term = _Term(source, rectified)
+                        if term not in grams:
+                            grams[term] = product.new_empty(self.rows, self.rows)
+                        grams[term][upper, lower] = product
+                        grams[term][lower, upper] = product.T
+                del other
+        return grams
+
     @torch.no_grad()
     def features(self, start: int, stop: int, sources: tuple[str, ...]) -> dict[str, Tensor]:
         """Values of some rows, float32, rows x features; the order of features is the memory's."""
         held: dict[str, Tensor] = {}
-        count = len(self.images)
-        places = [(row // count, row % count) for row in range(start, stop)]
-        done = 0
-        for view, rows in groupby(places, key=lambda place: place[0]):
-            of_view = [row for _, row in rows]
-            for first in range(of_view[0], of_view[-1] + 1, _BATCH):
-                x = self._entry(view, slice(first, min(first + _BATCH, of_view[-1] + 1)))
+        count, done = len(self.images), 0
+        for view in range(start // count, (stop - 1) // count + 1):
+            end = min(stop - view * count, count)
+            for first in range(max(start - view * count, 0), end, _BATCH):
+                rows = slice(first, min(first + _BATCH, end))
+                if self.kept is not None:
+                    x = self.kept[rows, view].to(self.network.device)
+                else:
+                    turned = rotate(self.images[rows], self.views[view])
+                    x = self.network.preprocess(turned.to(self.network.device))
                 for name, value in self.section.activations(x, sources).items():
-                    flat = self._flat(value)
+                    if value.ndim == 4 and self.pooled:
+                        value = value.mean((2, 3))
+                    elif value.ndim == 4:  # channels innermost, as they lie in memory
+                        value = value.permute(0, 2, 3, 1).flatten(1)
                     if name not in held:
-                        held[name] = flat.new_empty(stop - start, flat.shape[1])
-                    held[name][done : done + len(flat)] = flat
+                        held[name] = value.new_empty(stop - start, value.shape[1])
+                    held[name][done : done + len(x)] = value
                 done += len(x)
         return held
 
-    def _entry(self, view: int, rows: slice) -> Tensor:
-        """What the section is given: images, or kept activations."""
-        if self.kept is not None:
-            return self.kept[rows, view].to(self.network.device)
-        return self.network.preprocess(rotate(self.images[rows], self.views[view]).to(self.network.device))
-
-    def _flat(self, value: Tensor) -> Tensor:
-        if value.ndim == 2:
-            return value
-        if self.pooled:
-            return value.mean((2, 3))
-        return value.permute(0, 2, 3, 1).flatten(1)  # channels innermost, as they lie in memory
-
-
-def _group_products(work: _Work, sources: tuple[str, ...], block: int) -> dict[_Term, Tensor]:
-    """All inner products of the terms that rest on some sources."""
-    terms = {term for recipe in work.recipes.values() for term in recipe if term.source in sources}
-    grams: dict[_Term, Tensor] = {}
-    for first in range(0, work.rows, block):
-        upper = slice(first, min(first + block, work.rows))
-        held = work.features(upper.start, upper.stop, sources)
-        for start in range(0, first + 1, block):
-            lower = slice(start, min(start + block, work.rows))
-            other = held if lower == upper else work.features(lower.start, lower.stop, sources)
-            for source in sources:
-                forms = tuple(sorted(term.rectified for term in terms if term.source == source))
-                for rectified, product in _products(held[source], other[source], forms).items():
-                    term = _Term(source, rectified)
-                    if term not in grams:
-                        grams[term] = product.new_empty(work.rows, work.rows)
-                    grams[term][upper, lower] = product
-                    grams[term][lower, upper] = product.T
-            del other
-    return grams
-
 
 def _products(left: Tensor, right: Tensor, forms: Sequence[bool]) -> dict[bool, Tensor]:
-    """Inner products of the rows of two matrices, in double precision, as they are and rectified.
+    """Inner products of two matrices' rows (m x d, n x d), in double precision, as they are and rectified.
 
     Of a matrix with itself little more than half of them is computed, where there are many rows. NumPy, which
     knows how to compute just half, is left out: its threads and PyTorch's, in turns, wait for each other.
-
-    Args:
-        left: m x d.
-        right: n x d, or ``left`` itself.
-        forms: False, True (negative values set to zero first) or both, in this order.
+    ``forms``: False, True (negative values set to zero first) or both, in this order.
     """
     total = {form: left.new_zeros(len(left), len(right), dtype=torch.float64) for form in forms}
     step = max(1, _CHUNK // len(left))

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from hep2lib.cnn.activations import activations_file, cached_activations
 from hep2lib.cnn.googlenet import GoogLeNet, architecture, cut_point
@@ -25,40 +25,31 @@ from hep2lib.cnn.weight_files import write_tensors
 from hep2lib.data.folds import Fold
 from hep2lib.data.images import rotate
 from hep2lib.errors import InputError
-from hep2lib.files import written_whole
 from hep2lib.studies.execution import Chunks, cluster_executor, executor_for, resident, stream_executor
 from hep2lib.studies.trial import FineTuningTrial
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+_OPEN: dict[tuple[Any, ...], Tensor] = {}
+_OPEN_AT_MOST = 4
+_OPENING = threading.RLock()
 
 
 @dataclass(frozen=True, eq=False)
 class StudyInputs:
-    """Images, labels, folds and the network that training starts from.
+    """Images, labels, folds and the network that training starts from."""
 
-    Attributes:
-        images: uint8, N x 3 x H x W.
-        labels: int64, N; 1 is positive.
-        folds: rows of each fold's training, validation and test part.
-        network: the network before any training, with its weights loaded; it is not changed.
-        cache: folder for activations and for what workers start from; safe to delete.
-        device: where the trials run ("cpu", "cuda").
-        workers: number of processes (0: one a core).
-        scheduler: address of a Dask scheduler whose workers run the trials; "" for none.
-        local_cluster: number of Dask workers to start on this machine for them; 0 for none.
-        cache_limit: room for activations, bytes; 0 for no limit.
-        alive: the network with its batch normalisation not folded, for trials that leave it alive.
-    """
-
-    images: Tensor
-    labels: np.ndarray
-    folds: Sequence[Fold]
-    network: GoogLeNet
-    cache: Path
-    device: str = "cpu"
-    workers: int = 0
-    scheduler: str = ""
-    local_cluster: int = 0
-    cache_limit: int = 0
-    alive: GoogLeNet | None = None
+    images: Tensor  # uint8, N x 3 x H x W
+    labels: np.ndarray  # int64, N; 1 is positive
+    folds: Sequence[Fold]  # rows of each fold's training, validation and test part
+    network: GoogLeNet  # before any training, with its weights loaded; it is not changed
+    cache: Path  # folder for activations and for what workers start from; safe to delete
+    device: str = "cpu"  # where the trials run ("cpu", "cuda")
+    workers: int = 0  # number of processes (0: one a core)
+    scheduler: str = ""  # address of a Dask scheduler whose workers run the trials; "" for none
+    local_cluster: int = 0  # number of Dask workers to start on this machine for them; 0 for none
+    cache_limit: int = 0  # room for activations, bytes; 0 for no limit
+    alive: GoogLeNet | None = None  # with batch normalisation not folded, for trials that leave it alive
 
     @cached_property
     def context(self) -> dict[str, str]:
@@ -81,25 +72,25 @@ class StudyInputs:
 
     def for_workers(self) -> "WorkerInputs":
         """The same, as files that any process on this machine can open."""
-        weights = self.cache / f"start-{self.context['network'][:16]}.safetensors"
-        images = self.cache / f"images-{self.context['images'][:16]}.npy"
-        _write_once(weights, partial(write_tensors, tensors=self.network.state_dict()))
-        alive = None
-        if self.alive is not None:
-            alive = self.cache / f"alive-{self.alive.state_digest()[:16]}.safetensors"
-            _write_once(alive, partial(write_tensors, tensors=self.alive.state_dict()))
-        _write_once(images, partial(_save_array, values=self.images.numpy()))
+
+        def kept(name: str, digest: str, tensors: dict[str, Tensor]) -> Path:
+            file = self.cache / f"{name}-{digest[:16]}.safetensors"
+            if not file.exists():
+                write_tensors(file, tensors)
+            return file
+
+        alive = self.alive
         return WorkerInputs(
-            images=images,
+            images=kept("images", self.context["images"], {"images": self.images}),
             labels=tuple(int(label) for label in self.labels),
             folds=tuple(self.folds),
-            weights=weights,
+            weights=kept("start", self.context["network"], self.network.state_dict()),
             variant=self.network.variant,
             preprocess=self.network.preprocess,
             cache=self.cache,
             device=self.device,
             cache_limit=self.cache_limit,
-            alive=alive,
+            alive=None if alive is None else kept("alive", alive.state_digest(), alive.state_dict()),
         )
 
     def executor(self) -> AbstractContextManager[Executor]:
@@ -113,7 +104,7 @@ class StudyInputs:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WorkerInputs:
-    """Study inputs that are small enough to be sent to a worker with every trial."""
+    """Study inputs that are small enough to be sent to a worker: files for the large ones."""
 
     images: Path
     labels: tuple[int, ...]
@@ -123,18 +114,32 @@ class WorkerInputs:
     preprocess: Preprocessing
     cache: Path
     device: str
-    cache_limit: int = 0
-    alive: Path | None = None
+    cache_limit: int
+    alive: Path | None
 
     def network(self) -> GoogLeNet:
         """A fresh copy of the network that the study starts from."""
-        network = copy.deepcopy(_network(_seen(self.weights), self.variant))
+        return self._placed(copy.deepcopy(_network(_seen(self.weights), self.variant)))
+
+    def alive_network(self) -> GoogLeNet:
+        """The same network with its batch normalisation alive.
+
+        Raises:
+            InputError: if it has none.
+        """
+        if self.alive is None:
+            raise InputError("these weights have no batch normalisation that could be kept alive")
+        network = GoogLeNet(variant=self.variant, batchnorm="train")
+        network.load_state_dict(load_file(_seen(self.alive)))
+        return self._placed(network)
+
+    def _placed(self, network: GoogLeNet) -> GoogLeNet:
         network.preprocess = self.preprocess
         return network.to(self.device)
 
     def open_images(self) -> Tensor:
         """The images, memory-mapped."""
-        return torch.from_numpy(np.load(_seen(self.images), mmap_mode="c"))
+        return load_file(_seen(self.images))["images"]
 
 
 def _seen(file: Path) -> Path:
@@ -155,45 +160,13 @@ def _network(file: Path, variant: str) -> GoogLeNet:
     return network
 
 
-def _save_array(file: Path, values: np.ndarray) -> None:
-    try:
-        with written_whole(file) as temporary, temporary.open("wb") as stream:
-            np.save(stream, values)
-    except OSError as error:
-        raise InputError(
-            f"{file.parent}: cannot be written ({error}); make room or choose another run folder, then start "
-            "again: what was computed is kept"
-        ) from None
-
-
-def _write_once(file: Path, write: Callable[[Path], None]) -> None:
-    """Let ``write`` make ``file``, whole or not at all, unless it is there."""
-    if not file.exists():
-        write(file)
-
-
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-
-
-_OPEN: dict[tuple[Any, ...], Tensor] = {}
-
-
-_OPEN_AT_MOST = 4
-
-
-_OPENING = threading.RLock()
-
-
 class Activations(Protocol):
     """What the trainable part of the network is fed with."""
 
     def batch(self, rows: Tensor, views: Tensor, *, training: bool = False) -> Tensor:
-        """Activations at the cut, float B x C x H x W, of the images ``rows`` in their views ``views``.
+        """Activations at the cut, float B x C x H x W, of the images ``rows`` in ``views``, each int64, B.
 
-        Args:
-            rows: int64, B.
-            views: int64, B.
-            training: whether the batch is trained on, which changes nothing in a frozen prefix.
+        Whether the batch is trained on changes nothing in a frozen prefix.
         """
 
 
@@ -213,77 +186,39 @@ class CachedActivations:
         return chosen.to(self.device, torch.float32)
 
 
-def turned_images(images: Tensor, rows: Tensor, views: Tensor, angles: Sequence[float]) -> Tensor:
-    """The images ``rows``, uint8, each turned by the angle of its view, in degrees."""
-    pairs = zip(rows.tolist(), views.tolist(), strict=True)
-    return torch.stack([rotate(images[row][None], angles[view])[0] for row, view in pairs])
-
-
 @dataclass(frozen=True, slots=True)
 class LiveActivations:
     """Activations computed anew for every batch, as a tutorial does: the check on the cached ones.
 
     They differ from those in the last digits, because the cache was filled in batches of another size.
 
-    Attributes:
-        network: whose preprocessing the images go through.
-        prefix: its frozen layers.
-        images: uint8, N x 3 x H x W.
-        angles: of the views, in degrees.
-        dtype: what values are rounded to, as cached ones are.
+    Where batch normalisation is left alive, they depend on the batch. ``requires_grad = False`` stops the
+    optimiser, not the normalisation: in training mode it takes mean and variance of the batch at hand instead
+    of those it was trained with, and lets its running statistics, which scoring uses, drift after them.
     """
 
-    network: GoogLeNet
-    prefix: nn.Module
-    images: Tensor
-    angles: Sequence[float]
-    dtype: torch.dtype = torch.float32
+    network: GoogLeNet  # whose preprocessing and layers the images go through
+    freeze: int  # freeze depth, 0 to 144
+    images: Tensor  # uint8, N x 3 x H x W
+    angles: Sequence[float]  # of the views, in degrees
+    dtype: torch.dtype = torch.float32  # what values are rounded to, as cached ones are
+    alive: bool = False  # whether normalisation in front of the cut is: every training batch changes it
 
     def batch(self, rows: Tensor, views: Tensor, *, training: bool = False) -> Tensor:
         """See :class:`Activations`."""
-        turned = turned_images(self.images, rows, views, self.angles)
-        with torch.no_grad():
-            values = self.prefix(self.network.preprocess(turned.to(self.network.device)))
-        return values.to(self.dtype).float()
-
-
-@dataclass(frozen=True, slots=True)
-class AliveActivations:
-    """Values at the cut of a network whose frozen layers normalise by each training batch.
-
-    ``requires_grad = False`` stops the optimiser, not the normalisation: in training mode it takes mean and
-    variance of the batch at hand instead of those it was trained with, and lets its running statistics,
-    which are what scoring uses, drift after them.
-
-    Attributes:
-        network: with live batch normalisation; its statistics change with every training batch.
-        layer: MATLAB's name of the layer at the cut.
-        images: uint8, N x 3 x H x W.
-        angles: of the views, in degrees.
-    """
-
-    network: GoogLeNet
-    layer: str
-    images: Tensor
-    angles: Sequence[float]
-
-    def batch(self, rows: Tensor, views: Tensor, *, training: bool = False) -> Tensor:
-        """See :class:`Activations`."""
-        turned = turned_images(self.images, rows, views, self.angles)
-        self.network.train(training)
+        pairs = zip(rows.tolist(), views.tolist(), strict=True)
+        turned = torch.stack([rotate(self.images[row][None], self.angles[view])[0] for row, view in pairs])
+        layer = self.network.layers[cut_point(self.network.layers, self.freeze) - 1].name
+        if self.alive:
+            self.network.train(training)
         with torch.no_grad():
             shown = self.network.preprocess(turned.to(self.network.device))
-            return self.network.activations(shown, [self.layer])[self.layer]
+            return self.network.activations(shown, [layer])[layer].to(self.dtype).float()
 
 
 @dataclass(frozen=True, slots=True)
 class DrawnActivations:
-    """Unrotated views from the cache, rotated ones as they are drawn: where few of many views are shown.
-
-    Attributes:
-        still: the unrotated views' activations.
-        turned: computes the rotated ones.
-    """
+    """Unrotated views from the cache, rotated ones as they are drawn: where few of many views are shown."""
 
     still: CachedActivations
     turned: LiveActivations
@@ -294,17 +229,11 @@ class DrawnActivations:
 
 
 class Kept(NamedTuple):
-    """A set of activations worth keeping.
+    """A set of activations worth keeping."""
 
-    Attributes:
-        freeze: freeze depth, 0 to 144.
-        angles: of the views in degrees, 0 first; none at all where everything is computed as it is drawn.
-        precision: "fp32" or "bf16".
-    """
-
-    freeze: int
-    angles: tuple[float, ...]
-    precision: str = "fp32"
+    freeze: int  # 0 to 144
+    angles: tuple[float, ...]  # in degrees, 0 first; none where everything is computed as it is drawn
+    precision: str = "fp32"  # or "bf16"
 
 
 def wanted(inputs: WorkerInputs, trial: FineTuningTrial) -> Kept:
@@ -335,12 +264,7 @@ def prepare_activations(inputs: WorkerInputs, trials: Iterable[FineTuningTrial])
     results later, up to rounding. Files that no trial here needs make way, those first that were not used
     for longest.
 
-    Args:
-        inputs: images, network and cache folder with its limit.
-        trials: those to be run.
-
-    Returns:
-        What is kept for each set that is wanted.
+    Returns what is kept for each set that the trials want.
     """
     plan: dict[Kept, Kept] = {}
     room = inputs.cache_limit or float("inf")
@@ -359,19 +283,7 @@ def prepare_activations(inputs: WorkerInputs, trials: Iterable[FineTuningTrial])
 
 def _make_room(inputs: WorkerInputs, needed: Sequence[Kept]) -> None:
     """Remove the longest unused activations until those needed and the others are within the limit."""
-    network, images = inputs.network(), inputs.open_images()
-    mine = {
-        activations_file(
-            network,
-            kept.freeze,
-            images,
-            views=kept.angles,
-            cache=inputs.cache,
-            dtype=DTYPES[kept.precision],
-            device=inputs.device,
-        )
-        for kept in needed
-    }
+    mine = {_of_kept(activations_file, inputs, kept) for kept in needed}
     others = [file for file in inputs.cache.glob("activations-*.npy") if file not in mine]
     room = inputs.cache_limit - sum(size_in_bytes(inputs, kept) for kept in needed)
     for file in sorted(others, key=lambda file: file.stat().st_mtime, reverse=True):
@@ -380,38 +292,32 @@ def _make_room(inputs: WorkerInputs, needed: Sequence[Kept]) -> None:
             file.unlink(missing_ok=True)  # whoever has it open keeps it until they are done
 
 
+def _of_kept(function: Callable[..., Any], inputs: WorkerInputs, kept: Kept, **more: Any) -> Any:
+    """Call ``cached_activations``, or ``activations_file``, for a set of activations."""
+    options = {"views": kept.angles, "cache": inputs.cache, "dtype": DTYPES[kept.precision]} | more
+    return function(inputs.network(), kept.freeze, inputs.open_images(), device=inputs.device, **options)
+
+
 def activations_for(
     inputs: WorkerInputs, network: GoogLeNet, trial: FineTuningTrial, kept: Kept | None = None
 ) -> Activations:
     """What a trial's network is fed with.
 
-    Args:
-        inputs: images and cache folder.
-        network: the network before training.
-        trial: its freeze depth and views matter.
-        kept: what is kept of them; None takes what is wanted.
+    ``network`` is the one before training; ``kept`` is what is kept of its activations, and None takes what
+    is wanted.
+
+    Raises:
+        InputError: if the trial leaves batch normalisation alive and there is none.
     """
+    images = inputs.open_images()
     if trial.batchnorm == "alive":
-        return alive_activations(inputs, trial)
+        return LiveActivations(inputs.alive_network(), trial.freeze, images, trial.angles, alive=True)
     kept = kept or wanted(inputs, trial)
-    images, prefix = inputs.open_images(), network.prefix(trial.freeze)
-    live = LiveActivations(network, prefix, images, trial.angles, DTYPES[trial.activations])
+    live = LiveActivations(network, trial.freeze, images, trial.angles, DTYPES[trial.activations])
     if not kept.angles:
         return live
     cached = CachedActivations(open_activations(inputs, kept), inputs.device)
     return cached if kept.angles == trial.angles else DrawnActivations(cached, live)
-
-
-def alive_activations(inputs: WorkerInputs, trial: FineTuningTrial) -> AliveActivations:
-    """What a trial with live normalisation is fed with."""
-    if inputs.alive is None:
-        raise InputError("these weights have no batch normalisation that could be kept alive")
-    network = GoogLeNet(variant=inputs.variant, batchnorm="train")
-    network.load_state_dict(load_file(inputs.alive))
-    network.preprocess = inputs.preprocess
-    network.to(inputs.device).requires_grad_(True)
-    layer = network.layers[cut_point(network.layers, trial.freeze) - 1].name
-    return AliveActivations(network, layer, inputs.open_images(), trial.angles)
 
 
 def open_activations(inputs: WorkerInputs, kept: Kept) -> Tensor:
@@ -419,31 +325,13 @@ def open_activations(inputs: WorkerInputs, kept: Kept) -> Tensor:
 
     A process keeps the last few open, since opening them means hashing what they were computed from. On a
     GPU they are on the device as far as they fit.
-
-    Args:
-        inputs: images, network and cache folder.
-        kept: which.
     """
     key = (inputs.cache, inputs.weights, inputs.images, inputs.device, kept)
     with _OPENING:
         if key not in _OPEN:
             while len(_OPEN) >= _OPEN_AT_MOST:
                 _OPEN.pop(next(iter(_OPEN)))
-            _OPEN[key] = resident(_computed(inputs, kept), inputs.device)
+            chunks = Chunks(32 if inputs.device == "cpu" else 256, "activations")
+            values = chunks.run(lambda size: _of_kept(cached_activations, inputs, kept, batch=size))
+            _OPEN[key] = resident(values, inputs.device)
         return _OPEN[key]
-
-
-def _computed(inputs: WorkerInputs, kept: Kept) -> Tensor:
-    def compute(batch: int) -> Tensor:
-        return cached_activations(
-            inputs.network(),
-            kept.freeze,
-            inputs.open_images(),
-            views=kept.angles,
-            cache=inputs.cache,
-            batch=batch,
-            dtype=DTYPES[kept.precision],
-            device=inputs.device,
-        )
-
-    return Chunks(32 if inputs.device == "cpu" else 256, "activations").run(compute)

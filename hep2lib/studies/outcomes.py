@@ -1,52 +1,48 @@
 """What a study found: its scores as tables, and the choices made on validation images alone."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
 from hep2lib.data.folds import Fold
 from hep2lib.errors import InputError
 from hep2lib.studies.trial import Record
 
-CELL = ["freeze", "batch_size", "learning_rate", "rotations"]
+SEARCHED = ["freeze", "batch_size", "learning_rate", "rotations"]
+"""What a fine-tuning configuration consists of, besides its epoch."""
+
+_MEANS = {
+    "validation_auc": ("validation_auc", "mean"),
+    "test_auc": ("test_auc", "mean"),
+    "test_auc_deviation": ("test_auc", "std"),
+}
 
 
 class OutcomeError(InputError):
     """A study from which nothing can be chosen."""
 
 
-@dataclass(frozen=True, slots=True)
-class Configuration:
-    """A cell of the fine-tuning grid and an epoch, chosen by mean validation AUC over folds (0 to 1)."""
+def auc(labels: ArrayLike, scores: ArrayLike) -> Any:
+    """Area under the ROC curve, 0 to 1, ties counted half: the project's one AUC.
 
-    freeze: int
-    batch_size: int
-    learning_rate: float
-    rotations: int
-    epoch: int
-    validation_auc: float
+    The Mann-Whitney form by midranks (Hanley and McNeil 1982): a study asks for it thousands of times, and
+    this is many times as fast as scikit-learn's, which draws the curve and checks its input each time.
 
-
-def auc(labels: ArrayLike, scores: ArrayLike) -> float:
-    """Area under the ROC curve, 0 to 1, ties counted half.
-
-    The Mann-Whitney form (Hanley and McNeil 1982): a study asks for it thousands of times, and this is many
-    times as fast as scikit-learn's, which draws the curve and checks its input each time.
-
-    Args:
-        labels: n, 1 is positive; both classes.
-        scores: n, finite.
+    Of n labels 1 is positive, and both classes are there; scores are n, or m x n, and finite. The result is a
+    float, or m of them as an array.
     """
-    positive, values = np.asarray(labels) == 1, np.asarray(scores, dtype=float)
-    negatives = np.sort(values[~positive])
-    below = np.searchsorted(negatives, values[positive], side="left")
-    at_most = np.searchsorted(negatives, values[positive], side="right")
-    return float((below + at_most).sum() / (2 * positive.sum() * len(negatives)))
+    positive = np.asarray(labels) == 1
+    count = int(positive.sum())
+    ranks = rankdata(np.asarray(scores, dtype=float), axis=-1)
+    above = ranks[..., positive].sum(axis=-1) - count * (count + 1) / 2
+    areas = above / (count * (len(positive) - count))
+    return areas if areas.ndim else float(areas)
 
 
 def out_of_fold(
@@ -54,14 +50,8 @@ def out_of_fold(
 ) -> pd.DataFrame:
     """The scores of a part of every fold as one table.
 
-    Args:
-        folds: rows of the parts.
-        labels: N; 1 is positive.
-        scores: for each fold, the scores of the part's images in the fold's order.
-        part: "test" or "validation".
-
-    Returns:
-        Columns ``row`` (of the database), ``fold``, ``label``, ``score``.
+    Of N labels 1 is positive; for each fold ``scores`` are those of the images of ``part``, "test" or
+    "validation", in the fold's order. Columns: ``row`` (of the database), ``fold``, ``label``, ``score``.
     """
     tables = [
         pd.DataFrame({"row": getattr(fold, part), "fold": number, "score": np.asarray(values, dtype=float)})
@@ -72,73 +62,87 @@ def out_of_fold(
     return table
 
 
-def _configuration(ranked: pd.DataFrame) -> Configuration:
-    """The first of the ranked cells and epochs."""
-    top = ranked.iloc[0]
-    return Configuration(
-        freeze=int(top["freeze"]),
-        batch_size=int(top["batch_size"]),
-        learning_rate=float(top["learning_rate"]),
-        rotations=int(top["rotations"]),
-        epoch=int(top["epoch"]),
-        validation_auc=float(top["validation_auc"]),
-    )
-
-
 @dataclass(frozen=True, eq=False)
-class FineTuningOutcome:
-    """All trials of a fine-tuning study.
+class Outcome:
+    """All trials of a study."""
 
-    Attributes:
-        records: one a trial, as ``hep2lib.studies.fine_tuning.fine_tune`` returns them.
-        labels: N; 1 is positive.
-        folds: rows of each fold's parts.
-    """
-
-    records: Sequence[Record]
-    labels: np.ndarray
+    records: Sequence[Record]  # one a trial, as ``fine_tune`` or ``fit_path`` of the studies return them
+    labels: np.ndarray  # N; 1 is positive
     folds: Sequence[Fold]
 
     def table(self) -> pd.DataFrame:
-        """One row a trial and epoch: the cell, fold, seed, batchnorm, epoch, loss, AUCs, seconds."""
+        """One row a result: what it is of, ``fold``, ``validation_auc``, ``test_auc`` and more of each study.
+
+        Fine-tuning: a row a trial and epoch, with the configuration, seed, batchnorm, epoch, loss, seconds.
+        SVM: a row a layer, fold and value of C.
+        """
         return self._table.copy()
 
     @cached_property
     def _table(self) -> pd.DataFrame:
-        rows = []
-        for record in self.records:
-            trial = record["trial"]
-            fold = self.folds[trial["fold"]]
-            for epoch in record["epochs"]:
-                rows.append(
-                    {name: trial[name] for name in [*CELL, "fold", "seed"]}
-                    | {"batchnorm": trial.get("batchnorm", "frozen")}
-                    | {"epoch": epoch["epoch"], "loss": epoch["loss"]}
-                    | {
-                        f"{part}_auc": auc(self.labels[getattr(fold, part)], epoch[part])
-                        for part in ("validation", "test")
-                    }
-                    | {"seconds": record["seconds"]}
-                )
-        return pd.DataFrame(rows)
+        rows = [table for record in self.records if len(table := self._rows(record))]
+        return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
+
+    def _rows(self, record: Record) -> pd.DataFrame:
+        """A trial's part of the table."""
+        raise NotImplementedError
+
+    def _aucs(self, record: Record, scores: dict[str, Any]) -> dict[str, Any]:
+        """Areas of both parts, from their scores: rows of a trial's fold."""
+        fold = self.folds[record["trial"]["fold"]]
+        return {
+            f"{part}_auc": auc(self.labels[getattr(fold, part)], scores[part])
+            for part in ("validation", "test")
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """A point of the fine-tuning search with an epoch, chosen by mean validation AUC over folds (0 to 1)."""
+
+    freeze: int
+    batch_size: int
+    learning_rate: float
+    rotations: int
+    epoch: int
+    validation_auc: float
+
+
+class FineTuningOutcome(Outcome):
+    """All trainings of a fine-tuning study."""
+
+    def _rows(self, record: Record) -> pd.DataFrame:
+        trial = record["trial"]
+        about = {name: trial[name] for name in [*SEARCHED, "fold", "seed"]}
+        about["batchnorm"] = trial.get("batchnorm", "frozen")
+        return pd.DataFrame(
+            about
+            | {"epoch": epoch["epoch"], "loss": epoch["loss"]}
+            | self._aucs(record, epoch)
+            | {"seconds": record["seconds"]}
+            for epoch in record["epochs"]
+        )
 
     @property
     def seed(self) -> int:
         """The study's own seed, which is the first record's: the only one that anything is chosen by."""
         return int(self.records[0]["trial"]["seed"])
 
-    def means(self) -> pd.DataFrame:
-        """Mean over folds for each cell and epoch that every fold has reached, of the study's own seed."""
-        table = self._table
-        if table.empty:
+    @property
+    def _own(self) -> pd.DataFrame:
+        """The rows that a choice may rest on: the study's own seed, normalisation frozen."""
+        if self._table.empty:
             raise OutcomeError("fine-tuning: every trial diverged; try smaller learning rates")
-        table = table[(table["seed"] == self.seed) & (table["batchnorm"] == "frozen")]
-        grouped = table.groupby([*CELL, "epoch"], as_index=False).agg(
-            validation_auc=("validation_auc", "mean"),
-            test_auc=("test_auc", "mean"),
-            test_auc_deviation=("test_auc", "std"),
-            loss=("loss", "mean"),
-            folds=("fold", "nunique"),
+        return self._table[(self._table["seed"] == self.seed) & (self._table["batchnorm"] == "frozen")]
+
+    def means(self) -> pd.DataFrame:
+        """Mean over folds for each configuration that every fold has reached, with the study's own seed.
+
+        Raises:
+            OutcomeError: if there is none.
+        """
+        grouped = self._own.groupby([*SEARCHED, "epoch"], as_index=False).agg(
+            **_MEANS, loss=("loss", "mean"), folds=("fold", "nunique")
         )
         whole = grouped[grouped["folds"] == len(self.folds)]
         if whole.empty:
@@ -157,30 +161,21 @@ class FineTuningOutcome:
         Raises:
             OutcomeError: if there is none.
         """
-        return _configuration(self._ranked(self.means(), freeze, rotated))
+        return self._first(self.means(), freeze, rotated)
 
     def nested(self, freeze: int | None = None, *, rotated: bool = False) -> list[Configuration]:
         """For each fold the configuration with the highest AUC on that fold's own validation images.
 
         The paper chose one configuration for all folds. A choice per fold uses fewer images each time, but no
         image that is tested in one fold has a say, as a validation image of another, in how it is classified.
-
-        Args:
-            freeze: at this depth only; None for all.
-            rotated: among trainings on rotated copies, or among those without.
-
-        Returns:
-            One a fold; ``validation_auc`` is that fold's.
+        Arguments as those of ``best``; ``validation_auc`` is each fold's own.
         """
-        table = self._table[(self._table["seed"] == self.seed) & (self._table["batchnorm"] == "frozen")]
-        return [
-            _configuration(self._ranked(table[table["fold"] == fold], freeze, rotated))
-            for fold in range(len(self.folds))
-        ]
+        own = self._own
+        return [self._first(own[own["fold"] == f], freeze, rotated) for f in range(len(self.folds))]
 
     @staticmethod
-    def _ranked(means: pd.DataFrame, freeze: int | None, rotated: bool) -> pd.DataFrame:
-        chosen = means[(means["rotations"] > 1) == rotated]
+    def _first(table: pd.DataFrame, freeze: int | None, rotated: bool) -> Configuration:
+        chosen = table[(table["rotations"] > 1) == rotated]
         if freeze is not None:
             chosen = chosen[chosen["freeze"] == freeze]
         if chosen.empty:
@@ -188,15 +183,12 @@ class FineTuningOutcome:
                 f"fine-tuning: no configuration at freeze depth {freeze} "
                 f"{'with' if rotated else 'without'} rotations ended on all folds"
             )
-        return chosen.sort_values(
-            ["validation_auc", "epoch", "freeze", "batch_size"], ascending=[False, True, False, False]
-        )
+        order = ["validation_auc", "epoch", "freeze", "batch_size"]
+        top = chosen.sort_values(order, ascending=[False, True, False, False])
+        return Configuration(**top[[*SEARCHED, "epoch", "validation_auc"]].head(1).to_dict("records")[0])
 
     def trainings(self, configuration: Configuration) -> list[Record]:
         """The records of a configuration's trainings with the study's own seed, in the order of the folds.
-
-        Args:
-            configuration: a cell and an epoch.
 
         Raises:
             OutcomeError: if a fold has no such training, or it ended before that epoch.
@@ -204,8 +196,8 @@ class FineTuningOutcome:
         return [self._training(configuration, fold) for fold in range(len(self.folds))]
 
     def _training(self, configuration: Configuration, fold: int) -> Record:
-        wanted = {name: getattr(configuration, name) for name in CELL}
-        wanted |= {"fold": fold, "seed": self.seed}
+        values = asdict(configuration)
+        wanted = {name: values[name] for name in SEARCHED} | {"fold": fold, "seed": self.seed}
         for record in self.records:
             trial = {"batchnorm": "frozen"} | record["trial"]
             matches = trial["batchnorm"] == "frozen" and wanted.items() <= trial.items()
@@ -216,35 +208,30 @@ class FineTuningOutcome:
     def scores(
         self, configuration: Configuration | Sequence[Configuration], part: str = "test"
     ) -> pd.DataFrame:
-        """P(positive) of every fold's test (or validation) images: see ``out_of_fold``.
+        """P(positive) of every fold's ``part``, "test" or "validation": see ``out_of_fold``.
 
-        Args:
-            configuration: one for all folds (``best``), or one for each (``nested``).
-            part: "test" or "validation".
+        The configuration is one for all folds (``best``), or one for each (``nested``).
         """
-        chosen = (
-            [configuration] * len(self.folds)
-            if isinstance(configuration, Configuration)
-            else list(configuration)
-        )
-        scores = [self._training(one, fold)["epochs"][one.epoch - 1][part] for fold, one in enumerate(chosen)]
+        if isinstance(configuration, Configuration):
+            configuration = [configuration] * len(self.folds)
+        chosen = enumerate(configuration)
+        scores = [self._training(c, fold)["epochs"][c.epoch - 1][part] for fold, c in chosen]
         return out_of_fold(self.folds, self.labels, scores, part)
 
     def seed_results(self) -> pd.DataFrame:
-        """Validation AUC of every cell with every seed: of the best epoch, mean of the folds."""
+        """Validation AUC of every configuration with every seed: of the best epoch, mean of the folds."""
         table = self._table[self._table["batchnorm"] == "frozen"]
-        by_epoch = table.groupby([*CELL, "seed", "epoch"])["validation_auc"].agg(["mean", "size"])
+        by_epoch = table.groupby([*SEARCHED, "seed", "epoch"])["validation_auc"].agg(["mean", "size"])
         whole = by_epoch[by_epoch["size"] == len(self.folds)]["mean"]
-        return whole.groupby([*CELL, "seed"]).max().rename("validation_auc").reset_index()
+        return whole.groupby([*SEARCHED, "seed"]).max().rename("validation_auc").reset_index()
 
     def seed_spread(self) -> pd.DataFrame:
-        """How much another seed moves each cell that was trained with several.
+        """How much another seed moves each configuration that was trained with several, one a row.
 
-        Returns:
-            One row a cell: the cell, ``seeds``, ``mean``, ``low``, ``high`` and ``spread`` (high - low).
+        Columns: what was searched, ``seeds``, ``mean``, ``low``, ``high`` and ``spread`` (high - low).
         """
-        of_cell = self.seed_results().groupby(CELL)["validation_auc"]
-        spread = of_cell.agg(seeds="size", mean="mean", low="min", high="max").reset_index()
+        grouped = self.seed_results().groupby(SEARCHED)["validation_auc"]
+        spread = grouped.agg(seeds="size", mean="mean", low="min", high="max").reset_index()
         spread["spread"] = spread["high"] - spread["low"]
         return spread[spread["seeds"] > 1].reset_index(drop=True)
 
@@ -258,54 +245,13 @@ class LayerChoice:
     validation_auc: float
 
 
-def auc_of_rows(labels: ArrayLike, scores: ArrayLike) -> NDArray[np.float64]:
-    """Area under the ROC curve of each row of scores, 0 to 1, ties counted half: see ``outcome.auc``.
+class SVMOutcome(Outcome):
+    """All paths of an SVM study: one record a layer and fold."""
 
-    Args:
-        labels: n, 1 is positive; both classes.
-        scores: m x n, finite.
-
-    Returns:
-        m areas.
-    """
-    positive = np.asarray(labels) == 1
-    count = int(positive.sum())
-    ranks = rankdata(np.asarray(scores, dtype=float), axis=1)
-    above = ranks[:, positive].sum(axis=1) - count * (count + 1) / 2
-    return above / (count * (len(positive) - count))
-
-
-@dataclass(frozen=True, eq=False)
-class SVMOutcome:
-    """All trials of an SVM study.
-
-    Attributes:
-        records: one a layer and fold, as ``hep2lib.studies.svm_study.fit_path`` returns them.
-        labels: N; 1 is positive.
-        folds: rows of each fold's parts.
-    """
-
-    records: Sequence[Record]
-    labels: np.ndarray
-    folds: Sequence[Fold]
-
-    def table(self) -> pd.DataFrame:
-        """One row a layer, fold and value of C: validation_auc, test_auc."""
-        return self._table.copy()
-
-    @cached_property
-    def _table(self) -> pd.DataFrame:
-        tables = []
-        for record in self.records:
-            trial = record["trial"]
-            fold = self.folds[trial["fold"]]
-            aucs = {
-                f"{part}_auc": auc_of_rows(self.labels[getattr(fold, part)], record[part])
-                for part in ("validation", "test")
-            }
-            about = {"layer": trial["layer"], "fold": trial["fold"], "value": trial["values"]}
-            tables.append(pd.DataFrame(about | aucs))
-        return pd.concat(tables, ignore_index=True)
+    def _rows(self, record: Record) -> pd.DataFrame:
+        trial = record["trial"]
+        about = {"layer": trial["layer"], "fold": trial["fold"], "value": trial["values"]}
+        return pd.DataFrame(about | self._aucs(record, record))
 
     @property
     def layers(self) -> list[str]:
@@ -337,30 +283,22 @@ class SVMOutcome:
         """How far from its optimum any machine can be at most, as a share of the objective."""
         return max(record["gap"] for record in self.records if record["gap"] is not None)
 
-    @cached_property
-    def _of_layer(self) -> dict[str, list[Record]]:
-        found: dict[str, list[Record]] = {}
-        for record in self.records:
-            found.setdefault(record["trial"]["layer"], []).append(record)
-        return found
-
     def means(self) -> pd.DataFrame:
         """Mean over folds for each layer, in the study's order, and value of C."""
         return self._means.copy()
 
     @cached_property
     def _means(self) -> pd.DataFrame:
-        return self._table.groupby(["layer", "value"], as_index=False, sort=False).agg(
-            validation_auc=("validation_auc", "mean"),
-            test_auc=("test_auc", "mean"),
-            test_auc_deviation=("test_auc", "std"),
-        )
+        return self._table.groupby(["layer", "value"], as_index=False, sort=False).agg(**_MEANS)
 
     def best(self, layer: str | None = None) -> LayerChoice:
         """The layer and value with the highest mean validation AUC.
 
         Of equals, the earliest layer, and the value that punishes large weights most: the smallest C, or the
         largest lambda.
+
+        Raises:
+            OutcomeError: if the study has no such layer.
         """
         means = self._means
         if layer is not None:
@@ -382,9 +320,10 @@ class SVMOutcome:
         return self._table[chosen].reset_index(drop=True)
 
     def scores(self, choice: LayerChoice, part: str = "test") -> pd.DataFrame:
-        """Margins of every fold's test (or validation) images: see ``outcome.out_of_fold``."""
+        """Margins of every fold's test (or validation) images: see ``out_of_fold``."""
         by_fold = {
             record["trial"]["fold"]: record[part][record["trial"]["values"].index(choice.value)]
-            for record in self._of_layer[choice.layer]
+            for record in self.records
+            if record["trial"]["layer"] == choice.layer
         }
         return out_of_fold(self.folds, self.labels, [by_fold[f] for f in range(len(self.folds))], part)

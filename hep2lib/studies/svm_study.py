@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,8 @@ from hep2lib.studies.execution import executor_for, run_trials, single_thread
 from hep2lib.studies.gram import SVMError, gram_matrices
 from hep2lib.studies.inputs import StudyInputs
 from hep2lib.studies.outcomes import SVMOutcome
-from hep2lib.studies.svm import PAPER_GRID, Reading, early_stopped_path, svm_path
-from hep2lib.studies.trial import Record, SVMTrial, TrialStore, trial_fields, trial_id
+from hep2lib.studies.svm import PAPER_GRID, PathScores, early_stopped_path, svm_path
+from hep2lib.studies.trial import Record, SVMTrial, SVMVariant, TrialStore, trial_fields, trial_id
 
 
 def _single_tensor_layers() -> tuple[str, ...]:
@@ -43,32 +43,16 @@ def _single_tensor_layers() -> tuple[str, ...]:
 SINGLE_TENSOR = _single_tensor_layers()
 """Layers behind which a single tensor flows: the stem's, the pools, every inception block's output."""
 
-
 BLOCKS = tuple(
     name for name in SINGLE_TENSOR if name.startswith(("pool2", "pool5")) or name.endswith("output")
 )
 """The fewest of them that show every depth: the stem's end, every inception block's output, the last pool."""
 
-
 SOLVER = "active set 1"
 """Part of a trial's name; raised when the solver changes what a trial computes."""
 
-
 DIGITS = 10  # of a margin on record
-
-
 WORTH_A_PROCESS = 12.0  # seconds of work below which starting processes takes longer
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SVMVariant:
-    """How a study differs from the paper's: see ``SVMTrial``."""
-
-    reading: Reading = "C"
-    pooled: bool = False
-    rotations: int = 1
-    refitted: bool = False
-    solver: Literal["exact", "early-stopped"] = "exact"
 
 
 def svm_study(
@@ -97,15 +81,14 @@ def svm_study(
         All records, with what was chosen on validation images.
     """
     variant = variant or SVMVariant()
+    options = asdict(variant) | {"features": "pre-trained" if networks is None else "fine-tuned"}
     chosen = [inputs.network] * len(inputs.folds) if networks is None else list(networks)
     sources = {id(network): _Features(inputs, network, variant, frozen) for network in chosen}
-    of_fold = [sources[id(network)] for network in chosen]
     jobs: dict[str, tuple[Callable[..., Record], tuple[Any, ...]]] = {}
     wanted: dict[str, tuple[_Features, str]] = {}
     for layer, (number, fold) in product(dict.fromkeys(layers), enumerate(inputs.folds)):
-        options = asdict(variant) | {"features": "pre-trained" if networks is None else "fine-tuned"}
         trial = SVMTrial(layer=layer, fold=number, values=tuple(values), **options)
-        source = of_fold[number]
+        source = sources[id(chosen[number])]
         context = inputs.context | {"features": source.digest(layer), "solver": SOLVER}
         del context["network"]  # a layer's features do not depend on the layers behind it
         name = trial_id(trial, context)
@@ -114,9 +97,11 @@ def svm_study(
     missing = store.missing(jobs)
     for source in sources.values():
         source.prepare([wanted[name][1] for name in missing if wanted[name][0] is source])
-    work = len(missing) * _path_seconds(len(inputs.labels) * variant.rotations)
-    executor = partial(_executor, inputs, work)
-    records = run_trials(jobs, store, executor, description="SVM", summary=_summary)
+    # A path takes one core about 0.02 s for 200 images and 0.3 s for 2,000.
+    seconds = len(missing) * (0.02 + 0.3 * (len(inputs.labels) * variant.rotations / 2000) ** 2)
+    records = run_trials(
+        jobs, store, partial(_executor, inputs, seconds), description="SVM", summary=_summary
+    )
     return SVMOutcome(records, inputs.labels, inputs.folds)
 
 
@@ -124,15 +109,21 @@ def _summary(record: Record) -> str:
     return f"{record['trial']['layer']}, fold {record['trial']['fold'] + 1}"
 
 
+def _executor(inputs: StudyInputs, seconds: float) -> AbstractContextManager[Executor]:
+    """Where paths are fitted: a cluster, or this machine's cores; one, where it is done before others start.
+
+    A GPU has no part in it: the matrices are small, and one step follows from the other.
+    """
+    if inputs.scheduler or inputs.local_cluster:
+        return inputs.executor()
+    return executor_for(1 if seconds < WORTH_A_PROCESS and not inputs.workers else inputs.workers)
+
+
 def fit_path(gram: Path, labels: NDArray, fold: Fold, trial: SVMTrial, context: dict[str, str]) -> Record:
     """Run one trial: the path of C on one layer and fold.
 
-    Args:
-        gram: file of the layer's Gram matrix, float64; row v N + i is image i in view v.
-        labels: N; 1 is positive.
-        fold: rows of the three parts.
-        trial: layer, fold, grid and options.
-        context: digests that belong to the trial's name.
+    ``gram`` is the file of the layer's Gram matrix, float64; row v N + i is image i in view v. ``context``
+    holds the digests that belong to the trial's name.
 
     Returns:
         The record: ``id``, ``trial``, ``context``, ``validation`` and ``test`` (margins by value of the grid
@@ -140,17 +131,18 @@ def fit_path(gram: Path, labels: NDArray, fold: Fold, trial: SVMTrial, context: 
     """
     start = time.perf_counter()
     matrix = _opened(gram)
-    every = np.tile(labels, trial.rotations)
-    learned = _with_views(fold, len(labels), trial.rotations)
     solve = svm_path if trial.solver == "exact" else early_stopped_path
+
+    def fitted(train: NDArray) -> PathScores:
+        views = np.concatenate([view * len(labels) + train for view in range(trial.rotations)])
+        learned = Fold(views, fold.validation, fold.test)
+        return solve(matrix, np.tile(labels, trial.rotations), learned, trial.values, trial.reading)
+
     with single_thread():
-        scores = solve(matrix, every, learned, trial.values, trial.reading)
+        scores = fitted(fold.train)
         test, gap = scores.test, scores.gap
         if trial.refitted:
-            more = replace(fold, train=np.sort(np.concatenate([fold.train, fold.validation])))
-            again = solve(
-                matrix, every, _with_views(more, len(labels), trial.rotations), trial.values, trial.reading
-            )
+            again = fitted(np.sort(np.concatenate([fold.train, fold.validation])))
             test, gap = again.test, max(gap, again.gap)
     return {
         "id": trial_id(trial, context),
@@ -175,29 +167,8 @@ def _opened(gram: Path) -> NDArray[np.float64]:
         raise SVMError(f"{gram}: no readable matrix ({error}); delete it and start again") from None
 
 
-def _with_views(fold: Fold, count: int, rotations: int) -> Fold:
-    """The fold with all views of its training images, and one of the others."""
-    train = np.concatenate([view * count + fold.train for view in range(rotations)])
-    return Fold(train, fold.validation, fold.test)
-
-
 def _rounded(margins: list[list[float]]) -> list[list[float]]:
     return [[float(f"{margin:.{DIGITS}g}") for margin in row] for row in margins]
-
-
-def _path_seconds(images: int) -> float:
-    """About how long a path takes one core, 0.02 s for 200 images and 0.3 s for 2,000."""
-    return 0.02 + 0.3 * (images / 2000) ** 2
-
-
-def _executor(inputs: StudyInputs, seconds: float) -> AbstractContextManager[Executor]:
-    """Where paths are fitted: a cluster, or this machine's cores; one, where it is done before others start.
-
-    A GPU has no part in it: the matrices are small, and one step follows from the other.
-    """
-    if inputs.scheduler or inputs.local_cluster:
-        return inputs.executor()
-    return executor_for(1 if seconds < WORTH_A_PROCESS and not inputs.workers else inputs.workers)
 
 
 class _Features:
@@ -243,9 +214,17 @@ class _Features:
         kept = 0 if depth is None else len(self.network.prefix(depth).layers)
         early = [layer for layer in missing if self.steps[layer].index <= kept]
         late = [layer for layer in missing if layer not in early]
+        inputs = self.inputs
+        options: dict[str, Any] = {"views": self.views, "pooled": self.pooled, "cache": inputs.cache}
         for part, frozen in ((early, None), (late, depth)):
-            if part:
-                self._compute(part, frozen)
+            if not part:
+                continue
+            grams = gram_matrices(
+                self.network, inputs.images, part, frozen=frozen, device=inputs.device, **options
+            )
+            for layer, gram in grams:
+                with written_whole(self.file(layer)) as temporary, temporary.open("wb") as stream:
+                    np.save(stream, gram)
 
     def _stem(self) -> int | None:
         """The paper's first freeze depth, if its activations are worth keeping and there is room for them.
@@ -257,18 +236,3 @@ class _Features:
         size = 4 * images * 192 * height * width // 64  # 192 channels on an eighth of the sides
         room = not self.inputs.cache_limit or size <= self.inputs.cache_limit
         return min(FREEZE_DEPTHS) if len(self.views) == 1 and room else None
-
-    def _compute(self, layers: Sequence[str], frozen: int | None) -> None:
-        grams = gram_matrices(
-            self.network,
-            self.inputs.images,
-            layers,
-            views=self.views,
-            pooled=self.pooled,
-            frozen=frozen,
-            cache=self.inputs.cache,
-            device=self.inputs.device,
-        )
-        for layer, gram in grams:
-            with written_whole(self.file(layer)) as temporary, temporary.open("wb") as stream:
-                np.save(stream, gram)

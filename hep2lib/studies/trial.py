@@ -1,4 +1,4 @@
-"""Where results of trials are kept: one JSON file a trial, written whole or not at all."""
+"""What a trial is, what it is called, and where its record is kept: one JSON file each, whole or none."""
 
 import hashlib
 import json
@@ -22,10 +22,8 @@ class StoreError(InputError):
 class TrialStore:
     """The records of one study, each in a file of its own that is named after its trial.
 
-    Resuming a study is a difference of sets, and the results of two machines are merged by copying files.
-
-    Args:
-        folder: where the files are; made when the first record is written.
+    Resuming a study is a difference of sets, and the results of two machines are merged by copying files. The
+    folder is made when the first record is written.
     """
 
     def __init__(self, folder: Path):
@@ -89,12 +87,8 @@ TRIAL_VERSION = 8
 def _choice(source: str, read: str, used: str, default: Any = MISSING) -> Any:
     """A field that knows where its value comes from.
 
-    Args:
-        source: where the value stands.
-        read: "in the paper", "at the source" (its documentation or code was read), "from memory", or "ours".
-        used: whether the paper trained so: "stated", "likely" (a default that it does not mention),
-            "unknown", or "no".
-        default: the value unless another is given.
+    ``source`` says where it stands, ``read`` how it was read there ("at the source": in its documentation or
+    code), ``used`` whether the paper trained so ("likely": a default that it does not mention).
     """
     metadata = {"source": source, "read": read, "used": used}
     return field(metadata=metadata) if default is MISSING else field(default=default, metadata=metadata)
@@ -175,37 +169,26 @@ class FineTuningTrial(TrainingOptions):
         """Angles of the views in degrees, 0 first."""
         return tuple(360.0 * view / self.rotations for view in range(self.rotations))
 
-    @property
-    def cell(self) -> tuple[int, int, float, int]:
-        """What the grid varies: freeze depth, batch size, learning rate, number of rotations."""
-        return (self.freeze, self.batch_size, self.learning_rate, self.rotations)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SVMVariant:
+    """How an SVM study may differ from the paper's."""
+
+    reading: Literal["C", "lambda"] = "C"  # of its values: C, or fitclinear's lambda (C = 1 / (n lambda))
+    pooled: bool = False  # take each channel's mean over the image instead of all its values
+    rotations: int = 1  # views of each training image, 360 / rotations degrees apart (1: none)
+    refitted: bool = False  # score test images by a machine fitted to training and validation images
+    solver: Literal["exact", "early-stopped"] = "exact"  # or ten passes of dual coordinate descent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SVMTrial:
-    """Linear support vector machines for all values of C, on one layer's activations and one fold.
+class SVMTrial(SVMVariant):
+    """Linear support vector machines for all values of C, on one layer's activations and one fold."""
 
-    Attributes:
-        layer: MATLAB's name of the layer whose activations are the features.
-        fold: which fold's training part is used (0 to k - 1).
-        values: the grid, as the paper gives it (10^linspace(-6, 2.5, 20)).
-        reading: whether ``values`` are C of the soft-margin SVM, or fitclinear's lambda (C = 1 / (n lambda)).
-        features: of the network before training, or of the one fine-tuned on the fold's training images.
-        pooled: whether each channel's mean over the image is taken instead of all its values.
-        rotations: views of each training image, 360 / rotations degrees apart (1: none).
-        refitted: whether test images are scored by a machine fitted to training and validation images.
-        solver: the optimum, or what ten passes of dual coordinate descent reach.
-    """
-
-    layer: str
-    fold: int
-    values: tuple[float, ...]
-    reading: Literal["C", "lambda"] = "C"
-    features: Literal["pre-trained", "fine-tuned"] = "pre-trained"
-    pooled: bool = False
-    rotations: int = 1
-    refitted: bool = False
-    solver: Literal["exact", "early-stopped"] = "exact"
+    layer: str  # MATLAB's name of the layer whose activations are the features
+    fold: int  # which fold's training part is used (0 to k - 1)
+    values: tuple[float, ...]  # the grid, as the paper gives it (10^linspace(-6, 2.5, 20))
+    features: Literal["pre-trained", "fine-tuned"] = "pre-trained"  # or tuned on the fold's training images
     study: Literal["svm"] = "svm"
 
 
@@ -237,17 +220,13 @@ def read_trial(fields: Mapping[str, Any]) -> FineTuningTrial:
 def trial_id(trial: FineTuningTrial | SVMTrial, context: Mapping[str, str]) -> str:
     """Name of a trial: a hash of everything that its result depends on.
 
-    Args:
-        trial: its hyperparameters, fold and seed.
-        context: digests of what it is computed from (images and labels, folds, network).
-
-    Returns:
-        24 hexadecimal digits of a SHA-256.
+    ``context`` holds digests of what it is computed from (images and labels, folds, network). The name is 24
+    hexadecimal digits of a SHA-256.
     """
     what = {"version": TRIAL_VERSION, "trial": trial_fields(trial), "context": dict(context)}
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:24]
 
 
 def random_stream(seed: int, fold: int) -> int:
-    """Seed of a trial's own generator: one for each seed and fold, the same for all cells of the grid."""
+    """Seed of a trial's own generator: one for each seed and fold, the same for all configurations."""
     return int(np.random.SeedSequence([seed, fold]).generate_state(1, np.uint64)[0] >> np.uint64(1))

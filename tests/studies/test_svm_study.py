@@ -13,10 +13,10 @@ from hep2lib.studies import gram as gram_module
 from hep2lib.studies import svm_study as studying
 from hep2lib.studies.gram import SVMError, gram_matrices
 from hep2lib.studies.inputs import StudyInputs
-from hep2lib.studies.outcomes import auc, auc_of_rows
+from hep2lib.studies.outcomes import auc
 from hep2lib.studies.svm import svm_path
-from hep2lib.studies.svm_study import BLOCKS, SINGLE_TENSOR, SVMVariant, svm_study
-from hep2lib.studies.trial import SVMTrial, TrialStore
+from hep2lib.studies.svm_study import BLOCKS, SINGLE_TENSOR, svm_study
+from hep2lib.studies.trial import SVMTrial, SVMVariant, TrialStore
 
 SOME = ("pool2-3x3_s2", "pool5-7x7_s1")
 VALUES = (0.01, 1.0)
@@ -197,7 +197,7 @@ def test_the_features_digest_follows_the_layers_in_front_alone(inputs):
 def test_the_auc_of_rows_is_that_of_each_row():
     draw = np.random.default_rng(0)
     labels, scores = np.arange(30) % 3 == 0, draw.integers(0, 5, size=(4, 30))
-    assert auc_of_rows(labels, scores) == pytest.approx([auc(labels, row) for row in scores], abs=1e-12)
+    assert auc(labels, scores) == pytest.approx([auc(labels, row) for row in scores], abs=1e-12)
 
 
 def test_along_the_network_every_layer_has_its_own_value(inputs, store):

@@ -1,3 +1,4 @@
+import inspect
 from dataclasses import replace
 
 import numpy as np
@@ -83,8 +84,8 @@ def test_only_what_is_not_frozen_is_optimised(fresh):
 
 
 def batches(trial, rows=10, order=0, turning=0):
-    generators = (torch.Generator().manual_seed(seed) for seed in (order, turning))
-    return [(r.tolist(), v.tolist()) for r, v in mini_batches(torch.arange(rows) + 100, trial, *generators)]
+    pairs = mini_batches(torch.arange(rows) + 100, trial, order, torch.Generator().manual_seed(turning))
+    return [(r.tolist(), v.tolist()) for r, v in pairs]
 
 
 def test_the_incomplete_last_batch_is_dropped_or_kept():
@@ -187,3 +188,19 @@ def test_nothing_global_is_seeded_or_drawn_from(fresh, images):
     )
     assert torch.equal(torch.get_rng_state(), before[0])
     assert np.random.get_state()[1].tolist() == before[1]
+
+
+def test_the_loop_fits_a_screen():
+    head, _, body = inspect.getsource(train).split('"""')
+    lines = (head.rstrip() + body).splitlines()
+    assert len(lines) <= 50
+    assert max(map(len, lines)) <= 110
+    for shown in (
+        "suffix(",
+        "cross_entropy(",
+        ".backward()",
+        "optimiser.step()",
+        "for epoch in",
+        "mini_batches(",
+    ):
+        assert shown in "\n".join(lines)

@@ -6,15 +6,8 @@ import pytest
 import torch
 
 from hep2lib.cnn.activations import cached_activations
-from hep2lib.studies import training
-from hep2lib.studies.execution import (
-    RecordedStep,
-    recorded,
-    resident,
-    run_trials,
-    single_thread,
-    stream_executor,
-)
+from hep2lib.studies import execution, training
+from hep2lib.studies.execution import recorder, resident, run_trials, single_thread, stream_executor
 from hep2lib.studies.fine_tuning import fine_tune
 from hep2lib.studies.inputs import CachedActivations
 from hep2lib.studies.trial import TrialStore, trial_id
@@ -46,16 +39,10 @@ def trained(shared_inputs, images, monkeypatch):
         trial = replace(TRIAL, freeze=110, epochs=2, **changes)
         network = shared_inputs.for_workers().network()
         activations = CachedActivations(cached_activations(network, trial.freeze, images))
-        notes, plain = [], training._step
-
-        def step(*arguments):
-            made = plain(*arguments)
-            return made if record is None else RecordedStep(made, trial.batch_size, notes, record)
-
+        notes, labels = [], torch.arange(len(images)) % 2
         with monkeypatch.context() as patch, single_thread():
-            patch.setattr(training, "_step", step)
-            labels = torch.arange(len(images)) % 2
-            scores = list(training.train(network, activations, labels, FOLDS[0], trial))
+            patch.setattr(execution, "recorder", lambda activations: record)
+            scores = list(training.train(network, activations, labels, FOLDS[0], trial, notes))
         return [score.loss for score in scores], network.state_digest(), notes
 
     return run
@@ -74,13 +61,8 @@ def test_where_recording_fails_the_trial_goes_on_with_plain_steps(trained):
 
 
 def test_only_input_on_the_device_is_recorded():
-    class Plain:
-        activations = CachedActivations(torch.zeros(2, 1, 3))
-
-    step = Plain()
-    assert recorded(step, 4, []) is step
-    step.activations = object()
-    assert recorded(step, 4, []) is step
+    assert recorder(CachedActivations(torch.zeros(2, 1, 3))) is None
+    assert recorder(object()) is None
 
 
 def test_values_go_to_the_device_if_they_leave_room_for_the_trials(monkeypatch):

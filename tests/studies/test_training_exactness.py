@@ -55,7 +55,7 @@ def test_training_from_the_cache_is_training_without_up_to_rounding(images, free
         # One image at a time, because that is rounded differently from the training's batches of three.
         kept = cached_activations(cached, freeze, images, views=this.angles, batch=1)
         first = list(train(cached, CachedActivations(kept), LABELS, FOLD, this))
-        source = LiveActivations(live, live.prefix(freeze), images, this.angles)
+        source = LiveActivations(live, freeze, images, this.angles)
         second = list(train(live, source, LABELS, FOLD, this))
     assert_trained_alike(cached, live)
     for one, other in zip(first, second, strict=True):
@@ -82,7 +82,7 @@ def test_drawing_few_views_trains_as_keeping_all_of_them(images):
     with single_thread():
         every = CachedActivations(cached_activations(kept, 11, images, views=this.angles))
         still = CachedActivations(cached_activations(drawn, 11, images))
-        turned = LiveActivations(drawn, drawn.prefix(11), images, this.angles)
+        turned = LiveActivations(drawn, 11, images, this.angles)
         list(train(kept, every, LABELS, FOLD, this))
         list(train(drawn, DrawnActivations(still, turned), LABELS, FOLD, this))
     assert_trained_alike(kept, drawn)

@@ -9,7 +9,7 @@ import torch
 
 from hep2lib.errors import InputError
 from hep2lib.studies import inputs as inputs_module
-from hep2lib.studies.fine_tuning import Grid, fine_tuning_study, trained_epochs
+from hep2lib.studies.fine_tuning import Grid, fine_tune, fine_tuning_study
 from hep2lib.studies.inputs import (
     CachedActivations,
     DrawnActivations,
@@ -49,7 +49,7 @@ def test_all_views_are_kept_unless_few_of_them_are_drawn(worker):
 
 
 def results(worker, trial, kept):
-    return trained_epochs(worker, worker.network(), trial, kept)
+    return fine_tune(worker, trial, {}, kept)["epochs"]
 
 
 def alike(one, other, tolerance):
@@ -122,7 +122,7 @@ def test_a_cache_deleted_during_the_study_is_made_again_or_missed_by_name(inputs
     first = fine_tuning_study(inputs, TrialStore(tmp_path / "a"), [grid])
     assert len(first.records) == 2
     worker.images.unlink()
-    with pytest.raises(InputError, match=r"npy: not there as seen from .*shared file system"):
+    with pytest.raises(InputError, match=r"images-.*: not there as seen from .*shared file system"):
         worker.open_images()
 
 

@@ -8,7 +8,7 @@ import torch
 from hep2lib.cnn.googlenet import GoogLeNet
 from hep2lib.errors import InputError
 from hep2lib.studies.fine_tuning import Grid, batchnorm_study, unfolded
-from hep2lib.studies.inputs import alive_activations
+from hep2lib.studies.inputs import activations_for
 from hep2lib.studies.trial import TrialStore
 
 from .test_training import TRIAL
@@ -31,7 +31,7 @@ def test_scored_before_any_training_both_prefixes_agree_and_afterwards_they_do_n
     shared_inputs, alive, images
 ):
     inputs = replace(shared_inputs, alive=alive).for_workers()
-    source = alive_activations(inputs, replace(TRIAL, freeze=110, batchnorm="alive"))
+    source = activations_for(inputs, inputs.network(), replace(TRIAL, freeze=110, batchnorm="alive"))
     rows, still = torch.arange(8), torch.zeros(8, dtype=torch.int64)
     frozen = shared_inputs.network.prefix(110)
     with torch.no_grad():

@@ -3,7 +3,7 @@ import pytest
 from sklearn.svm import SVC
 
 from hep2lib.studies import svm
-from hep2lib.studies.svm import PAPER_GRID, fit_hinge, hinge_path, interior_point
+from hep2lib.studies.svm import PAPER_GRID, hinge_path, interior_point
 
 
 def problem(seed, kind):
@@ -71,7 +71,7 @@ def test_libsvm_in_double_precision_finds_the_same():
     signs = np.where(X[:, 0] + draw.normal(size=30) > 0, 1.0, -1.0)
     for C in (0.01, 0.1, 1.0):
         theirs = SVC(kernel="precomputed", C=C, tol=1e-9).fit(X @ X.T, signs)
-        ours = fit_hinge(X @ X.T, signs, C)
+        ours = hinge_path(X @ X.T, signs, (C,))[0]
         assert ours.settled
         np.testing.assert_allclose(
             ours.decision_function(X @ X.T), theirs.decision_function(X @ X.T), atol=1e-6
@@ -84,7 +84,7 @@ def test_the_order_of_the_values_does_not_matter():
     downwards = hinge_path(kernel, signs, (100.0, 1.0, 0.01))
     for one, other in zip(upwards, reversed(downwards), strict=True):
         assert (one.C, one.objective) == (other.C, other.objective)
-    alone = fit_hinge(kernel, signs, 1.0)
+    alone = hinge_path(kernel, signs, (1.0,))[0]
     assert alone.objective == pytest.approx(upwards[1].objective, rel=1e-9)
 
 
@@ -118,6 +118,8 @@ def test_two_images_have_the_weights_that_follow_by_hand():
 
     kernel, signs = np.array([[1.0, -1.0], [-1.0, 1.0]]), np.array([-1.0, 1.0])
     for C, weight in ((0.1, 0.1), (0.5, 0.5), (10.0, 0.5)):
-        assert np.abs(fit_hinge(kernel, signs, C).coefficients) == pytest.approx([weight] * 2, rel=1e-9)
+        assert np.abs(hinge_path(kernel, signs, (C,))[0].coefficients) == pytest.approx(
+            [weight] * 2, rel=1e-9
+        )
         found = interior_point(torch.from_numpy(kernel), signs, C)
         assert found == pytest.approx([weight] * 2, rel=1e-5)
