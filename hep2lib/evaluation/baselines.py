@@ -1,13 +1,11 @@
-"""Ten numbers that a person would think of before a network: how bright, how uneven, how fine a field is.
+"""Classifiers without a network: what a file's size, a field's brightness or ten numbers of it tell.
 
 Each is fitted on a fold's training part, chooses (the strength of its regularisation, its threshold) on the
 validation part, and is scored on the test part, which nothing else sees.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +18,9 @@ from torch.nn import functional
 from hep2lib.data.folds import Fold
 from hep2lib.data.images import read_header
 from hep2lib.evaluation.auc import FloatArray, IntArray, ScoreError, auc
-from hep2lib.evaluation.decisions import choose_threshold
-from hep2lib.evaluation.scores import Result
+from hep2lib.evaluation.scores import Scores, with_specimens
 from hep2lib.progress import progress
+from hep2lib.studies.outcomes import out_of_fold
 
 HANDMADE: dict[str, str] = {
     "mean": "mean of the green channel, 0 to 1",
@@ -38,19 +36,11 @@ HANDMADE: dict[str, str] = {
 }
 """The features' names and what they measure, in the order of the columns."""
 
-
 _BLOCK = 64  # images at a time
 
 
-def as_images(images: npt.ArrayLike | torch.Tensor) -> torch.Tensor:
-    """Return uint8 images as a tensor, or say what is wrong with them.
-
-    Args:
-        images: uint8, shape (images, 3, height, width), red, green and blue.
-
-    Raises:
-        ScoreError: another type or shape.
-    """
+def _tensor(images: npt.ArrayLike | torch.Tensor) -> torch.Tensor:
+    """Return uint8 images of shape (images, 3, height, width) as a tensor; ScoreError if they are others."""
     tensor = images if isinstance(images, torch.Tensor) else torch.from_numpy(np.asarray(images))
     if tensor.dtype != torch.uint8 or tensor.ndim != 4 or tensor.shape[1] != 3:
         raise ScoreError(
@@ -70,9 +60,9 @@ def mean_green(images: npt.ArrayLike | torch.Tensor) -> FloatArray:
         Shape (images,), 0 to 1.
 
     Raises:
-        ScoreError: as `as_images`.
+        ScoreError: images of another type or shape.
     """
-    green = as_images(images)[:, 1]
+    green = _tensor(images)[:, 1]
     blocks = [green[i : i + _BLOCK].double().mean(dim=(1, 2)) / 255 for i in range(0, len(green), _BLOCK)]
     return torch.cat(blocks).numpy() if blocks else np.empty(0)
 
@@ -89,9 +79,9 @@ def handmade_features(images: npt.ArrayLike | torch.Tensor) -> FloatArray:
         Shape (images, 10).
 
     Raises:
-        ScoreError: as `as_images`.
+        ScoreError: images of another type or shape.
     """
-    green = as_images(images)[:, 1]
+    green = _tensor(images)[:, 1]
     starts = progress(range(0, len(green), _BLOCK), "hand-made features", unit="block")
     blocks = [_features(green[start : start + _BLOCK]) for start in starts]
     return torch.cat(blocks).numpy().astype(np.float64) if blocks else np.empty((0, len(HANDMADE)))
@@ -105,12 +95,7 @@ def _mean_filter(field: torch.Tensor, width: int) -> torch.Tensor:
 
 
 def _quantile(cumulative: torch.Tensor, share: float) -> torch.Tensor:
-    """Quantiles of images whose cumulative histograms are given, interpolated between two pixels; 0 to 1.
-
-    Args:
-        cumulative: int64, shape (images, 256), pixels at or below each grey level.
-        share: 0 to 1.
-    """
+    """Quantiles, 0 to 1, from histograms cumulated over 256 grey levels, interpolated between two pixels."""
     place = share * (int(cumulative[0, -1]) - 1)
     below, above = (
         torch.searchsorted(cumulative, torch.full((len(cumulative), 1), int(rank)), right=True)[:, 0]
@@ -146,30 +131,6 @@ STRENGTHS: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
 """Values of C, the inverse of the ridge penalty, among which validation chooses; of equals the smallest."""
 
 
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """Out-of-fold test scores of one baseline.
-
-    Attributes:
-        name: a few words, as in the tables.
-        score: P(positive), or the quantity itself, shape (images,); NaN where no fold tested the image.
-        decision: 1 or 0 at its fold's threshold, shape (images,); -1 where no fold tested the image.
-        fold: number of the fold that tested the image, shape (images,); -1 where none did.
-    """
-
-    name: str
-    score: FloatArray
-    decision: IntArray
-    fold: IntArray
-
-
-class _FoldScores(NamedTuple):
-    """Scores of one fold's validation and test parts."""
-
-    validation: FloatArray
-    test: FloatArray
-
-
 def metadata_table(database: pd.DataFrame) -> pd.DataFrame:
     """What is known of an image without looking at it.
 
@@ -178,8 +139,7 @@ def metadata_table(database: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row an image: `width` and `height` (natural logarithms of pixels, float), `format` (str) and
-            perhaps
-        `instrument` (str).
+        perhaps `instrument` (str).
 
     Raises:
         DatabaseError: a file that cannot be read.
@@ -212,48 +172,45 @@ def _one_hot(table: pd.DataFrame, train: IntArray) -> FloatArray:
     return np.hstack(columns)
 
 
-def _logistic(feature: FloatArray, y: IntArray, fold: Fold) -> _FoldScores:
-    """Logistic regression on standardised features; C with the best validation AUC."""
+def _logistic(feature: FloatArray, y: IntArray, fold: Fold) -> list[FloatArray]:
+    """P(positive) of a fold's validation and test parts, by the C with the best validation AUC."""
     standard = StandardScaler().fit(feature[fold.train]).transform(feature)
-    best, area = None, -1.0
+    best: list[FloatArray] = []
+    area = -1.0
     for strength in STRENGTHS:
         # Newton's method: with ten features it needs a tenth of the time of the default solver.
         model = LogisticRegression(C=strength, solver="newton-cholesky", max_iter=1000)
         model.fit(standard[fold.train], y[fold.train])
-        validation = model.predict_proba(standard[fold.validation])[:, 1]
-        if (found := auc(y[fold.validation], validation)) > area + 1e-12:
-            best, area = _FoldScores(validation, model.predict_proba(standard[fold.test])[:, 1]), found
-    assert best is not None  # an AUC is never below 0
+        parts = [model.predict_proba(standard[rows])[:, 1] for rows in (fold.validation, fold.test)]
+        if (found := auc(y[fold.validation], parts[0])) > area + 1e-12:
+            best, area = parts, found
     return best
 
 
-def _assembled(name: str, y: IntArray, folds: Sequence[Fold], parts: list[_FoldScores]) -> Baseline:
-    score, decision = np.full(y.size, np.nan), np.full(y.size, -1, dtype=np.int64)
-    number = np.full(y.size, -1, dtype=np.int64)
-    for index, (fold, part) in enumerate(zip(folds, parts, strict=True)):
-        threshold = choose_threshold(y[fold.validation], part.validation, "youden")
-        score[fold.test], number[fold.test] = part.test, index
-        decision[fold.test] = part.test >= threshold
-    return Baseline(name, score, decision, number)
+def _baseline(
+    name: str, database: pd.DataFrame, folds: Sequence[Fold], parts: list[list[FloatArray]]
+) -> Scores:
+    """Scores from those of each fold's validation and test parts."""
+    y = database["label"].to_numpy(dtype=np.int64)
+    validation, test = (
+        with_specimens(out_of_fold(folds, y, scores, part), database)
+        for part, scores in zip(("validation", "test"), zip(*parts, strict=True), strict=True)
+    )
+    return Scores(name, "each fold's threshold", validation, test, probabilities=True)
 
 
-def always_positive(database: pd.DataFrame, folds: Sequence[Fold]) -> Baseline:
-    """Call every image positive: its accuracy is the share of positives, its AUC 0.5.
-
-    Args:
-        database: `label`, one row an image.
-        folds: as in `hep2lib.data.folds`.
-    """
-    y = _labels(database, folds)
-    parts = [_FoldScores(np.ones(fold.validation.size), np.ones(fold.test.size)) for fold in folds]
-    return _assembled("always positive", y, folds, parts)
+def always_positive(database: pd.DataFrame, folds: Sequence[Fold]) -> Scores:
+    """Call every image positive: its accuracy is the share of positives, its AUC 0.5."""
+    _labels(database, folds)
+    parts = [[np.ones(fold.validation.size), np.ones(fold.test.size)] for fold in folds]
+    return _baseline("always positive", database, folds, parts)
 
 
-def metadata_only(database: pd.DataFrame, folds: Sequence[Fold]) -> Baseline:
+def metadata_only(database: pd.DataFrame, folds: Sequence[Fold]) -> Scores:
     """Logistic regression on width, height, format and instrument: what a shortcut alone would reach.
 
     Args:
-        database: `label`, `path`, and `instrument` where known; one row an image.
+        database: `label`, `specimen`, `path`, and `instrument` where known; one row an image.
         folds: as in `hep2lib.data.folds`.
 
     Raises:
@@ -263,35 +220,16 @@ def metadata_only(database: pd.DataFrame, folds: Sequence[Fold]) -> Baseline:
     y = _labels(database, folds)
     table = metadata_table(database)
     parts = [_logistic(_one_hot(table, fold.train), y, fold) for fold in folds]
-    return _assembled("metadata only", y, folds, parts)
+    return _baseline("metadata only", database, folds, parts)
 
 
 def intensity_only(
     database: pd.DataFrame, images: npt.ArrayLike | torch.Tensor, folds: Sequence[Fold]
-) -> Baseline:
+) -> Scores:
     """The mean of the green channel as the score, brighter being more positive; only the threshold is chosen.
 
     Args:
-        database: `label`, one row an image.
-        images: uint8, shape (images, 3, height, width), row i being the database's.
-        folds: as in `hep2lib.data.folds`.
-
-    Raises:
-        ScoreError: images of another type, shape or number; one label only in a fold's validation part.
-    """
-    y = _labels(database, folds)
-    green = mean_green(_matching(images, y))
-    parts = [_FoldScores(green[fold.validation], green[fold.test]) for fold in folds]
-    return _assembled("mean green intensity", y, folds, parts)
-
-
-def handmade_only(
-    database: pd.DataFrame, images: npt.ArrayLike | torch.Tensor, folds: Sequence[Fold]
-) -> Baseline:
-    """Logistic regression on the ten features of `hep2lib.evaluation.baselines`.
-
-    Args:
-        database: `label`, one row an image.
+        database: `label` and `specimen`, one row an image.
         images: uint8, shape (images, 3, height, width), row i being the database's.
         folds: as in `hep2lib.data.folds`.
 
@@ -299,21 +237,27 @@ def handmade_only(
         ScoreError: images of another type, shape or number; one label only in a fold's part.
     """
     y = _labels(database, folds)
+    green = mean_green(_matching(images, y))
+    parts = [[green[fold.validation], green[fold.test]] for fold in folds]
+    return _baseline("mean green intensity", database, folds, parts)
+
+
+def handmade_only(
+    database: pd.DataFrame, images: npt.ArrayLike | torch.Tensor, folds: Sequence[Fold]
+) -> Scores:
+    """Logistic regression on the features of `HANDMADE`; arguments and errors as for `intensity_only`."""
+    y = _labels(database, folds)
     feature = handmade_features(_matching(images, y))
-    parts = [_logistic(feature, y, fold) for fold in folds]
-    return _assembled("hand-made features", y, folds, parts)
+    return _baseline("hand-made features", database, folds, [_logistic(feature, y, fold) for fold in folds])
 
 
 def run_baselines(
     database: pd.DataFrame, images: npt.ArrayLike | torch.Tensor, folds: Sequence[Fold]
-) -> list[Baseline]:
-    """All four baselines, from the least to the most that is looked at; arguments as in `handmade_only`."""
-    return [
-        always_positive(database, folds),
-        metadata_only(database, folds),
-        intensity_only(database, images, folds),
-        handmade_only(database, images, folds),
-    ]
+) -> dict[str, Scores]:
+    """All four baselines by name, from the least to the most that is looked at; as for `metadata_only`."""
+    found = [always_positive(database, folds), metadata_only(database, folds)]
+    found += [make(database, images, folds) for make in (intensity_only, handmade_only)]
+    return {baseline.name: baseline for baseline in found}
 
 
 def _labels(database: pd.DataFrame, folds: Sequence[Fold]) -> IntArray:
@@ -328,15 +272,9 @@ def _labels(database: pd.DataFrame, folds: Sequence[Fold]) -> IntArray:
 
 
 def _matching(images: npt.ArrayLike | torch.Tensor, y: IntArray) -> torch.Tensor:
-    tensor = as_images(images)
+    tensor = _tensor(images)
     if len(tensor) != y.size:
         raise ScoreError(
             f"There are {len(tensor)} images and {y.size} rows in the database; they must correspond."
         )
     return tensor
-
-
-def baseline_result(baseline: Baseline) -> Result:
-    """A baseline as a `Result`: the rows that a fold tested."""
-    row = np.flatnonzero(baseline.fold >= 0)
-    return Result(baseline.name, row, baseline.score[row], baseline.decision[row], baseline.fold[row])

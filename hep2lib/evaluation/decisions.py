@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy.stats import norm
 
 from hep2lib.evaluation.auc import (
@@ -19,17 +20,22 @@ from hep2lib.evaluation.auc import (
     critical_value,
 )
 
-RULES: tuple[str, ...] = ("default", "youden", "sensitivity", "specificity")
+TARGET = 0.95  # the sensitivity or specificity that two of the rules promise
 
-
-TARGET = 0.95  # the sensitivity or specificity that the last two rules promise
+RULES: dict[str, str] = {
+    "default": "even odds",
+    "youden": "highest sum",
+    "sensitivity": "sensitivity 95 %",
+    "specificity": "specificity 95 %",
+}
+"""Rules for a threshold, in the words of tables; what they promise, they promise on validation images."""
 
 
 def candidates(score: FloatArray) -> FloatArray:
-    """Every threshold that matters for these scores, increasing.
+    """Every threshold that matters for these scores, increasing; the first calls all positive, the last none.
 
     Between two neighbouring scores their middle stands for all thresholds that decide alike, so that a
-    threshold is not glued to one validation image; the first calls all images positive, the last none.
+    threshold is not glued to one validation image.
     """
     distinct = np.unique(score)
     middles = distinct[:-1] + (distinct[1:] - distinct[:-1]) / 2
@@ -39,17 +45,12 @@ def candidates(score: FloatArray) -> FloatArray:
 
 
 def choose_threshold(
-    y: npt.ArrayLike,
-    score: npt.ArrayLike,
-    rule: str = "youden",
-    *,
-    default: float = 0.5,
+    y: npt.ArrayLike, score: npt.ArrayLike, rule: str = "youden", *, default: float = 0.5
 ) -> float:
     """Choose an operating point on validation scores: a score at or above it is called positive.
 
     Never give it test scores: a threshold chosen where it is judged flatters (Leeflang et al. 2008, Clin Chem
-    54:729). Assumes that validation and test scores are on one scale, so choose it per fold, for that fold's
-    model.
+    54:729). Validation and test scores must be on one scale: choose it per fold, for that fold's model.
 
     Args:
         y: validation labels, shape (images,), each 0 or 1.
@@ -66,12 +67,12 @@ def choose_threshold(
     if rule not in RULES:
         raise ScoreError(f"There is no threshold rule {rule!r}; use one of {', '.join(RULES)}.")
     labels, scores = check_scores(y, score)
+    if rule == "default":
+        return float(default)
     values = candidates(scores)
     positives, negatives = np.sort(scores[labels == 1]), np.sort(scores[labels == 0])
     sensitivity = 1 - np.searchsorted(positives, values, side="left") / positives.size
     specificity = np.searchsorted(negatives, values, side="left") / negatives.size
-    if rule == "default":
-        return float(default)
     if rule == "youden":
         # Rounded, so that equal sums do not differ by the order of floating-point additions.
         return float(values[np.argmax(np.round(sensitivity + specificity, 12))])
@@ -79,10 +80,11 @@ def choose_threshold(
     return float(values[reached[-1] if rule == "sensitivity" else reached[0]])
 
 
-def _wilson(share: float, size: float, level: float) -> tuple[float, float]:
+def _wilson(found: float, size: float, level: float) -> tuple[float, float]:
+    """Ends of Wilson's interval for a share of as many images as ``size`` says, whole or not."""
     z = critical_value(level)
-    middle = (share + z**2 / (2 * size)) / (1 + z**2 / size)
-    half = z * np.sqrt(share * (1 - share) / size + z**2 / (4 * size**2)) / (1 + z**2 / size)
+    middle = (found + z**2 / (2 * size)) / (1 + z**2 / size)
+    half = z * np.sqrt(found * (1 - found) / size + z**2 / (4 * size**2)) / (1 + z**2 / size)
     return float(max(0.0, middle - half)), float(min(1.0, middle + half))
 
 
@@ -102,9 +104,10 @@ def wilson_interval(successes: int, images: int) -> Interval:
         raise ScoreError(
             f"{successes} of {images} is no share: give 0 <= successes <= images, and an image at least."
         )
-    share = successes / images
-    low, high = _wilson(share, images, LEVEL)
-    return Interval(share, low, high, float(np.sqrt(share * (1 - share) / images)), images)
+    found = successes / images
+    return Interval(
+        found, *_wilson(found, images, LEVEL), float(np.sqrt(found * (1 - found) / images)), images
+    )
 
 
 def _between_specimens(value: FloatArray, specimen: npt.ArrayLike | None) -> tuple[float, int]:
@@ -127,9 +130,6 @@ def share_interval(correct: npt.ArrayLike, specimen: npt.ArrayLike | None, level
     every one wrong, an estimate of that is impossible, and each specimen counts as one image: the images of
     one are taken to be copies.
 
-    Accuracy: `correct = (decision == y)`. Sensitivity: the positives' rows of it alone; specificity: the
-    negatives'.
-
     Args:
         correct: whether each image counts, shape (images,), each 0 or 1.
         specimen: name of each image's specimen, shape (images,); None: images are independent (Wilson's own).
@@ -140,15 +140,37 @@ def share_interval(correct: npt.ArrayLike, specimen: npt.ArrayLike | None, level
     """
     value = check_labels(correct, both=False).astype(np.float64)
     variance, specimens = _between_specimens(value, specimen)
-    share = float(value.mean())
-    if specimen is None:
-        size: float = value.size
-    elif variance > 0:
-        size = min(value.size, share * (1 - share) / variance)
-    else:
-        size = specimens if share in (0.0, 1.0) else value.size
-    low, high = _wilson(share, size, level)
-    return Interval(share, low, high, float(np.sqrt(variance)), specimens)
+    found = float(value.mean())
+    size: float = value.size
+    if specimen is not None and variance > 0:
+        size = min(size, found * (1 - found) / variance)
+    elif specimen is not None and found in (0.0, 1.0):
+        size = specimens
+    return Interval(found, *_wilson(found, size, level), float(np.sqrt(variance)), specimens)
+
+
+def hits(decided: pd.DataFrame, rate: str) -> pd.DataFrame:
+    """The images that a rate counts, with ``correct``: whether the decision is right.
+
+    Args:
+        decided: ``label``, ``decision``, each 0 or 1; one row an image.
+        rate: "accuracy" (all images), "sensitivity" (the positive ones) or "specificity" (the negative ones).
+    """
+    labels = {"accuracy": (0, 1), "sensitivity": (1,), "specificity": (0,)}[rate]
+    counted = decided[decided["label"].isin(labels)]
+    return counted.assign(correct=counted["decision"] == counted["label"])
+
+
+def share(decided: pd.DataFrame, rate: str, level: float = LEVEL) -> Interval:
+    """Accuracy, sensitivity or specificity with its interval over specimens (`share_interval`).
+
+    Args:
+        decided: ``label``, ``decision``, ``specimen``; one row an image (``Scores.decided``).
+        rate: as for `hits`.
+        level: confidence, between 0 and 1.
+    """
+    counted = hits(decided, rate)
+    return share_interval(counted["correct"], counted["specimen"], level)
 
 
 def compare_shares(
@@ -163,14 +185,13 @@ def compare_shares(
     Args:
         correct_a: the first classifier's hits, shape (images,), each 0 or 1.
         correct_b: the second one's.
-        specimen: name of each image's specimen, shape (images,); None: images are independent.
+        specimen: as for `share_interval`.
         level: confidence, between 0 and 1.
 
     Raises:
         ScoreError: lengths that differ, another value than 0 and 1, one specimen only.
     """
-    first = check_labels(correct_a, both=False).astype(np.float64)
-    second = check_labels(correct_b, both=False).astype(np.float64)
+    first, second = (check_labels(hit, both=False).astype(np.float64) for hit in (correct_a, correct_b))
     if first.shape != second.shape:
         raise ScoreError(
             f"There are {first.size} and {second.size} hits or misses; compare on the same images."
@@ -243,6 +264,20 @@ class Confusion:
         margins = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
         value = np.nan_to_num(_ratio(tp * tn - fp * fn, margins), nan=0.0)
         return float(value) if np.ndim(value) == 0 else value
+
+
+def predictive_value(sensitivity: Any, specificity: Any, prevalence: float) -> Any:
+    """Share of those called positive that are, at a prevalence, by Bayes' rule; NaN where none is called so.
+
+    Of those called negative it is ``predictive_value(specificity, sensitivity, 1 - prevalence)``.
+
+    Args:
+        sensitivity: 0 to 1, a number or an array.
+        specificity: likewise.
+        prevalence: share of positive specimens where the test is used, 0 to 1.
+    """
+    called = sensitivity * prevalence + (1 - specificity) * (1 - prevalence)
+    return _ratio(sensitivity * prevalence, called)
 
 
 def confusion(y: npt.ArrayLike, decision: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Confusion:

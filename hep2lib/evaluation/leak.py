@@ -15,7 +15,6 @@ from hep2lib.data.folds import Fold, specimen_folds
 from hep2lib.data.images import load_images
 from hep2lib.evaluation.auc import FloatArray, IntArray, auc
 from hep2lib.evaluation.baselines import handmade_features, intensity_only, metadata_only
-from hep2lib.evaluation.scores import fold_auc
 from hep2lib.simulator.writing import write_database
 
 CLASSIFIERS: tuple[str, ...] = ("logistic regression", "nearest neighbours")
@@ -146,7 +145,7 @@ def measure_difficulty(
     database = read_database(folder)
     images, folds = load_images(database), specimen_folds(database, seed=seed)
     alone = {"intensity": intensity_only(database, images, folds), "metadata": metadata_only(database, folds)}
-    area = {name: fold_auc(database["label"], one.score, one.fold).mean for name, one in alone.items()}
+    area = {name: float(one.fold_aucs().mean()) for name, one in alone.items()}
     leak = leak_table(database, handmade_features(images), divisions=divisions, seed=seed)
     means = leak.groupby(["classifier", "folds"])["auc"].mean()
     for name in CLASSIFIERS:

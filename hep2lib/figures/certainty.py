@@ -1,9 +1,4 @@
-"""Figures of how sure a result is: coverage, calibration, and what another fold or seed changes.
-
-STARD-AI (Sounderajah et al. 2025, Nature Medicine) adds to STARD 2015 what studies of artificial
-intelligence have to say of their data, their index test and its fairness. The table is a short form of it in
-our own words.
-"""
+"""How sure a result is: coverage, calibration, folds and seeds, errors, and what a reader should know."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -35,36 +30,28 @@ def coverage_figure(found: Mapping[float, Mapping[str, float]], observed: float 
     """How often intervals held the true AUC, against how much the images of one specimen are alike.
 
     Args:
-        found: what ``coverage.simulate_coverage`` returned, by correlation, in increasing order.
-        observed: the correlation in the run itself, to be marked; None for no mark.
+        found: what ``coverage.simulate_coverage`` returned, by ICC, in increasing order.
+        observed: the ICC in the run itself, to be marked; None for no mark.
     """
     correlations = list(found)
-    by_method = {method: [one[method] for one in found.values()] for method in found[correlations[0]]}
+    methods = found[correlations[0]]
+    covered = {COVERAGE_NAMES.get(one, one): [row[one] for row in found.values()] for one in methods}
     with style():
         figure, axes = plt.subplots(figsize=(5.8, 4.8), layout="constrained")
         axes.axhspan(0.93, 0.97, color=GREY, alpha=0.2, lw=0, label="93 to 97 %")
-        for (method, covered), colour, marker in zip(
-            by_method.items(), (COLOURS[1], *COLOURS[2:4], COLOURS[0]), MARKERS, strict=False
-        ):
-            name = COVERAGE_NAMES.get(method, method)
-            axes.plot(correlations, covered, marker=marker, color=colour, label=name)
+        colours = (COLOURS[1], *COLOURS[2:4], COLOURS[0])
+        for (name, shares), colour, marker in zip(covered.items(), colours, MARKERS, strict=False):
+            axes.plot(correlations, shares, marker=marker, color=colour, label=name)
         if observed is not None:
             axes.axvline(observed, color=INK, linestyle=":", label=f"this run's scores ({observed:.2f})")
-        axes.set(
-            xlabel="correlation of two images of one specimen",
-            ylabel="share of intervals that hold the truth",
-        )
+        axes.set_xlabel("correlation of two images of one specimen")
+        axes.set_ylabel("share of intervals that hold the truth")
         axes.yaxis.set_major_locator(MultipleLocator(0.05))
         axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
         figure.legend(loc="outside lower left", fontsize=9)
-    ends = [
-        f"{COVERAGE_NAMES.get(name, name)} from {100 * c[0]:.0f} to {100 * c[-1]:.0f} %"
-        for name, c in by_method.items()
-    ]
-    words = (
-        f"Coverage of 95 % intervals at a correlation of {correlations[0]:g} and of {correlations[-1]:g}: "
-    )
-    return Drawing(figure, words + "; ".join(ends) + ".")
+    ends = [f"{name} from {100 * c[0]:.0f} to {100 * c[-1]:.0f} %" for name, c in covered.items()]
+    both = f"{correlations[0]:g} and of {correlations[-1]:g}"
+    return Drawing(figure, f"Coverage of 95 % intervals at a correlation of {both}: {'; '.join(ends)}.")
 
 
 def reliability_figure(curves: Mapping[str, Reliability]) -> Drawing:
@@ -75,27 +62,24 @@ def reliability_figure(curves: Mapping[str, Reliability]) -> Drawing:
     """
     columns = min(2, len(curves))
     rows = -(-len(curves) // columns)
+    size = (2.9 * columns, 3.0 * rows)
     with style():
-        figure, grid = plt.subplots(
-            rows, columns, figsize=(2.9 * columns, 3.0 * rows), layout="constrained", squeeze=False
-        )
+        figure, grid = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
         for axes in grid.flat[len(curves) :]:
             axes.set_axis_off()
         for axes, (title, curve), colour in zip(grid.flat, curves.items(), COLOURS, strict=False):
             axes.plot([0, 1], [0, 1], color=GREY, linestyle=":")
             # Rounding leaves -1e-17 where an end is the estimate itself.
             below, above = np.maximum([curve.observed - curve.low, curve.high - curve.observed], 0)
-            axes.errorbar(
-                curve.predicted, curve.observed, (below, above), fmt="o-", color=colour, capsize=2, lw=1.2
-            )
+            look = {"fmt": "o-", "color": colour, "capsize": 2, "lw": 1.2}
+            axes.errorbar(curve.predicted, curve.observed, (below, above), **look)
             axes.set(title=title, xlabel="predicted P(positive)", ylabel="share of positives")
             axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
             axes.set_aspect("equal")
             axes.text(0.97, 0.04, f"ECE {curve.error:.3f}", ha="right", transform=axes.transAxes)
     words = [f"{title}: expected calibration error {curve.error:.3f}" for title, curve in curves.items()]
-    return Drawing(
-        figure, "Share of positive images against the predicted probability. " + "; ".join(words) + "."
-    )
+    told = "Share of positive images against the predicted probability."
+    return Drawing(figure, f"{told} {'; '.join(words)}.")
 
 
 def spread_figure(values: Mapping[str, FloatArray]) -> Drawing:
@@ -129,16 +113,17 @@ def error_shares(tables: Mapping[str, pd.DataFrame]) -> Drawing:
     """Share of wrongly decided images in each group, with its interval; one panel a way of grouping.
 
     Args:
-        tables: what ``mistakes.errors_by`` returns, by what the groups are; of each the
-            first twelve groups are shown.
+        tables: what ``mistakes.errors_by`` returns, by what the groups are; of each the first twelve groups
+            are shown.
     """
     shown = {name: table.head(12) for name, table in tables.items()}
     heights = [len(table) + 1.2 for table in shown.values()]
+    size = (6.4, 0.27 * sum(heights) + 0.6)
     with style():
         figure, column = plt.subplots(
             len(shown),
             1,
-            figsize=(6.4, 0.27 * sum(heights) + 0.6),
+            figsize=size,
             layout="constrained",
             sharex=True,
             squeeze=False,
@@ -158,9 +143,8 @@ def error_shares(tables: Mapping[str, pd.DataFrame]) -> Drawing:
     words = []
     for name, table in shown.items():
         worst = table.loc[table["share"].idxmax()]
-        words.append(
-            f"by {name}, most often in {worst['group']}: {worst['errors']} of {worst['images']} images"
-        )
+        of_images = f"{worst['errors']} of {worst['images']} images"
+        words.append(f"by {name}, most often in {worst['group']}: {of_images}")
     return Drawing(figure, "Share of errors with interval, " + "; ".join(words) + ".")
 
 
@@ -178,7 +162,7 @@ def explained_fields(
 
     Args:
         images: uint8, N x 3 x H x W.
-        maps: N x H x W, in nats, as ``activation_maps.on_fields`` returns them.
+        maps: N x H x W, in nats, as ``mistakes.on_fields`` returns them.
         titles: one an image.
         label: what the scale means.
         columns: fields a row.
@@ -187,22 +171,19 @@ def explained_fields(
     reach = float(torch.quantile(maps.abs().flatten(), 0.995)) or 1.0
     scale = Normalize(-reach, reach)
     blocks = -(-count // columns)
+    size = (2.2 * columns, 4.8 * blocks + 0.7)
     with style():
-        figure, grid = plt.subplots(
-            2 * blocks,
-            columns,
-            figsize=(2.2 * columns, 4.8 * blocks + 0.7),
-            layout="constrained",
-            squeeze=False,
-        )
+        figure, grid = plt.subplots(2 * blocks, columns, figsize=size, layout="constrained", squeeze=False)
         for axes in grid.flat:
             axes.set_axis_off()
         for number in range(count):
             above, below = grid[2 * (number // columns) : 2 * (number // columns) + 2, number % columns]
             green = images[number, 1].numpy().astype(np.float64) / 255
+            # For the eye only: dim fields are stretched to their 99.8th percentile, along a square root.
+            bright = np.sqrt(np.clip(green / max(np.quantile(green, 0.998), 1e-3), 0, 1))
             above.set_title(textwrap.fill(titles[number], 24), fontsize=9)
             for axes in (above, below):
-                axes.imshow(_brightened(green), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+                axes.imshow(bright, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             strength = (maps[number].abs() / reach).clamp(0, 1).numpy()
             below.imshow(maps[number].numpy(), cmap=DIVERGING, norm=scale, alpha=0.75 * strength**0.5)
         shown = ScalarMappable(scale, DIVERGING)
@@ -211,20 +192,18 @@ def explained_fields(
         bar.set_label(label)
     towards = (maps > 0).float().mean(dim=(1, 2))
     words = [f"{title}: {100 * part:.0f} % of the field" for title, part in zip(titles, towards, strict=True)]
-    return Drawing(
-        figure, f"Fields in grey, and under their maps; what speaks for positive: {'; '.join(words)}."
-    )
-
-
-def _brightened(green: FloatArray) -> FloatArray:
-    """For the eye only: dim fields are stretched to their 99.8th percentile, with a square root's curve."""
-    return np.sqrt(np.clip(green / max(np.quantile(green, 0.998), 1e-3), 0, 1))
+    told = "Fields in grey, and under their maps; what speaks for positive"
+    return Drawing(figure, f"{told}: {'; '.join(words)}.")
 
 
 def reporting_table(
     database: pd.DataFrame, folds: Sequence[Fold], weights: str, auc: Interval, review_rate: float
 ) -> pd.DataFrame:
-    """Fill in the table.
+    """What a reader of a diagnostic study should be told, filled in from the run.
+
+    STARD-AI (Sounderajah et al. 2025, Nature Medicine) adds to STARD 2015 what studies of artificial
+    intelligence have to say of their data, their index test and its fairness. This is a short form of it in
+    our own words.
 
     Args:
         database: as ``read_database`` returns it.
@@ -236,16 +215,11 @@ def reporting_table(
     Returns:
         ``Item`` and ``In this run``, one row an item.
     """
-    rows = [
-        *_data(database),
-        *_test(database, folds, weights),
-        *_analysis(auc, review_rate),
-        *_open(database),
-    ]
-    return pd.DataFrame(rows, columns=["Item", "In this run"])
+    items = _data(database) | _test(database, folds, weights) | _analysis(database, auc, review_rate)
+    return pd.DataFrame(items.items(), columns=["Item", "In this run"])
 
 
-def _data(database: pd.DataFrame) -> list[tuple[str, str]]:
+def _data(database: pd.DataFrame) -> dict[str, str]:
     name, specimens = database.attrs.get("name", "a database"), database["specimen"].nunique()
     owner = database.groupby("specimen")["label"].max()
     if database.attrs.get("simulated"):
@@ -256,97 +230,61 @@ def _data(database: pd.DataFrame) -> list[tuple[str, str]]:
         origin = f"{name}: images that were given to this run"
         chosen = "as the database's makers chose; AIDA holds only sera on which three readers agreed"
         reference = "the positive or negative of the database's sheet; this run does not know who read it"
-    return [
-        ("Intended use", "none: a study of a method, not a device for diagnosis"),
-        ("Data source", origin),
-        ("Selection", chosen),
-        (
-            "Unit of analysis",
-            f"{len(database)} images of {specimens} specimens; a specimen is the unit of chance",
-        ),
-        (
-            "Prevalence",
-            f"{database['label'].mean():.0%} of the images, {owner.mean():.0%} of the specimens are positive",
-        ),
-        ("Who they are", _known(database, ("sex", "age"))),
-        ("Where they come from", _places(database)),
-        ("Reference standard", reference),
-    ]
+    return {
+        "Intended use": "none: a study of a method, not a device for diagnosis",
+        "Data source": origin,
+        "Selection": chosen,
+        "Unit of analysis": f"{len(database)} images of {specimens} specimens; a specimen is the unit of "
+        "chance",
+        "Prevalence": f"{database['label'].mean():.0%} of the images, {owner.mean():.0%} of the specimens "
+        "are positive",
+        "Who they are": _known(database, ("sex", "age")),
+        "Where they come from": _places(database),
+        "Reference standard": reference,
+    }
 
 
-def _test(database: pd.DataFrame, folds: Sequence[Fold], weights: str) -> list[tuple[str, str]]:
-    parts = [
-        np.mean([len(getattr(fold, part)) for fold in folds]) for part in ("train", "validation", "test")
-    ]
-    sizes = " / ".join(f"{size:.0f}" for size in parts)
-    return [
-        ("Index test", f"{weights}; a linear SVM on its activations; both as the earlier chapters describe"),
-        (
-            "Partition",
-            f"{len(folds)} folds by specimen, training / validation / test of {sizes} images on average; no "
-            "specimen on two sides, which is checked whenever the folds are read",
-        ),
-        (
-            "Choices",
-            "freezing depth, batch size, learning rate, epoch, layer, C, thresholds, temperatures and review "
-            "zones: all on validation images; a test shuffles the test labels and finds no choice changed",
-        ),
-        ("Threshold", "four rules, each fold's own, on validation images; the paper does not name its own"),
-    ]
+def _test(database: pd.DataFrame, folds: Sequence[Fold], weights: str) -> dict[str, str]:
+    means = [np.mean([len(getattr(f, part)) for f in folds]) for part in ("train", "validation", "test")]
+    sizes = " / ".join(f"{size:.0f}" for size in means)
+    return {
+        "Index test": f"{weights}; a linear SVM on its activations; both as the earlier chapters describe",
+        "Partition": f"{len(folds)} folds by specimen, training / validation / test of {sizes} images on "
+        "average; no specimen on two sides, which is checked whenever the folds are read",
+        "Choices": "freezing depth, batch size, learning rate, epoch, layer, C, thresholds, temperatures and "
+        "review zones: all on validation images; a test shuffles the test labels and finds no choice changed",
+        "Threshold": "four rules, each fold's own, on validation images; the paper does not name its own",
+    }
 
 
-def _analysis(auc: Interval, review_rate: float) -> list[tuple[str, str]]:
-    return [
-        (
-            "Sample size",
-            f"not planned; it gives an AUC interval {100 * (auc.high - auc.low):.1f} points wide",
-        ),
-        (
-            "Uncertainty",
-            "AUC: Obuchowski's variance over specimens, logit scale; rates: Wilson's for clustered images, "
-            "or drawn specimens; conditional on the trained networks",
-        ),
-        (
-            "Many comparisons",
-            "p values after Holm; verdicts on claims with intervals widened after Bonferroni",
-        ),
-        (
-            "Missing or unclear",
-            "a file that cannot be read stops a run, none is left out; three zones send "
-            f"{review_rate:.0%} of the specimens to a person",
-        ),
-        (
-            "Calibration",
-            "reliability, Brier score and expected calibration error, before and after one temperature",
-        ),
-        ("Failures", "errors by grade, laboratory and pattern, the hardest fields, activation maps"),
-    ]
-
-
-def _open(database: pd.DataFrame) -> list[tuple[str, str]]:
-    known = "sex" in database and (database["sex"] != "").any()
-    fairness = (
-        "errors by sex are in the figure of errors" if known else "not possible: sex and age are not known"
-    )
-    return [
-        ("Fairness", f"{fairness}; nothing is known of ethnicity, disease or treatment"),
-        ("Other laboratories", "not held out: folds mix laboratories, so nothing is said of a new one"),
-        ("Human readers", "none were compared"),
-        (
-            "Availability",
-            "code under BSD-3-Clause; parameters, seeds, folds, versions and checksums in the run",
-        ),
-    ]
+def _analysis(database: pd.DataFrame, auc: Interval, review_rate: float) -> dict[str, str]:
+    fairness = "not possible: sex and age are not known"
+    if "sex" in database and (database["sex"] != "").any():
+        fairness = "errors by sex are in the figure of errors"
+    return {
+        "Sample size": f"not planned; it gives an AUC interval {100 * (auc.high - auc.low):.1f} points wide",
+        "Uncertainty": "AUC: Obuchowski's variance over specimens, logit scale; rates: Wilson's for "
+        "clustered images, or drawn specimens; conditional on the trained networks",
+        "Many comparisons": "p values after Holm; verdicts on claims with intervals widened after Bonferroni",
+        "Missing or unclear": "a file that cannot be read stops a run, none is left out; three zones send "
+        f"{review_rate:.0%} of the specimens to a person",
+        "Calibration": "reliability, Brier score and expected calibration error, before and after one "
+        "temperature",
+        "Failures": "errors by grade, laboratory and pattern, the hardest fields, activation maps",
+        "Fairness": f"{fairness}; nothing is known of ethnicity, disease or treatment",
+        "Other laboratories": "not held out: folds mix laboratories, so nothing is said of a new one",
+        "Human readers": "none were compared",
+        "Availability": "code under BSD-3-Clause; parameters, seeds, folds, versions and checksums in the "
+        "run",
+    }
 
 
 def _known(database: pd.DataFrame, columns: Sequence[str]) -> str:
-    words = []
-    for name in columns:
-        given = database[name].notna() & (database[name] != "") if name in database else None
-        words.append(
-            f"{name} not known" if given is None else f"{name} known for {given.mean():.0%} of the images"
-        )
-    return "; ".join(words)
+    share = {
+        one: (database[one].notna() & (database[one] != "")).mean() for one in columns if one in database
+    }
+    known = {name: f"known for {given:.0%} of the images" for name, given in share.items()}
+    return "; ".join(f"{name} {known.get(name, 'not known')}" for name in columns)
 
 
 def _places(database: pd.DataFrame) -> str:

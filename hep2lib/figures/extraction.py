@@ -15,7 +15,7 @@ from torch import Tensor
 from hep2lib.cnn.googlenet import LAYERS
 from hep2lib.data.folds import Fold
 from hep2lib.evaluation.auc import compare_auc
-from hep2lib.evaluation.scores import scored_auc
+from hep2lib.evaluation.scores import extracted
 from hep2lib.figures.style import (
     FRAME,
     GREY,
@@ -202,7 +202,7 @@ def layers_table(
     rows = []
     for layer in layers:
         choice = study.best(layer)
-        found = scored_auc(study.scores(choice), database)
+        found = extracted(study, choice, database).auc()
         printed = paper[1] if layer == paper[0] else np.nan
         rows.append((layer, choice.value, choice.validation_auc, found.estimate, ends(found), printed))
     names = ["Layer", study.reading, "Validation AUC", "Test AUC", "95 % interval", "Paper's AUC"]
@@ -242,7 +242,7 @@ def variants_table(
             words = "none: the same ranks"
         way = WAYS.get(name, name).format(reading=outcome.reading)
         chosen = f"{choice.layer}, {outcome.reading} = {choice.value:.3g}"
-        area = scored_auc(scores, database).estimate
+        area = extracted(outcome, choice, database).auc().estimate
         rows.append((way, chosen, choice.validation_auc, area, words if rows else ""))
     return pd.DataFrame(rows, columns=["Way", "Chosen", "Validation AUC", "Test AUC", "Difference"])
 

@@ -1,18 +1,14 @@
-"""The book's figures of results: one style, one function a figure."""
+"""Figures and tables of results: curves, estimates side by side, thresholds and their costs, claims."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from hep2lib.evaluation.auc import Interval
-from hep2lib.evaluation.bootstrap import RocBand
-from hep2lib.evaluation.claims import Verdict
-from hep2lib.evaluation.decisions import Confusion
-from hep2lib.evaluation.scores import RULE_NAMES, OperatingPoint, at_prevalence
-from hep2lib.evaluation.specimens import RoutineDay
+from hep2lib.evaluation.auc import FloatArray, IntArray, Interval
+from hep2lib.evaluation.bootstrap import Metric, RocBand, at_threshold, bootstrap_interval
+from hep2lib.evaluation.decisions import Confusion, confusion, predictive_value, share
 from hep2lib.figures.style import (
     COLOURS,
     GREY,
@@ -44,10 +40,9 @@ def roc_figure(curves: Mapping[str, RocBand], points: Mapping[str, Confusion]) -
             for (name, band), colour, line in zip(curves.items(), COLOURS, "-" + "--" * 9, strict=False):
                 place.plot(band.false_positive_rate, band.sensitivity, line, color=colour, label=name)
             main = next(iter(curves.values()))
+            look = {"color": COLOURS[0], "alpha": 0.18, "lw": 0}
             label = f"95 % band over {main.specimens} specimens"
-            place.fill_between(
-                main.false_positive_rate, main.low, main.high, color=COLOURS[0], alpha=0.18, lw=0, label=label
-            )
+            place.fill_between(main.false_positive_rate, main.low, main.high, label=label, **look)
             for (name, at), marker in zip(points.items(), MARKERS, strict=False):
                 place.plot(1 - at.specificity, at.sensitivity, marker, color=INK, ms=6, label=name)
         axes.indicate_inset_zoom(inset, edgecolor=GREY)
@@ -56,23 +51,15 @@ def roc_figure(curves: Mapping[str, RocBand], points: Mapping[str, Confusion]) -
         axes.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
         axes.set_aspect("equal")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", fontsize=9)
-    marked = [
-        f"{name}: sensitivity {one.sensitivity:.2f}, specificity {one.specificity:.2f}"
-        for name, one in points.items()
-    ]
-    tenth = [
-        f"{name} {np.interp(0.1, c.false_positive_rate, c.sensitivity):.2f}" for name, c in curves.items()
-    ]
-    words = (
-        f"ROC curves. Where one negative image in ten is called positive, the sensitivity is {_and(tenth)}."
-    )
-    return Drawing(figure, f"{words} Operating points: {'; '.join(marked)}.")
+    rates = {name: (one.sensitivity, one.specificity) for name, one in points.items()}
+    marked = [f"{name}: sensitivity {a:.2f}, specificity {b:.2f}" for name, (a, b) in rates.items()]
+    at_tenth = {name: np.interp(0.1, c.false_positive_rate, c.sensitivity) for name, c in curves.items()}
+    tenth = [f"{name} {value:.2f}" for name, value in at_tenth.items()]
+    words = "ROC curves. Where one negative image in ten is called positive, the sensitivity is"
+    return Drawing(figure, f"{words} {_and(tenth)}. Operating points: {'; '.join(marked)}.")
 
 
-def forest_plot(
-    groups: Mapping[str, Mapping[str, Interval]],
-    reference: Mapping[str, float],
-) -> Drawing:
+def forest_plot(groups: Mapping[str, Mapping[str, Interval]], reference: Mapping[str, float]) -> Drawing:
     """Test AUCs with their intervals, one below the other in groups; the paper's values as open diamonds.
 
     Args:
@@ -80,10 +67,8 @@ def forest_plot(
         reference: by the same names, what the paper printed.
     """
     least = 0.45  # where the axis begins; an arrow stands for an estimate below it
-    lines: list[tuple[str, Interval | None]] = []
+    lines = [line for title, members in groups.items() for line in ((title, None), *members.items())]
     numbers: dict[int, str] = {}
-    for title, members in groups.items():
-        lines += [(title, None), *members.items()]
     with style():
         figure, axes = plt.subplots(figsize=(5.8, 0.3 * len(lines) + 1.3), layout="constrained")
         for place, (name, found) in enumerate(lines):
@@ -96,15 +81,8 @@ def forest_plot(
                 axes.plot(least, place, "<", color=COLOURS[0], ms=7, clip_on=False)
             numbers[place] = f"{found.estimate:.3f} ({found.low:.2f} to {found.high:.2f})"
             if name in reference:
-                axes.plot(
-                    reference[name],
-                    place,
-                    "D",
-                    color=COLOURS[1],
-                    mfc="none",
-                    ms=9,
-                    label="the paper, on AIDA",
-                )
+                look = {"color": COLOURS[1], "mfc": "none", "ms": 9, "label": "the paper, on AIDA"}
+                axes.plot(reference[name], place, "D", **look)
         axes.axvline(0.5, color=GREY, linestyle=":", linewidth=1)
         axes.set_yticks(range(len(lines)), [name for name, _ in lines])
         for text, (_, found) in zip(axes.get_yticklabels(), lines, strict=True):
@@ -128,20 +106,15 @@ def _and(words: Sequence[str]) -> str:
 
 
 def confusion_figure(counts: Mapping[str, Confusion]) -> Drawing:
-    """Confusion matrices of images, two a row; the shade is the share of the row, the number the count.
-
-    Args:
-        counts: by title.
-    """
+    """Confusion matrices by title, two a row; the shade is the share of the row, the number the count."""
     rows = -(-len(counts) // 2)
     with style():
         figure, grid = plt.subplots(rows, 2, figsize=(5.8, 2.6 * rows), layout="constrained", squeeze=False)
         for axes in grid.flat[len(counts) :]:
             axes.set_axis_off()
         for axes, (title, one) in zip(grid.flat, counts.items(), strict=False):
-            matrix = np.array(
-                [[one.true_negative, one.false_positive], [one.false_negative, one.true_positive]]
-            )
+            negative, positive = one.true_negative, one.true_positive
+            matrix = np.array([[negative, one.false_positive], [one.false_negative, positive]])
             share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
             axes.imshow(share, cmap=SEQUENTIAL, vmin=0, vmax=1)
             for (i, j), count in np.ndenumerate(matrix):
@@ -159,11 +132,11 @@ def confusion_figure(counts: Mapping[str, Confusion]) -> Drawing:
     return Drawing(figure, "Confusion matrices, images. " + "; ".join(words) + ".")
 
 
-def routine_figure(days: Mapping[str, RoutineDay]) -> Drawing:
-    """What each operating point makes of routine sera: one bar each, four parts.
+def routine_figure(days: Mapping[str, Mapping[str, float]]) -> Drawing:
+    """What each threshold makes of routine sera: one bar each, four parts.
 
     Args:
-        days: by operating point.
+        days: what ``specimens.routine_day`` returned, by threshold.
     """
     parts = {
         "found": ("positive, called positive", POSITIVE, ""),
@@ -175,85 +148,57 @@ def routine_figure(days: Mapping[str, RoutineDay]) -> Drawing:
         figure, axes = plt.subplots(figsize=(6.2, 0.72 * len(days) + 1.6), layout="constrained")
         left = np.zeros(len(days))
         for part, (label, colour, hatch) in parts.items():
-            width = np.array([getattr(day, part) for day in days.values()])
-            bars = axes.barh(
-                range(len(days)),
-                width,
-                left=left,
-                label=label,
-                color=colour,
-                hatch=hatch,
-                edgecolor=INK,
-                lw=0.6,
-            )
+            width = np.array([day[part] for day in days.values()])
+            look = {"label": label, "color": colour, "hatch": hatch, "edgecolor": INK, "lw": 0.6}
+            bars = axes.barh(range(len(days)), width, left=left, **look)
             texts = [f"{value:.0f}" if value >= 25 else "" for value in width]
-            axes.bar_label(
-                bars, texts, label_type="center", fontsize=9, bbox={"fc": PAPER, "ec": "none", "pad": 1}
-            )
+            box = {"fc": PAPER, "ec": "none", "pad": 1}
+            axes.bar_label(bars, texts, label_type="center", fontsize=9, bbox=box)
             left += width
         axes.set_yticks(range(len(days)), list(days))
         axes.set(xlabel="sera", xlim=(0, left.max()), ylim=(len(days) - 0.5, -0.5))
         axes.grid(visible=False)
         figure.legend(loc="outside lower left", ncols=2, fontsize=9)
     words = [
-        f"{name}: {day.missed:.0f} of {day.found + day.missed:.0f} positive sera missed, "
-        f"{day.false_alarms:.0f} false alarms"
+        f"{name}: {day['missed']:.0f} of {day['found'] + day['missed']:.0f} positive sera missed, "
+        f"{day['false_alarms']:.0f} false alarms"
         for name, day in days.items()
     ]
     return Drawing(figure, "Bars of expected numbers of sera. " + "; ".join(words) + ".")
 
 
-def specimen_figure(decisions: pd.DataFrame, images: pd.DataFrame, zone: Sequence[float]) -> Drawing:
+def specimen_figure(reviewed: pd.DataFrame, images: pd.DataFrame) -> Drawing:
     """Every specimen's fields above one another, from the lowest mean score to the highest.
 
     Args:
-        decisions: one row a specimen, as ``specimens.specimen_decisions`` returns them, on one scale (0: the
-            threshold).
-        images: columns ``specimen``, ``label``, ``score``, likewise.
-        zone: lowest and highest score that a person looks at again, to be shaded.
+        reviewed: one row a specimen, as ``specimens.review_specimens`` returns them.
+        images: columns ``specimen``, ``label``, ``score``, on one scale (0: the threshold).
     """
-    ordered = decisions.sort_values("mean_score", kind="stable").reset_index(drop=True)
+    ordered = reviewed.sort_values("mean_score", kind="stable").reset_index(drop=True)
     place = pd.Series(ordered.index, index=ordered["specimen"])
+    zone = reviewed.groupby("fold")[["low", "high"]].first().mean()
     with style():
         figure, axes = plt.subplots(figsize=(6.6, 4.6), layout="constrained")
         axes.axhspan(*zone, color=GREY, alpha=0.2, lw=0, label="review (mean of the folds' zones)")
         split = ordered["disagree"].to_numpy()
-        axes.vlines(
-            ordered.index[split],
-            ordered["lowest_score"][split],
-            ordered["highest_score"][split],
-            color=INK,
-            lw=1,
-            label="fields disagree",
-        )
+        ends = (ordered["lowest_score"][split], ordered["highest_score"][split])
+        axes.vlines(ordered.index[split], *ends, color=INK, lw=1, label="fields disagree")
         for label, colour, marker, name in ((1, POSITIVE, "^", "positive"), (0, NEGATIVE, "o", "negative")):
             part = images[images["label"] == label]
-            axes.plot(
-                place[part["specimen"]],
-                part["score"],
-                marker,
-                color=colour,
-                ms=4,
-                mew=0,
-                label=f"{name} field",
-            )
+            look = {"color": colour, "ms": 4, "mew": 0, "label": f"{name} field"}
+            axes.plot(place[part["specimen"]], part["score"], marker, **look)
         axes.axhline(0, color=INK, lw=0.8)
         axes.set(xlabel="specimens, in order of their mean score", ylabel="score (0: the threshold)")
         figure.legend(loc="outside lower left", ncols=2, fontsize=9)
-    wrong = int((decisions["by_mean"] != decisions["label"]).sum())
-    return Drawing(
-        figure,
-        f"Scores of the fields of {len(decisions)} specimens in order of their mean: the fields of "
-        f"{int(split.sum())} specimens are on both sides of the threshold, and {wrong} specimens are on the "
-        "wrong one.",
+    wrong = int((reviewed["by_mean"] != reviewed["label"]).sum())
+    sides = (
+        f"{split.sum()} specimens are on both sides of the threshold, and {wrong} specimens are on the wrong"
     )
+    shown = f"Scores of the fields of {len(reviewed)} specimens in order of their mean"
+    return Drawing(figure, f"{shown}: the fields of {sides} one.")
 
 
-VERDICTS: tuple[str, ...] = ("supported", "not supported", "undecided")
-"""In the order in which they are counted."""
-
-
-def claims_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
+def claims_table(verdicts: pd.DataFrame) -> pd.DataFrame:
     """One row a claim: the sentence and its source, what this run obtained, and the verdict.
 
     Args:
@@ -264,54 +209,29 @@ def claims_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
         database it was obtained on, and says where the claim alone would have been decided. Figures in per
         cent, differences in points.
     """
-    return pd.DataFrame(
-        {
-            "Claim": [f"{one.claim.sentence} ({one.claim.source})" for one in verdicts],
-            "This run": [_obtained(one) for one in verdicts],
-            "Verdict": [_verdict(one) for one in verdicts],
-        }
-    )
-
-
-def count_verdicts(verdicts: Sequence[Verdict]) -> dict[str, int]:
-    """How many claims got each verdict of ``VERDICTS``."""
-    counts = Counter(one.verdict for one in verdicts)
-    return {verdict: counts[verdict] for verdict in VERDICTS}
-
-
-def _obtained(one: Verdict) -> str:
-    if one.reason:
-        return one.reason
-    low, high, sign = 100 * one.low, 100 * one.high, "+" if one.claim.compares else ""
-    metric = one.claim.metric.replace("auc", "AUC")
-    unit = "points" if one.claim.compares else "%"
-    text = f"{metric} {100 * one.estimate:{sign}.1f} {unit} ({low:{sign}.1f} to {high:{sign}.1f})"
-    return f"{text.replace('-', '−')}; {one.specimens} specimens"
-
-
-def _verdict(one: Verdict) -> str:
-    alone = "" if one.alone == one.verdict else f" (alone: {one.alone})"
-    return f"{one.verdict}{alone} on the {one.database}"
+    rows = []
+    for one in verdicts.itertuples():
+        low, high, sign = 100 * one.low, 100 * one.high, "+" if one.claim.compares else ""
+        metric, unit = one.claim.metric.replace("auc", "AUC"), "points" if one.claim.compares else "%"
+        text = f"{metric} {100 * one.estimate:{sign}.1f} {unit} ({low:{sign}.1f} to {high:{sign}.1f})"
+        obtained = one.reason or f"{text.replace('-', '−')}; {one.specimens} specimens"
+        alone = "" if one.alone == one.verdict else f" (alone: {one.alone})"
+        verdict = f"{one.verdict}{alone} on the {one.database}"
+        rows.append((f"{one.claim.sentence} ({one.claim.source})", obtained, verdict))
+    return pd.DataFrame(rows, columns=["Claim", "This run", "Verdict"])
 
 
 def comparison_table(found: pd.DataFrame) -> pd.DataFrame:
-    """What `against_each` found, as a reader's table: differences in points, p values as texts.
-
-    Args:
-        found: what `against_each` returned.
-    """
-    ends = [
-        f"{100 * low:+.1f} to {100 * high:+.1f}"
-        for low, high in zip(found["low"], found["high"], strict=True)
-    ]
+    """What ``claims.against_each`` found, as a reader's table: differences in points, p values as texts."""
+    ends = zip(100 * found["low"], 100 * found["high"], strict=True)
     table = pd.DataFrame(
         {
             "Fine-tuning against": found["against"],
             "Points": [f"{100 * value:+.1f}".replace("-", "−") for value in found["difference"]],
-            "95 % interval": [text.replace("-", "−") for text in ends],
+            "95 % interval": [f"{low:+.1f} to {high:+.1f}".replace("-", "−") for low, high in ends],
         }
     )
-    names = {"p_images": "images", "p_specimens": "specimens", "p_drawn": "drawn", "p_holm": "corrected"}
+    names = {"p_images": "images", "p_specimens": "specimens", "p_bootstrap": "drawn", "p_holm": "corrected"}
     for column, name in names.items():
         table[f"p, {name}"] = ["< 0.001" if p < 0.001 else f"{p:.3f}" for p in found[column]]
     return table
@@ -327,55 +247,76 @@ RATE_NAMES: dict[str, str] = {
 """The rates of a table, shares first."""
 
 
-def rates_table(points: Sequence[OperatingPoint], generator: np.random.Generator) -> pd.DataFrame:
-    """Rates of each operating point with 95 % intervals over specimens.
+def rates_table(decided: Mapping[str, pd.DataFrame], generator: np.random.Generator) -> pd.DataFrame:
+    """Rates at each threshold with 95 % intervals over specimens.
 
     Args:
-        points: as ``operating_points`` makes them.
+        decided: what ``Scores.decided`` returned, by the rule's name.
         generator: where the bootstrap's chance comes from.
 
     Returns:
-        One row a rate of ``RATE_NAMES``, one column a point, as texts "0.91 (0.85 to 0.95)": Wilson's
-        interval for clustered images of sensitivity, specificity and accuracy, the bootstrap's of the others.
+        One row a rate of ``RATE_NAMES``, one column a rule, as texts "0.91 (0.85 to 0.95)": Wilson's interval
+        for clustered images of sensitivity, specificity and accuracy, the bootstrap's of the others.
     """
     table = {"Rate": list(RATE_NAMES.values())}
-    for point in points:
-        shares = [point.share(name) for name in list(RATE_NAMES)[:3]]
-        drawn = [point.drawn(name, generator) for name in list(RATE_NAMES)[3:]]
-        table[RULE_NAMES[point.rule]] = [with_interval(found) for found in shares + drawn]
+    for rule, frame in decided.items():
+        shares = [_with_interval(share(frame, name)) for name in list(RATE_NAMES)[:3]]
+        others = [_bootstrap(frame, at_threshold(0.5, name), generator) for name in list(RATE_NAMES)[3:]]
+        table[rule] = shares + others
     return pd.DataFrame(table)
 
 
 def predictive_table(
-    points: Sequence[OperatingPoint], prevalences: dict[str, float], generator: np.random.Generator
+    decided: Mapping[str, pd.DataFrame], prevalences: Mapping[str, float], generator: np.random.Generator
 ) -> pd.DataFrame:
-    """Predictive values of each operating point at several prevalences, with 95 % intervals over specimens.
+    """Predictive values at each threshold and several prevalences, with 95 % intervals over specimens.
 
     Args:
-        points: as ``operating_points`` makes them.
+        decided: what ``Scores.decided`` returned, by the rule's name.
         prevalences: by name, shares of positive specimens, 0 to 1.
         generator: where the bootstrap's chance comes from.
 
     Returns:
-        Two rows a prevalence (positive and negative predictive value), one column a point; an en dash where
+        Two rows a prevalence (positive and negative predictive value), one column a rule; an en dash where
         nothing is called so.
     """
     kinds = [
-        (f"{title}, {name}", value, prevalence)
+        (f"{title}, {name}", called, prevalence)
         for name, prevalence in prevalences.items()
-        for title, value in (("PPV", "positive"), ("NPV", "negative"))
+        for title, called in (("PPV", 1), ("NPV", 0))
     ]
     table = {"Value, prevalence": [title for title, _, _ in kinds]}
-    for point in points:
-        table[RULE_NAMES[point.rule]] = [
-            with_interval(point.drawn(at_prevalence(value, prevalence), generator))
-            if value in point.called
+    for rule, frame in decided.items():
+        table[rule] = [
+            _bootstrap(frame, at_prevalence(called, prevalence), generator)
+            if (frame["decision"] == called).any()
             else "–"
-            for _, value, prevalence in kinds
+            for _, called, prevalence in kinds
         ]
     return pd.DataFrame(table)
 
 
-def with_interval(found: Interval) -> str:
-    """An estimate with its interval as a table shows it: 0.91 (0.85 to 0.95)."""
+def at_prevalence(called: int, prevalence: float) -> Metric:
+    """A ``bootstrap.Metric``: a predictive value of decisions (0 or 1), carried over to a prevalence.
+
+    Args:
+        called: 1 for the positive predictive value, 0 for the negative one.
+        prevalence: share of positive specimens where the test is used, 0 to 1.
+    """
+
+    def metric(y: IntArray, decision: FloatArray, weight: FloatArray) -> FloatArray:
+        counts = confusion(y, decision >= 0.5, weight)
+        if called:
+            return predictive_value(counts.sensitivity, counts.specificity, prevalence)
+        return predictive_value(counts.specificity, counts.sensitivity, 1 - prevalence)
+
+    return metric
+
+
+def _bootstrap(decided: pd.DataFrame, metric: Metric, generator: np.random.Generator) -> str:
+    y, decision, specimen = decided["label"], decided["decision"], decided["specimen"]
+    return _with_interval(bootstrap_interval(metric, y, decision, specimen, generator=generator))
+
+
+def _with_interval(found: Interval) -> str:
     return f"{found.estimate:.2f} ({found.low:.2f} to {found.high:.2f})"

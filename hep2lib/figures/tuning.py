@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from pandas.core.groupby import SeriesGroupBy
 
-from hep2lib.evaluation.scores import scored_auc
+from hep2lib.evaluation.scores import tuned
 from hep2lib.figures.style import COLOURS, GREY, INK, SEQUENTIAL, Drawing, ends, look_of, panels, style
 from hep2lib.studies.floor import training_operations
 from hep2lib.studies.outcomes import FineTuningOutcome
@@ -216,7 +216,7 @@ def selection_table(study: FineTuningOutcome, database: pd.DataFrame) -> pd.Data
     rows = []
     for depth in [*sorted(study.means()["freeze"].unique()), None]:
         one, each = study.best(depth), study.nested(depth)
-        aucs = [scored_auc(study.scores(chosen), database) for chosen in (one, each)]
+        aucs = [tuned(study, chosen, database).auc() for chosen in (one, each)]
         different = len({(c.freeze, c.batch_size, c.learning_rate, c.epoch) for c in each})
         shown = [f"{found.estimate:.3f} ({ends(found)})" for found in aucs]
         rows.append(("any" if depth is None else str(depth), *shown, different))
@@ -274,7 +274,7 @@ def table_3(
         chosen.append(outcome.best(rotated=True))
     rows = []
     for one in chosen:
-        found = scored_auc(outcome.scores(one), database)
+        found = tuned(outcome, one, database).auc()
         training, paper = f"freeze {one.freeze}", printed.get(one.freeze, np.nan)
         if one.rotations > 1:
             training, paper = f"{training}, x{one.rotations} rotations", printed_rotated

@@ -11,8 +11,8 @@ from hep2lib.evaluation.bootstrap import bootstrap_interval, bootstrap_p, roc_ba
 from hep2lib.evaluation.calibration import brier_score, fit_temperature, reliability
 from hep2lib.evaluation.claims import Claim, judge
 from hep2lib.evaluation.decisions import RULES, choose_threshold
-from hep2lib.evaluation.scores import Result, fold_auc
-from hep2lib.evaluation.specimens import choose_zones, specimen_correlation, specimen_decisions
+from hep2lib.evaluation.scores import Scores
+from hep2lib.evaluation.specimens import choose_zone, intraclass_correlation, specimen_decisions
 
 OWNER = np.repeat(np.arange(12), 2)
 Y = np.repeat([1, 0, 1] * 4, 2)
@@ -23,6 +23,13 @@ NOISY = np.clip(PERFECT + np.random.default_rng(0).normal(0, 0.4, Y.size), 0, 1)
 
 def draw():
     return np.random.default_rng(0)
+
+
+def scored(y, score, owner, fold=0):
+    test = pd.DataFrame(
+        {"row": np.arange(y.size), "fold": fold, "label": y, "score": score, "specimen": owner}
+    )
+    return Scores("r", "nothing", test, test, probabilities=True)
 
 
 FUNCTIONS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], object]] = {
@@ -38,15 +45,16 @@ FUNCTIONS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], object]] = {
     ),
     "roc_band": lambda y, s, o: roc_band(y, s, o, generator=draw(), repetitions=100),
     "fit_temperature": lambda y, s, o: fit_temperature(y, s),
-    "choose_zones": lambda y, s, o: choose_zones(y, s),
-    "fold_auc": lambda y, s, o: fold_auc(y, s, np.zeros(y.size, dtype=int)),
+    "choose_zone": lambda y, s, o: choose_zone(y, s),
+    "Scores.auc": lambda y, s, o: scored(y, s, o).auc(),
+    "Scores.fold_aucs": lambda y, s, o: scored(y, s, o).fold_aucs(),
     **{rule: lambda y, s, o, rule=rule: choose_threshold(y, s, rule) for rule in RULES},
 }
 LENIENT: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], object]] = {
     "brier_score": lambda y, s, o: brier_score(y, s),
     "reliability": lambda y, s, o: reliability(y, s, o),
     "specimen_decisions": lambda y, s, o: specimen_decisions(y, s, o),
-    "specimen_correlation": lambda y, s, o: specimen_correlation(y, s, o),
+    "intraclass_correlation": lambda y, s, o: intraclass_correlation(y, s, o),
 }
 """What one label alone does not prevent."""
 
@@ -112,7 +120,7 @@ def test_a_fold_with_one_label_is_named():
     for function in (
         lambda: auc_interval(Y, NOISY, OWNER, fold=fold),
         lambda: compare_auc(Y, NOISY, PERFECT, OWNER, fold=fold),
-        lambda: fold_auc(Y, NOISY, fold),
+        lambda: scored(Y, NOISY, OWNER, fold).fold_aucs(),
     ):
         with pytest.raises(ScoreError, match="In fold 4: All 4 images are positive"):
             function()
@@ -128,8 +136,6 @@ def test_a_fold_with_one_label_is_named():
 )
 def test_a_claim_on_awkward_scores_stays_open_and_says_why(scores, fold, reason):
     claim = Claim(id="c", sentence="It is so.", kind="reaches", first="r", reference=0.9)
-    database = pd.DataFrame({"label": Y, "specimen": OWNER})
-    result = Result("r", np.arange(Y.size), scores, None, fold.astype(np.int64))
-    (verdict,) = judge([claim], [result], database)
+    (verdict,) = judge([claim], {"r": scored(Y, scores, OWNER, fold)}, pd.DataFrame()).itertuples()
     assert verdict.verdict == verdict.alone == "undecided"
     assert reason in verdict.reason

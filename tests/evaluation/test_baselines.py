@@ -14,7 +14,7 @@ from hep2lib.evaluation.baselines import (
     metadata_table,
     run_baselines,
 )
-from hep2lib.evaluation.decisions import choose_threshold, confusion
+from hep2lib.evaluation.decisions import choose_threshold
 
 
 def fields(lift, seed=0, specimens=40):
@@ -48,21 +48,27 @@ def on_disk(tmp_path_factory):
 def test_out_of_fold_scores_of_all_baselines(on_disk):
     database, images = on_disk
     folds = specimen_folds(database, k=4)
-    found = {baseline.name: baseline for baseline in run_baselines(database, images, folds)}
+    found = run_baselines(database, images, folds)
     assert list(found) == ["always positive", "metadata only", "mean green intensity", "hand-made features"]
     y = database["label"].to_numpy()
-    for baseline in found.values():
-        assert np.isfinite(baseline.score).all()
-        assert set(np.unique(baseline.decision)) <= {0, 1}
+    area = {}
+    for name, baseline in found.items():
+        tested = baseline.decided().sort_values("row", ignore_index=True)
+        np.testing.assert_array_equal(tested["label"], y)
+        np.testing.assert_array_equal(tested["specimen"], database["specimen"])
+        assert np.isfinite(tested["score"]).all()
+        assert set(tested["decision"]) <= {0, 1}
         for number, fold in enumerate(folds):
-            assert np.all(baseline.fold[fold.test] == number)
-            called = baseline.decision[fold.test] == 1
-            lowest = baseline.score[fold.test][called].min(initial=np.inf)
-            assert np.all(baseline.score[fold.test][~called] < lowest)
-    assert auc(y, found["always positive"].score) == 0.5
-    assert confusion(y, found["always positive"].decision).accuracy == pytest.approx(y.mean())
-    assert auc(y, found["metadata only"].score) > 0.6
-    assert auc(y, found["mean green intensity"].score) > 0.75
+            part = tested.loc[fold.test]
+            assert np.all(part["fold"] == number)
+            called = part["decision"] == 1
+            highest, lowest = part["score"][~called].max(), part["score"][called].min()
+            assert not highest >= lowest  # NaN where all are called the same
+        area[name] = auc(y, tested["score"])
+    assert area["always positive"] == 0.5
+    assert found["always positive"].decided()["decision"].all()
+    assert area["metadata only"] > 0.6
+    assert area["mean green intensity"] > 0.75
 
 
 def test_metadata_are_those_of_the_files(on_disk):
@@ -79,16 +85,15 @@ def test_a_format_that_training_never_saw_is_no_error(on_disk):
     png = np.flatnonzero(metadata_table(database)["format"] == "PNG")
     bmp = np.setdiff1d(np.arange(len(database)), png)
     baseline = metadata_only(database, [Fold(png[:-10], png[-10:], bmp)])
-    assert np.isfinite(baseline.score[bmp]).all()
-    assert np.isnan(baseline.score[png]).all()
-    assert np.all(baseline.fold[png] == -1)
-    assert np.all(baseline.decision[png] == -1)
+    np.testing.assert_array_equal(baseline.test["row"], bmp)
+    assert np.isfinite(baseline.test["score"]).all()
 
 
 def test_nothing_to_learn_is_chance():
     database, images = fields(lift=0, specimens=200)
     folds = specimen_folds(database, k=4)
-    assert auc(database["label"], handmade_only(database, images, folds).score) == pytest.approx(0.5, abs=0.1)
+    found = handmade_only(database, images, folds).test
+    assert auc(found["label"], found["score"]) == pytest.approx(0.5, abs=0.1)
 
 
 def test_choices_do_not_see_the_test_labels():
@@ -97,9 +102,9 @@ def test_choices_do_not_see_the_test_labels():
     other = database.copy()
     other.loc[fold.test, "label"] = 1 - other.loc[fold.test, "label"]
     for make in (handmade_only, intensity_only):
-        one, two = make(database, images, [fold]), make(other, images, [fold])
-        np.testing.assert_array_equal(one.score, two.score)
-        np.testing.assert_array_equal(one.decision, two.decision)
+        one, two = (make(which, images, [fold]).decided() for which in (database, other))
+        np.testing.assert_array_equal(one["score"], two["score"])
+        np.testing.assert_array_equal(one["decision"], two["decision"])
 
 
 def test_validation_chooses_the_threshold():
@@ -108,7 +113,7 @@ def test_validation_chooses_the_threshold():
     baseline = intensity_only(database, images, [fold])
     y, green = database["label"].to_numpy(), images[:, 1].mean(axis=(1, 2)) / 255
     threshold = choose_threshold(y[fold.validation], green[fold.validation], "youden")
-    np.testing.assert_array_equal(baseline.decision[fold.test], green[fold.test] >= threshold)
+    np.testing.assert_array_equal(baseline.decided()["decision"], green[fold.test] >= threshold)
 
 
 def test_refusals():

@@ -1,32 +1,37 @@
 """Claims: what makes each kind supported, not supported or undecided."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from hep2lib.evaluation.auc import auc_interval, compare_auc
-from hep2lib.evaluation.baselines import Baseline, baseline_result
 from hep2lib.evaluation.claims import KINDS, Claim, ClaimError, judge, make_claims
 from hep2lib.evaluation.decisions import share_interval
-from hep2lib.evaluation.scores import Result
+from hep2lib.evaluation.scores import Scores
 
 
 def run(seed=0, specimens=300):
-    """A database and three results: good, as good in all but rounding, and poor."""
+    """A database and three sets of scores: good, as good in all but rounding, and poor."""
     generator = np.random.default_rng(seed)
     label = np.repeat(np.arange(specimens) % 3 > 0, 2).astype(np.int8)
     specimen = np.repeat(np.arange(specimens), 2).astype(str)
     latent = np.repeat(generator.normal(size=specimens), 2) + 0.5 * generator.normal(size=label.size)
     fold = np.repeat(np.arange(specimens) % 5, 2)
     row = np.arange(label.size)
+    lifts = {"good": 4.0, "twin": 4.001, "poor": 1.0}
 
-    def result(name, lift):
+    def scored(name, lift):
         score = lift * label + latent
-        return Result(name, row, score, (score > lift / 2).astype(np.int64), fold)
+        test = pd.DataFrame({"row": row, "fold": fold, "label": label, "score": score, "specimen": specimen})
+        # Two validation images a fold, so that the threshold is halfway between the labels' means.
+        known = pd.DataFrame({"fold": np.repeat(range(5), 2), "label": [0, 1] * 5, "score": [0, lift] * 5})
+        return Scores(name, "nothing", known, test, probabilities=False)
 
     database = pd.DataFrame({"label": label, "specimen": specimen})
     database.attrs.update(name="simulated database (300 specimens, seed 0)", simulated=True)
-    return database, [result("good", 4.0), result("twin", 4.001), result("poor", 1.0)]
+    return database, {name: scored(name, lift) for name, lift in lifts.items()}
 
 
 def claim(**changes):
@@ -34,9 +39,13 @@ def claim(**changes):
     return Claim(**(values | changes))
 
 
+def judged(claims, results, database):
+    return list(judge(claims, results, database).itertuples())
+
+
 def verdict(one):
     database, results = run()
-    return judge([one], results, database)[0]
+    return judged([one], results, database)[0]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +78,8 @@ def test_every_kind_is_tried_above():
 
 
 def test_estimates_are_those_of_inference():
-    database, (good, _, poor) = run()
+    database, results = run()
+    good, poor = results["good"].decided(), results["poor"].test
     y, specimen = database["label"], database["specimen"]
     one = verdict(claim())
     interval = auc_interval(y, good.score, specimen, fold=good.fold)
@@ -89,8 +99,8 @@ def test_estimates_are_those_of_inference():
 def test_many_claims_need_stronger_evidence():
     database, results = run()
     one = claim(reference=verdict(claim()).low - 1e-6)
-    alone = judge([one], results, database)[0]
-    among = judge([one] * 20, results, database)[0]
+    alone = judged([one], results, database)[0]
+    among = judged([one] * 20, results, database)[0]
     assert (alone.low, alone.high) == (among.low, among.high)
     assert (alone.verdict, alone.alone) == ("supported", "supported")
     assert (among.verdict, among.alone) == ("undecided", "supported")
@@ -98,37 +108,36 @@ def test_many_claims_need_stronger_evidence():
 
 def test_a_verdict_names_what_it_was_obtained_on():
     database, results = run()
-    assert judge([claim()], results, database)[0].database == "simulated database (300 specimens, seed 0)"
+    assert judged([claim()], results, database)[0].database == "simulated database (300 specimens, seed 0)"
     database.attrs["name"] = "folder AIDA"
-    assert judge([claim()], results, database)[0].database == "simulated folder AIDA"
+    assert judged([claim()], results, database)[0].database == "simulated folder AIDA"
     database.attrs["simulated"] = False
-    assert judge([claim()], results, database)[0].database == "folder AIDA"
+    assert judged([claim()], results, database)[0].database == "folder AIDA"
 
 
 def test_what_cannot_be_computed_is_undecided_and_says_why():
     database, results = run()
-    missing = judge([claim(first="excellent")], results, database)[0]
+    missing = judged([claim(first="excellent")], results, database)[0]
     assert missing.verdict == "undecided"
     assert "this run has no result 'excellent'" in missing.reason
     assert np.isnan(missing.estimate)
-    without = [Result("good", results[0].row, results[0].score)]
-    assert "no decisions" in judge([claim(metric="accuracy")], without, database)[0].reason
-    broken = [Result("good", results[0].row, np.where(results[0].row == 3, np.nan, results[0].score))]
-    assert "not finite" in judge([claim()], broken, database)[0].reason
-    apart = [
-        Result("good", np.arange(100), results[0].score[:100]),
-        Result("poor", np.arange(100, 200), results[2].score[100:200]),
-    ]
-    assert (
-        "No image was tested by both"
-        in judge([claim(kind="beats", second="poor")], apart, database)[0].reason
-    )
+    good, poor = results["good"], results["poor"]
+    blind = {"good": replace(good, validation=good.validation.query("label == 1"))}
+    assert "both labels are needed" in judged([claim(metric="accuracy")], blind, database)[0].reason
+    assert judged([claim()], blind, database)[0].reason == ""
+    score = good.test["score"].where(good.test["row"] != 3)
+    broken = {"good": replace(good, test=good.test.assign(score=score))}
+    assert "not finite" in judged([claim()], broken, database)[0].reason
+    apart = {"good": replace(good, test=good.test[:100]), "poor": replace(poor, test=poor.test[100:200])}
+    (one,) = judged([claim(kind="beats", second="poor")], apart, database)
+    assert "No image was tested by both" in one.reason
 
 
 def test_two_results_are_compared_on_the_rows_both_have():
-    database, (good, _, poor) = run()
-    part = Result("poor", poor.row[100:500], poor.score[100:500], poor.decision[100:500], poor.fold[100:500])
-    found = judge([claim(kind="beats", second="poor")], [good, part], database)[0]
+    database, results = run()
+    good, poor = (results[name].test for name in ("good", "poor"))
+    part = {"good": results["good"], "poor": replace(results["poor"], test=poor[100:500])}
+    (found,) = judged([claim(kind="beats", second="poor")], part, database)
     kept = slice(100, 500)
     expected = compare_auc(
         database["label"][kept],
@@ -139,14 +148,6 @@ def test_two_results_are_compared_on_the_rows_both_have():
     )
     assert found.estimate == expected.difference
     assert found.specimens == 200
-
-
-def test_a_baseline_becomes_a_result():
-    baseline = Baseline("b", np.array([0.2, np.nan, 0.7]), np.array([0, -1, 1]), np.array([0, -1, 1]))
-    result = baseline_result(baseline)
-    assert result.row.tolist() == [0, 2]
-    assert result.score.tolist() == [0.2, 0.7]
-    assert result.fold.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,10 @@ from hep2lib.evaluation.auc import Interval
 from hep2lib.evaluation.bootstrap import roc_band
 from hep2lib.evaluation.calibration import calibrated, reliability
 from hep2lib.evaluation.coverage import ClusteredDesign, simulate_coverage
+from hep2lib.evaluation.decisions import RULES
+from hep2lib.evaluation.decisions import confusion as counted
 from hep2lib.evaluation.mistakes import errors_by
-from hep2lib.evaluation.scores import RULE_NAMES, operating_points, result_auc, run_strategies, tuned_aucs
+from hep2lib.evaluation.scores import run_strategies, seed_aucs
 from hep2lib.evaluation.specimens import review_specimens, routine_day
 from hep2lib.figures import certainty, extraction, results
 from hep2lib.studies.svm import PAPER_GRID
@@ -24,20 +26,21 @@ from ..evaluation.made_outcomes import DATABASE, LABELS, OWNER, svm_outcome, tun
 
 matplotlib.use("agg")
 TUNING = tuning_outcome(seeds=(0, 1))
-STRATEGIES = run_strategies(TUNING, svm_outcome())
+STRATEGIES = run_strategies(TUNING, svm_outcome(), DATABASE)
 SVM = STRATEGIES["SVM"]
-POINTS = operating_points(SVM, OWNER)
+DECIDED = {name: SVM.decided(rule) for rule, name in RULES.items()}
+POINTS = {name: counted(frame["label"], frame["decision"]) for name, frame in DECIDED.items()}
 
 
 def roc():
     scores = SVM.one_scale()
     draw = np.random.default_rng(0)
     band = roc_band(scores["label"], scores["score"], OWNER[scores["row"]], generator=draw, repetitions=100)
-    return results.roc_figure({"SVM": band}, {RULE_NAMES[rule]: p.counts for rule, p in POINTS.items()})
+    return results.roc_figure({"SVM": band}, POINTS)
 
 
 def forest():
-    found = {name: result_auc(one.result(), DATABASE) for name, one in STRATEGIES.items()}
+    found = {name: one.auc() for name, one in STRATEGIES.items()}
     return results.forest_plot({"All": found}, {"freeze 11": 0.98})
 
 
@@ -54,11 +57,11 @@ def reliable():
 
 
 def spread():
-    return certainty.spread_figure({"freeze 11": tuned_aucs(TUNING, TUNING.best(11))})
+    return certainty.spread_figure({"freeze 11": seed_aucs(TUNING, TUNING.best(11))})
 
 
 def confusion():
-    return results.confusion_figure({RULE_NAMES[rule]: p.counts for rule, p in POINTS.items()})
+    return results.confusion_figure(POINTS)
 
 
 def routine():
@@ -66,12 +69,11 @@ def routine():
 
 
 def fields():
-    review = review_specimens(SVM, OWNER)
-    return results.specimen_figure(review.decisions, review.images, review.zone)
+    return results.specimen_figure(review_specimens(SVM), SVM.one_scale())
 
 
 def errors():
-    called = POINTS["youden"].decision[np.argsort(POINTS["youden"].row)]
+    called = DECIDED["highest sum"].sort_values("row")["decision"]
     named = DATABASE.assign(
         pattern=np.where(LABELS == 1, "a pattern with an uncommonly long name", "negative")
     )
@@ -133,7 +135,7 @@ def test_a_figure_fits_a_phone_and_says_what_it_shows(make):
 
 
 def test_words_are_computed_from_what_is_drawn():
-    counts = POINTS["youden"].counts
+    counts = POINTS["highest sum"]
     assert (
         f"highest sum: {counts.true_positive} positives found, {counts.false_negative} missed"
         in confusion().alt
@@ -165,4 +167,4 @@ def test_the_look_is_left_as_it_was():
     before = dict(plt.rcParams)
     plt.close(routine().figure)
     assert dict(plt.rcParams) == before
-    assert pd.Series(RULE_NAMES).is_unique
+    assert pd.Series(RULES).is_unique

@@ -103,7 +103,7 @@ def test_no_verdict_can_be_written_into_the_list():
     cells = re.findall(r"```\{code-cell\}.*?```", prose, flags=re.DOTALL)
     typed = [cell for cell in cells if re.search(r"[\"'](supported|not supported|undecided)[\"']", cell)]
     assert len(typed) == 1  # the cell that counts what was computed
-    assert "count_verdicts" in typed[0]
+    assert '(verdicts["verdict"] == verdict).sum()' in typed[0]
 
 
 def test_the_stated_difficulty_is_that_of_this_simulator():

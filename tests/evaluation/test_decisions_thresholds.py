@@ -45,7 +45,7 @@ def test_targets_are_reached_and_no_threshold_beyond_reaches_them(images):
 
 
 def test_perfect_separation_puts_the_threshold_midway():
-    for rule in RULES[1:]:
+    for rule in list(RULES)[1:]:
         assert choose_threshold([0, 0, 1, 1], [0.1, 0.2, 0.6, 0.9], rule) == pytest.approx(0.4)
 
 

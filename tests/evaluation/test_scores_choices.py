@@ -10,9 +10,11 @@ import torch
 from hep2lib.cnn.googlenet import GoogLeNet
 from hep2lib.cnn.weights import load_weights
 from hep2lib.data.folds import Fold
+from hep2lib.evaluation.auc import auc
 from hep2lib.evaluation.baselines import handmade_only, intensity_only
 from hep2lib.evaluation.calibration import calibrated
-from hep2lib.evaluation.scores import operating_points, result_auc, run_strategies
+from hep2lib.evaluation.decisions import RULES
+from hep2lib.evaluation.scores import run_strategies
 from hep2lib.evaluation.specimens import review_specimens
 from hep2lib.studies.fine_tuning import Grid, Rotation, fine_tuning_study
 from hep2lib.studies.inputs import StudyInputs
@@ -86,7 +88,7 @@ def test_the_test_labels_were_shuffled_and_no_others():
 
 
 def test_cell_epoch_layer_and_c_are_the_same(twice):
-    first, second = (run_strategies(tuning, svm) for tuning, svm, _ in twice)
+    first, second = (run_strategies(*one) for one in twice)
     assert {name: one.choice for name, one in first.items()} == {n: one.choice for n, one in second.items()}
     assert len(first) == 11
     for name in first:
@@ -96,31 +98,30 @@ def test_cell_epoch_layer_and_c_are_the_same(twice):
 
 
 def test_thresholds_temperatures_and_zones_are_the_same(twice):
-    first, second = (run_strategies(tuning, svm) for tuning, svm, _ in twice)
+    first, second = (run_strategies(*one) for one in twice)
     for name in ("fine-tuning", "SVM"):
         for number in (0, 1):
             pair = [per_fold(one[name], number) for one in (first, second)]
-            before, after = (operating_points(one, SPECIMEN) for one in pair)
-            for rule in before:
-                np.testing.assert_array_equal(before[rule].decision, after[rule].decision)
+            for rule in RULES:
+                before, after = (one.decided(rule)["decision"] for one in pair)
+                np.testing.assert_array_equal(before, after)
             scaled = [calibrated(one.validation, one.test, probabilities=one.probabilities) for one in pair]
             assert scaled[0][1] == scaled[1][1]
             np.testing.assert_array_equal(scaled[0][0]["score"], scaled[1][0]["score"])
-            reviewed = [review_specimens(one, SPECIMEN) for one in pair]
-            assert reviewed[0].zone == reviewed[1].zone
-            np.testing.assert_array_equal(reviewed[0].decisions["zone"], reviewed[1].decisions["zone"])
+            reviewed = [review_specimens(one)[["low", "high", "zone"]] for one in pair]
+            assert reviewed[0].equals(reviewed[1])
 
 
 def test_baselines_choose_the_same(twice, images):
     for make in (handmade_only, intensity_only):
-        before, after = (make(database, images, FOLDS) for _, _, database in twice)
-        np.testing.assert_array_equal(before.score, after.score)
-        np.testing.assert_array_equal(before.decision, after.decision)
+        before, after = (make(database, images, FOLDS).decided() for _, _, database in twice)
+        np.testing.assert_array_equal(before["score"], after["score"])
+        np.testing.assert_array_equal(before["decision"], after["decision"])
 
 
 def test_only_what_is_reported_changes(twice):
     aucs = []
-    for tuning, svm, database in twice:
-        one = per_fold(run_strategies(tuning, svm)["fine-tuning"], 0).result()
-        aucs.append(result_auc(dataclasses.replace(one, fold=None), database).estimate)
+    for one in twice:
+        test = per_fold(run_strategies(*one)["fine-tuning"], 0).test
+        aucs.append(auc(test["label"], test["score"]))
     assert aucs[0] != aucs[1]

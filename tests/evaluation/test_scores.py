@@ -1,10 +1,14 @@
+"""Scores of several folds: on one scale, decided, and their AUC."""
+
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from hep2lib.data.folds import Fold
 from hep2lib.evaluation.auc import auc
-from hep2lib.evaluation.scores import aligned, decisions_at_youden, scored_auc
+from hep2lib.evaluation.scores import Scores, with_specimens
 from hep2lib.figures.tuning import table_3
 from hep2lib.studies.outcomes import FineTuningOutcome
 
@@ -23,38 +27,30 @@ def two_folds():
     """Two folds whose models are equally good and mean something else by 0.5."""
     validation = pd.concat([scores(np.arange(20), 0, -4, 0), scores(np.arange(20), 1, 3, 1)])
     test = pd.concat([scores(np.arange(0, 20), 0, -4, 2), scores(np.arange(20, 40), 1, 3, 3)])
-    return validation, test.reset_index(drop=True)
+    parts = (with_specimens(part, DATABASE) for part in (validation, test))
+    return Scores("made", "nothing", *parts, probabilities=True)
 
 
 def test_one_scale_keeps_each_folds_auc_and_mends_the_pooled_one(two_folds):
-    validation, test = two_folds
-    found = aligned(validation, test, 0.5, probabilities=True)
+    test, found = two_folds.test, two_folds.one_scale()
     for fold in (0, 1):
         before, after = test[test["fold"] == fold], found[found["fold"] == fold]
         assert auc(before["label"], before["score"]) == auc(after["label"], after["score"])
     assert auc(found["label"], found["score"]) > auc(test["label"], test["score"]) + 0.1
 
 
-def test_decisions_are_the_sign_of_the_aligned_scores(two_folds):
-    validation, test = two_folds
-    counts, decisions = decisions_at_youden(validation, test, 0.5)
-    found = aligned(validation, test, 0.5, probabilities=True)
-    assert (decisions == (found["score"] >= 0)).all()
-    assert counts.accuracy == (decisions == test["label"]).mean()
+def test_decisions_are_the_sign_of_the_scores_on_one_scale(two_folds):
+    assert (two_folds.decided()["decision"] == (two_folds.one_scale()["score"] >= 0)).all()
 
 
 def test_test_labels_change_no_decision(two_folds):
-    validation, test = two_folds
-    other = test.assign(label=1 - test["label"])
-    assert (
-        decisions_at_youden(validation, test, 0.5)[1] == decisions_at_youden(validation, other, 0.5)[1]
-    ).all()
+    other = replace(two_folds, test=two_folds.test.assign(label=1 - two_folds.test["label"]))
+    assert two_folds.decided()["decision"].equals(other.decided()["decision"])
 
 
 def test_the_auc_is_the_mean_of_the_folds(two_folds):
-    _, test = two_folds
-    by_fold = [auc(part["label"], part["score"]) for _, part in test.groupby("fold")]
-    found = scored_auc(test, DATABASE)
+    by_fold = [auc(part["label"], part["score"]) for _, part in two_folds.test.groupby("fold")]
+    found = two_folds.auc()
     assert found.estimate == pytest.approx(np.mean(by_fold))
     assert found.low < found.estimate < found.high
 
