@@ -16,8 +16,8 @@ from scipy.special import expit, logit
 from scipy.stats import beta, norm, rankdata
 from scipy.stats import t as student
 
+from hep2lib import ranking
 from hep2lib.errors import InputError
-from hep2lib.studies import outcomes
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -97,7 +97,7 @@ def check_specimens(specimen: npt.ArrayLike | None, images: int) -> IntArray:
 
 
 def auc(y: npt.ArrayLike, score: npt.ArrayLike) -> float:
-    """`studies.outcomes.auc` after all checks: P(positive scores higher) + P(equal) / 2, 0 to 1.
+    """`hep2lib.ranking.auc` after all checks: P(positive scores higher) + P(equal) / 2, 0 to 1.
 
     Args:
         y: labels, shape (images,), each 0 or 1.
@@ -106,7 +106,7 @@ def auc(y: npt.ArrayLike, score: npt.ArrayLike) -> float:
     Raises:
         ScoreError: one label only, or a score that is not finite.
     """
-    return outcomes.auc(*check_scores(y, score))
+    return ranking.auc(*check_scores(y, score))
 
 
 def placements(y: IntArray, scores: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from hep2lib.cnn.googlenet import GoogLeNet, Provenance
 from hep2lib.cnn.weight_files import EPSILON, write_tensors
 from hep2lib.errors import InputError
+from hep2lib.ranking import auc
 from hep2lib.studies.execution import run_trials, single_thread
 from hep2lib.studies.inputs import (
     Kept,
@@ -27,7 +28,7 @@ from hep2lib.studies.inputs import (
     prepare_activations,
     wanted,
 )
-from hep2lib.studies.outcomes import Configuration, FineTuningOutcome, auc
+from hep2lib.studies.outcomes import Configuration, FineTuningOutcome
 from hep2lib.studies.training import train
 from hep2lib.studies.trial import (
     FineTuningTrial,

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
-from scipy.stats import rankdata
 
 from hep2lib.data.folds import Fold
 from hep2lib.errors import InputError
+from hep2lib.ranking import auc
 from hep2lib.studies.trial import Record
 
 SEARCHED = ["freeze", "batch_size", "learning_rate", "rotations"]
@@ -26,23 +25,6 @@ _MEANS = {
 
 class OutcomeError(InputError):
     """A study from which nothing can be chosen."""
-
-
-def auc(labels: ArrayLike, scores: ArrayLike) -> Any:
-    """Area under the ROC curve, 0 to 1, ties counted half: the project's one AUC.
-
-    The Mann-Whitney form by midranks (Hanley and McNeil 1982): a study asks for it thousands of times, and
-    this is many times as fast as scikit-learn's, which draws the curve and checks its input each time.
-
-    Of n labels 1 is positive, and both classes are there; scores are n, or m x n, and finite. The result is a
-    float, or m of them as an array.
-    """
-    positive = np.asarray(labels) == 1
-    count = int(positive.sum())
-    ranks = rankdata(np.asarray(scores, dtype=float), axis=-1)
-    above = ranks[..., positive].sum(axis=-1) - count * (count + 1) / 2
-    areas = above / (count * (len(positive) - count))
-    return areas if areas.ndim else float(areas)
 
 
 def out_of_fold(

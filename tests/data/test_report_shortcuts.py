@@ -1,10 +1,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import roc_auc_score
 
 from hep2lib.data.images import Header
-from hep2lib.data.report import _auc, find_shortcuts
+from hep2lib.data.report import find_shortcuts
 
 
 def database(specimens: int = 100, **columns: object) -> pd.DataFrame:
@@ -89,12 +88,3 @@ def test_mixed_specimens_are_shuffled_too() -> None:
     (shortcut,) = find_shortcuts(table, headers([(640, 480)] * 24, formats))
     assert shortcut.auc == 1.0
     assert shortcut.suspicious
-
-
-@pytest.mark.parametrize(
-    ("labels", "scores", "auc"),
-    [([0, 1], [1, 2], 1.0), ([0, 1], [2, 1], 0.0), ([0, 1, 1], [1, 1, 2], 0.75), ([0, 0, 1], [3, 3, 3], 0.5)],
-)
-def test_area_under_the_curve(labels: list[int], scores: list[float], auc: float) -> None:
-    assert _auc(np.array(labels), np.array(scores, dtype=float)) == auc
-    assert roc_auc_score(labels, scores) == auc

@@ -16,8 +16,9 @@ from hep2lib.figures.tuning import (
     seed_figure,
     selection_table,
 )
+from hep2lib.ranking import auc
 from hep2lib.studies.floor import training_operations
-from hep2lib.studies.outcomes import FineTuningOutcome, auc
+from hep2lib.studies.outcomes import FineTuningOutcome
 from hep2lib.studies.trial import FineTuningTrial, trial_fields
 
 LABELS = np.arange(24) % 2

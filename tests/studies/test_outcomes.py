@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
 
 from hep2lib.data.folds import Fold
-from hep2lib.studies.outcomes import FineTuningOutcome, OutcomeError, SVMOutcome, auc, out_of_fold
+from hep2lib.studies.outcomes import FineTuningOutcome, OutcomeError, SVMOutcome, out_of_fold
 
 LABELS = np.array([0, 1, 0, 1, 0, 1, 0, 1])
 
@@ -33,12 +32,6 @@ def outcome(*records):
 
 def both(validations, **cell):
     return [record(fold, validations, **cell) for fold in (0, 1)]
-
-
-def test_the_area_counts_ties_half():
-    assert auc([0, 1], RIGHT) == 1
-    assert auc([0, 1], EVEN) == 0.5
-    assert auc([0, 0, 1, 1], [0.1, 0.5, 0.5, 0.9]) == 0.875
 
 
 def test_scores_out_of_fold_keep_row_fold_and_label():
@@ -138,13 +131,6 @@ def test_margins_of_the_chosen_value(svm):
     assert svm.scores(svm.best("pool1"))["score"].tolist() == [*WRONG, *WRONG]
     with pytest.raises(OutcomeError, match="no trial on layer 'pool3'"):
         svm.best("pool3")
-
-
-def test_the_auc_is_scikit_learns_with_ties_too():
-    draw = np.random.default_rng(0)
-    labels = np.arange(50) % 3 == 0
-    for scores in (draw.normal(size=50), draw.integers(0, 4, size=50), np.zeros(50)):
-        assert auc(labels, scores) == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
 
 
 def test_each_fold_may_choose_its_own_configuration():

@@ -8,12 +8,12 @@ import torch
 
 from hep2lib.cnn.googlenet import LAYERS
 from hep2lib.data.folds import Fold
+from hep2lib.ranking import auc
 from hep2lib.studies import execution
 from hep2lib.studies import gram as gram_module
 from hep2lib.studies import svm_study as studying
 from hep2lib.studies.gram import SVMError, gram_matrices
 from hep2lib.studies.inputs import StudyInputs
-from hep2lib.studies.outcomes import auc
 from hep2lib.studies.svm import svm_path
 from hep2lib.studies.svm_study import BLOCKS, SINGLE_TENSOR, svm_study
 from hep2lib.studies.trial import SVMTrial, SVMVariant, TrialStore
