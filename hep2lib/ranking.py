@@ -10,9 +10,9 @@ from scipy.stats import rankdata
 def auc(labels: ArrayLike, scores: ArrayLike) -> Any:
     """Area under the ROC curve: P(positive scores higher) + P(equal) / 2 over all pairs of opposite labels.
 
-    The Mann-Whitney form by midranks (Hanley and McNeil 1982), without checks: a study asks for it thousands of
-    times, and scikit-learn's takes 25 times as long, mostly to check its arguments.
-    ``hep2lib.evaluation.auc.auc`` is the same with checks.
+    The Mann-Whitney form by midranks (Hanley and McNeil 1982). It checks nothing: a study asks for it
+    thousands of times, and scikit-learn's takes 25 times as long, mostly to check its arguments. The same
+    with checks is ``hep2lib.evaluation.auc.auc``.
 
     Args:
         labels: n, 1 is positive; both classes.
