@@ -1,6 +1,6 @@
 import hashlib
 import math
-import time
+import threading
 
 import pytest
 import torch
@@ -106,8 +106,15 @@ def test_without_a_file_or_a_network_the_message_names_both(torch_home, monkeypa
 
 
 def test_a_hanging_network_counts_as_none(torch_home, monkeypatch):
-    monkeypatch.setattr(weights.urllib.request, "urlopen", lambda *_, **__: time.sleep(60))
+    asked = threading.Event()
+
+    def silent(*_, **__):
+        asked.wait(60)
+        raise OSError("timed out")
+
+    monkeypatch.setattr(weights.urllib.request, "urlopen", silent)
     assert not imagenet_available(timeout=0.05)
+    asked.set()
 
 
 def test_a_refusing_network_counts_as_none(torch_home, monkeypatch):
