@@ -193,7 +193,7 @@ def _study(options: argparse.Namespace) -> None:
     run.scheduler, run.local_cluster = options.scheduler, options.local_cluster
     if options.name == "svm":
         layer = run.svm.best()
-        value = f"{run.svm.reading} {layer.value:.4g}"
+        value = f"{run.svm.regularisation} {layer.value:.4g}"
         print(f"best on validation: {layer.layer}, {value}: AUC {layer.validation_auc:.3f}")
         return
     study = run.fine_tuning

@@ -70,12 +70,12 @@ def margins_figure(points: npt.NDArray, labels: npt.NDArray, machines: Mapping[f
 
 
 @style()
-def layer_heat_map(means: pd.DataFrame, reading: str = "C") -> Drawing:
+def layer_heat_map(means: pd.DataFrame, regularisation: str = "C") -> Drawing:
     """Validation AUC by layer, from the input downwards, and value of C, the best one framed.
 
     Args:
         means: columns ``layer`` (in the network's order), ``value``, ``validation_auc``.
-        reading: what the values are called.
+        regularisation: what the values are called.
     """
     grid = means.pivot_table(index="layer", columns="value", values="validation_auc", sort=False)
     grid = grid[sorted(grid.columns)]
@@ -95,7 +95,7 @@ def layer_heat_map(means: pd.DataFrame, reading: str = "C") -> Drawing:
     axes.set_xticks(places, [f"$10^{{{round(float(one), 1):g}}}$" for one in shown])
     names = grid.index.str.replace(r"^inception_\w+-", "", regex=True) if many else grid.index
     axes.set_yticks(np.arange(len(grid)), names, fontsize=9)
-    axes.set(xlabel=reading)
+    axes.set(xlabel=regularisation)
     axes.grid(visible=False)
     axes.tick_params(length=0)
     if many:
@@ -104,8 +104,8 @@ def layer_heat_map(means: pd.DataFrame, reading: str = "C") -> Drawing:
     return Drawing(
         figure,
         f"Map of validation AUC, {len(grid)} layers from the input down by {len(grid.columns)} values of "
-        f"{reading}: from {low:.2f} to {high:.2f}, the highest at {top['layer']} and {reading} = "
-        f"{top['value']:.3g}.",
+        f"{regularisation}: from {low:.2f} to {high:.2f}, the highest at {top['layer']} and "
+        f"{regularisation} = {top['value']:.3g}.",
     )
 
 
@@ -137,12 +137,12 @@ def depth_figure(series: Mapping[str, pd.DataFrame], paper: tuple[str, float]) -
 
 
 @style()
-def reading_figure(tables: Mapping[str, pd.DataFrame], chosen: Mapping[str, float]) -> Drawing:
+def regularisation_figure(tables: Mapping[str, pd.DataFrame], chosen: Mapping[str, float]) -> Drawing:
     """One layer's validation AUC along the paper's values, read as C and as lambda, on an axis of C.
 
     Args:
-        tables: by reading the columns ``C`` and ``validation_auc``.
-        chosen: by reading the C that is chosen.
+        tables: by regularisation the columns ``C`` and ``validation_auc``.
+        chosen: by regularisation the C that is chosen.
     """
     words = []
     figure, axes = plt.subplots(figsize=(6.4, 3.5), layout="constrained")
@@ -205,7 +205,7 @@ def layers_table(
         found = extracted(study, choice, database).auc()
         printed = paper[1] if layer == paper[0] else np.nan
         rows.append((layer, choice.value, choice.validation_auc, found.estimate, ends(found), printed))
-    names = ["Layer", study.reading, "Validation AUC", "Test AUC", "95 % interval", "Paper's AUC"]
+    names = ["Layer", study.regularisation, "Validation AUC", "Test AUC", "95 % interval", "Paper's AUC"]
     return pd.DataFrame(rows, columns=names)
 
 
@@ -214,7 +214,7 @@ WAYS = {
     "pooled": "pooled features",
     "rotated": "rotated copies",
     "refitted": "refitted",
-    "other-reading": "values read as {reading}",
+    "other-regularisation": "values read as {regularisation}",
     "early-stopped": "stopped early",
 }
 """The parameter ``svm_variants`` in a reader's words."""
@@ -240,8 +240,8 @@ def variants_table(
         ranks = both.groupby("fold")[["score", "score_first"]].rank()
         if (ranks["score"] == ranks["score_first"]).all():
             words = "none: the same ranks"
-        way = WAYS.get(name, name).format(reading=outcome.reading)
-        chosen = f"{choice.layer}, {outcome.reading} = {choice.value:.3g}"
+        way = WAYS.get(name, name).format(regularisation=outcome.regularisation)
+        chosen = f"{choice.layer}, {outcome.regularisation} = {choice.value:.3g}"
         area = extracted(outcome, choice, database).auc().estimate
         rows.append((way, chosen, choice.validation_auc, area, words if rows else ""))
     return pd.DataFrame(rows, columns=["Way", "Chosen", "Validation AUC", "Test AUC", "Difference"])
@@ -250,12 +250,13 @@ def variants_table(
 def paths_on_an_axis_of_c(outcomes: Sequence[SVMOutcome], choice: LayerChoice) -> dict[str, pd.DataFrame]:
     """The chosen layer's validation AUC along the grid of studies that read its values as C or as lambda.
 
-    By reading: ``value``, ``C`` (1 / (n lambda), n the mean number of training images), ``validation_auc``.
+    By regularisation: ``value``, ``C`` (1 / (n lambda), n the mean number of training images) and
+    ``validation_auc``.
     """
     found = {}
     for outcome in outcomes:
         path = outcome.means().query("layer == @choice.layer")[["value", "validation_auc"]]
-        found[outcome.reading] = path.assign(C=[outcome.as_c(value) for value in path["value"]])
+        found[outcome.regularisation] = path.assign(C=[outcome.as_c(value) for value in path["value"]])
     return found
 
 

@@ -27,7 +27,7 @@ Depth = Annotated[int, Field(ge=0, le=len(LAYERS))]
 BatchSize = Annotated[int, Field(ge=1, le=4096)]
 LearningRate = Annotated[float, Field(gt=0, le=10)]
 Epochs = Annotated[int, Field(ge=1, le=1000)]
-SVMWay = Literal["fine-tuned", "pooled", "rotated", "refitted", "other-reading", "early-stopped"]
+SVMWay = Literal["fine-tuned", "pooled", "rotated", "refitted", "other-regularisation", "early-stopped"]
 
 
 class _Strict(BaseModel):
@@ -96,7 +96,7 @@ class Parameters(_Strict):
     svm_values: Annotated[int, Field(ge=1, le=1000)] = 20
     svm_smallest: Annotated[float, Field(ge=-12, le=12)] = -6.0
     svm_largest: Annotated[float, Field(ge=-12, le=12)] = 2.5
-    svm_reading: Literal["C", "lambda"] = "C"
+    svm_regularisation: Literal["C", "lambda"] = "C"
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     workers: Annotated[int, Field(ge=0, le=1024)] = 0
     cache_gigabytes: Annotated[float, Field(ge=0, le=1e6)] = 0.0
@@ -181,6 +181,9 @@ _YAML = (".yaml", ".yml")
 # Parameters with named parts, which can be set one by one.
 _WITH_PARTS: dict[str, type[BaseModel]] = {"training": TrainingParameters, "batchnorm": GridParameters}
 
+# Names of before, of which another parameter's is nearer in letters.
+_RENAMED = {"svm_reading": "svm_regularisation"}
+
 
 def profile_names() -> list[str]:
     """Names of the profiles that come with the clone."""
@@ -250,6 +253,8 @@ def make_parameters(profile: str = "quick", settings: Mapping[str, Any] | None =
 
 def _hint(name: str) -> str:
     """What may have been meant by a name that no parameter and no part of one has."""
+    if name in _RENAMED:
+        return f"did you mean {_RENAMED[name]!r}?"
     first, _, part = name.rpartition(".")
     groups: dict[str, type[BaseModel]] = {"grids": GridParameters, **_WITH_PARTS}
     group = groups.get(first.partition(".")[0])

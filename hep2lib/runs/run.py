@@ -27,7 +27,7 @@ from hep2lib.evaluation.scores import best_tuned
 from hep2lib.files import project_root, write_json
 from hep2lib.runs.parameters import Parameters, make_parameters, read_parameters
 from hep2lib.runs.publish import Publication
-from hep2lib.simulator.physics import Parameters as SimulationParameters
+from hep2lib.simulator.physics import Physics
 from hep2lib.simulator.simulation import VERSION
 from hep2lib.simulator.writing import simulated_images, write_database
 from hep2lib.studies.fine_tuning import batchnorm_study, fine_tuning_study, tuned_networks, unfolded
@@ -72,7 +72,7 @@ class Run:
         if p.data:
             return read_database(Path(p.data).expanduser(), **p.database_options)
         # Another simulator writes another database: its own folder, so that an older run keeps its images.
-        simulator = hashlib.sha256(f"{VERSION} {SimulationParameters()}".encode()).hexdigest()[:6]
+        simulator = hashlib.sha256(f"{VERSION} {asdict(Physics())}".encode()).hexdigest()[:6]
         folder = project_root() / "data" / f"simulated-{p.specimens}-seed{p.seed}-{simulator}"
         write_database(folder, specimens=p.specimens, seed=p.seed)
         return read_database(folder)
@@ -249,11 +249,12 @@ class Run:
         """
         p, chosen = self.parameters, (self.svm.best().layer,)
         blocks = tuple(layer for layer in p.svm_layers if layer in BLOCKS) or p.svm_layers
+        other = "lambda" if p.svm_regularisation == "C" else "C"
         ways: dict[str, tuple[Sequence[str], dict[str, Any]]] = {
             "pooled": (blocks, {"pooled": True}),
             "rotated": (chosen, {"rotations": p.svm_rotations}),
             "refitted": (chosen, {"refitted": True}),
-            "other-reading": (chosen, {"reading": "lambda" if p.svm_reading == "C" else "C"}),
+            "other-regularisation": (chosen, {"regularisation": other}),
             "early-stopped": (chosen, {"solver": "early-stopped"}),
         }
         found: dict[str, SVMOutcome] = {
@@ -269,7 +270,7 @@ class Run:
         self, layers: Sequence[str], options: dict[str, Any] | None = None, **networks: Any
     ) -> SVMOutcome:
         store = TrialStore(self.folder / "trials" / "svm")
-        variant = replace(SVMVariant(reading=self.parameters.svm_reading), **(options or {}))
+        variant = replace(SVMVariant(regularisation=self.parameters.svm_regularisation), **(options or {}))
         return svm_study(self.inputs, store, layers, self.parameters.svm_grid, variant, **networks)
 
     def publication(self, page: str) -> Publication:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from hep2lib.simulator.patterns import BRIGHT_NEGATIVE, NEGATIVE, PATTERNS
-from hep2lib.simulator.physics import FileParameters, Parameters, SpecimenParameters
+from hep2lib.simulator.physics import FileParameters, Physics, SpecimenParameters
 
 
 def quotas(shares: Sequence[float], total: int) -> NDArray[np.int64]:
@@ -113,7 +113,7 @@ def _spread(rng: np.random.Generator, bounds: tuple[float, float], count: int) -
 
 
 def draw_laboratories(
-    rng: np.random.Generator, count: int, parameters: Parameters, scale: float
+    rng: np.random.Generator, count: int, parameters: Physics, scale: float
 ) -> list[Laboratory]:
     """Draw the laboratories of a database.
 
@@ -196,7 +196,7 @@ def draw_specimens(
     rng: np.random.Generator,
     count: int,
     laboratories: Sequence[Laboratory],
-    parameters: Parameters,
+    parameters: Physics,
     *,
     shortcut: bool = False,
     label_noise: float = 0.0,

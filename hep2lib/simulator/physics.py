@@ -148,7 +148,7 @@ class FileParameters:
 
 
 @dataclass(frozen=True, slots=True)
-class Parameters:
+class Physics:
     """All parameters of the forward model, in the order of physics."""
 
     specimen: SpecimenParameters = field(default_factory=SpecimenParameters)

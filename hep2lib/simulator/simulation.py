@@ -15,7 +15,7 @@ from hep2lib.simulator.cells import place_cells
 from hep2lib.simulator.cohort import Laboratory, Specimen, draw_laboratories, draw_specimens
 from hep2lib.simulator.microscope import illuminated, photographed, through_lens
 from hep2lib.simulator.patterns import BRIGHT_NEGATIVE, NEGATIVE, find_pattern
-from hep2lib.simulator.physics import Parameters
+from hep2lib.simulator.physics import Physics
 from hep2lib.simulator.staining import Style, debris, draw_style, stain, unspecific
 from hep2lib.simulator.textures import Image
 
@@ -53,7 +53,7 @@ class Simulation:
     scale: float = 1.0
     masks: bool = False
     apart: bool = False
-    parameters: Parameters = field(default_factory=Parameters)
+    parameters: Physics = field(default_factory=Physics)
 
     def __post_init__(self) -> None:
         _check("specimens", self.specimens, self.specimens >= 2, "at least 2, so that both labels occur")
@@ -136,7 +136,7 @@ def simulate_field(
     style: Style,
     laboratory: Laboratory,
     rng: np.random.Generator,
-    parameters: Parameters,
+    parameters: Physics,
     least_mitoses: int = 0,
 ) -> Field:
     """Simulate one field of a specimen, in the order of physics; ``rng`` is the specimen's random stream."""

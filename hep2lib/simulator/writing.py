@@ -24,7 +24,7 @@ from hep2lib.files import cores
 from hep2lib.progress import progress_bar
 from hep2lib.simulator.cells import PHASES
 from hep2lib.simulator.cohort import Laboratory, Specimen
-from hep2lib.simulator.physics import Parameters
+from hep2lib.simulator.physics import Physics
 from hep2lib.simulator.simulation import VERSION, Field, Simulation, SimulationError, simulate_field
 from hep2lib.simulator.staining import draw_style
 
@@ -339,7 +339,7 @@ def parameter_table() -> pd.DataFrame:
     Returns:
         One row a parameter: stage, parameter, value, unit, meaning, source (a reference, or "assumption").
     """
-    parameters = Parameters()
+    parameters = Physics()
     rows = []
     for stage in fields(parameters):
         group = getattr(parameters, stage.name)

@@ -241,14 +241,14 @@ class SVMOutcome(Outcome):
         return list(dict.fromkeys(record["trial"]["layer"] for record in self.records))
 
     @property
-    def reading(self) -> str:
+    def regularisation(self) -> str:
         """What the grid's values are: "C" or "lambda"."""
-        return self.records[0]["trial"].get("reading", "C")
+        return self.records[0]["trial"].get("regularisation", "C")
 
     def as_c(self, value: float) -> float:
         """A value of the grid as C: 1 / (n lambda) for a lambda, n being the folds' mean training images."""
         count = float(np.mean([len(fold.train) for fold in self.folds]))
-        return value if self.reading == "C" else 1 / (count * value)
+        return value if self.regularisation == "C" else 1 / (count * value)
 
     @property
     def fits(self) -> int:
@@ -289,7 +289,7 @@ class SVMOutcome(Outcome):
             raise OutcomeError(f"SVM: no trial on layer {layer!r}")
         top = means[means["validation_auc"] == means["validation_auc"].max()]
         top = top[top["layer"] == top["layer"].iloc[0]]
-        value = top["value"].min() if self.reading == "C" else top["value"].max()
+        value = top["value"].min() if self.regularisation == "C" else top["value"].max()
         return LayerChoice(top["layer"].iloc[0], float(value), float(top["validation_auc"].iloc[0]))
 
     def along_the_network(self) -> pd.DataFrame:

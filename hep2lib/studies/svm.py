@@ -26,7 +26,7 @@ from hep2lib.studies.gram import SVMError
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-Reading = Literal["C", "lambda"]
+Regularisation = Literal["C", "lambda"]
 Point = tuple[Tensor, Tensor, Tensor]
 
 PAPER_GRID: tuple[float, ...] = tuple(float(value) for value in 10.0 ** np.linspace(-6, 2.5, 20))
@@ -63,7 +63,7 @@ def svm_path(
     labels: NDArray,
     fold: Fold,
     values: Sequence[float] = PAPER_GRID,
-    reading: Reading = "C",
+    regularisation: Regularisation = "C",
 ) -> PathScores:
     """Scores of a fold's validation and test images along the grid.
 
@@ -72,13 +72,13 @@ def svm_path(
         labels: N; 1 is positive.
         fold: rows of the three parts.
         values: the grid, all greater than 0.
-        reading: whether the values are "C" or fitclinear's "lambda" (C = 1 / (n lambda)).
+        regularisation: whether the values are "C" or fitclinear's "lambda" (C = 1 / (n lambda)).
 
     Raises:
         SVMError: if there is one class only among the training images, or a value is not positive.
     """
     signs = _signs(labels[fold.train])
-    weights_of_losses = [loss_weight(value, reading, len(signs)) for value in values]
+    weights_of_losses = [loss_weight(value, regularisation, len(signs)) for value in values]
     kernel = centred(gram, fold.train)
     machines = hinge_path(kernel[fold.train], signs, weights_of_losses)
     weights = torch.from_numpy(np.stack([machine.coefficients for machine in machines], 1))
@@ -90,14 +90,14 @@ def svm_path(
     return PathScores(validation, test, max(machine.gap for machine in machines))
 
 
-def loss_weight(value: float, reading: Reading, images: int) -> float:
+def loss_weight(value: float, regularisation: Regularisation, images: int) -> float:
     """C of a value of the grid: the value itself, or 1 / (n lambda), n being the training images.
 
     Raises:
         SVMError: if the value is not positive and finite.
     """
-    given = _positive(reading, value)
-    return given if reading == "C" else 1.0 / (images * given)
+    given = _positive(regularisation, value)
+    return given if regularisation == "C" else 1.0 / (images * given)
 
 
 def _signs(labels: NDArray) -> NDArray[np.float64]:
@@ -126,7 +126,11 @@ def centred(gram: NDArray[np.float64], train: NDArray[np.int64]) -> NDArray[np.f
 
 
 def early_stopped_path(
-    gram: NDArray[np.float64], labels: NDArray, fold: Fold, values: Sequence[float], reading: Reading
+    gram: NDArray[np.float64],
+    labels: NDArray,
+    fold: Fold,
+    values: Sequence[float],
+    regularisation: Regularisation,
 ) -> PathScores:
     """Scores along the grid after ten passes of dual coordinate descent (Hsieh et al. 2008) over the images.
 
@@ -147,7 +151,7 @@ def early_stopped_path(
     validation: list[list[float]] = []
     test: list[list[float]] = []
     for value in values:
-        C = loss_weight(value, reading, len(fold.train))
+        C = loss_weight(value, regularisation, len(fold.train))
         machine = LinearSVC(loss="hinge", dual=True, C=C, max_iter=PASSES, random_state=0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # which is the point

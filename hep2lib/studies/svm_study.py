@@ -136,7 +136,7 @@ def fit_path(gram: Path, labels: NDArray, fold: Fold, trial: SVMTrial, context: 
     def fitted(train: NDArray) -> PathScores:
         views = np.concatenate([view * len(labels) + train for view in range(trial.rotations)])
         learned = Fold(views, fold.validation, fold.test)
-        return solve(matrix, np.tile(labels, trial.rotations), learned, trial.values, trial.reading)
+        return solve(matrix, np.tile(labels, trial.rotations), learned, trial.values, trial.regularisation)
 
     with single_thread():
         scores = fitted(fold.train)

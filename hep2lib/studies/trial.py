@@ -174,7 +174,7 @@ class FineTuningTrial(TrainingOptions):
 class SVMVariant:
     """How an SVM study may differ from the paper's."""
 
-    reading: Literal["C", "lambda"] = "C"  # of its values: C, or fitclinear's lambda (C = 1 / (n lambda))
+    regularisation: Literal["C", "lambda"] = "C"  # values are C or fitclinear's lambda (C = 1 / (n lambda))
     pooled: bool = False  # take each channel's mean over the image instead of all its values
     rotations: int = 1  # views of each training image, 360 / rotations degrees apart (1: none)
     refitted: bool = False  # score test images by a machine fitted to training and validation images

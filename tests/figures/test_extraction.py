@@ -18,7 +18,7 @@ from ..evaluation.made_outcomes import DATABASE, LABELS, folds, svm_outcome
 
 def as_lambda(outcome):
     for record in outcome.records:
-        record["trial"]["reading"] = "lambda"
+        record["trial"]["regularisation"] = "lambda"
     return outcome
 
 
@@ -36,7 +36,7 @@ def test_a_layer_is_shown_with_its_own_choice_and_the_papers_result():
 
 def test_other_ways_are_compared_with_the_first():
     study, other = svm_outcome(), as_lambda(svm_outcome(seed=3))
-    table = variants_table(study, {"other-reading": other, "the same": study}, DATABASE)
+    table = variants_table(study, {"other-regularisation": other, "the same": study}, DATABASE)
     assert table["Way"].tolist() == ["as above", "values read as lambda", "the same"]
     difference = table["Test AUC"][1] - table["Test AUC"][0]
     assert table["Difference"][0] == ""

@@ -108,13 +108,13 @@ def svm_depth():
     return extraction.depth_figure({"before": table, "after": table}, ("inception_3a-output", 0.973))
 
 
-def svm_reading():
+def svm_regularisation():
     table = pd.DataFrame({"C": [0.01, 1.0], "validation_auc": [0.7, 0.8]})
-    return extraction.reading_figure({"C": table, "lambda": table}, {"C": 1.0, "lambda": 0.01})
+    return extraction.regularisation_figure({"C": table, "lambda": table}, {"C": 1.0, "lambda": 0.01})
 
 
 FIGURES = [roc, forest, covered, reliable, spread, confusion, routine, fields, errors, explained]
-FIGURES += [svm_margins, svm_layers, svm_depth, svm_reading]
+FIGURES += [svm_margins, svm_layers, svm_depth, svm_regularisation]
 
 
 @pytest.mark.parametrize("make", FIGURES, ids=lambda make: make.__name__)

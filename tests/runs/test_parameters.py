@@ -35,6 +35,7 @@ def test_the_paper_profile_is_the_papers_search():
     ("settings", "message"),
     [
         ({"sead": 1}, "parameter 'sead' is unknown; did you mean 'seed'"),
+        ({"svm_reading": "C"}, "parameter 'svm_reading' is unknown; did you mean 'svm_regularisation'"),
         ({"zzz": 1}, "parameter 'zzz' is unknown; known: profile, seed"),
         ({"grids": [GRID | {"freeze": [145]}]}, "grids.0.freeze.0 = 145: .*less than or equal to 144"),
         ({"grids": [GRID | {"batch_sizes": [0]}]}, "grids.0.batch_sizes.0 = 0: .*greater than or equal to 1"),

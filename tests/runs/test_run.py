@@ -110,14 +110,15 @@ def studied(tmp_path, monkeypatch):
 def test_each_way_differs_from_the_plain_one_by_one_option(studied):
     run = studied(svm_rotations=6, svm_layers="all")
     ways = run.svm_variants
-    assert set(ways) == {"pooled", "rotated", "refitted", "other-reading", "early-stopped", "fine-tuned"}
+    names = {"pooled", "rotated", "refitted", "other-regularisation", "early-stopped", "fine-tuned"}
+    assert set(ways) == names
     for name, (layers, variant, networks) in ways.items():
         differing = [key for key, value in asdict(variant).items() if value != asdict(SVMVariant())[key]]
         assert len(differing) == (name != "fine-tuned")
         assert layers == (BLOCKS if name in ("pooled", "fine-tuned") else (run.svm.best().layer,))
         assert bool(networks) == (name == "fine-tuned")
     assert ways["rotated"][1].rotations == 6
-    assert ways["other-reading"][1].reading == "lambda"
+    assert ways["other-regularisation"][1].regularisation == "lambda"
     tuned = run.tuned_configuration
     assert ways["fine-tuned"][2] == {"networks": [tuned], "frozen": tuned.freeze}
 
@@ -128,9 +129,9 @@ def test_without_an_output_of_a_block_every_layer_stands_for_a_depth(studied):
 
 def test_only_the_ways_asked_for(studied):
     assert studied(svm_variants=[]).svm_variants == {}
-    asked = studied(svm_variants=["refitted"], svm_reading="lambda")
+    asked = studied(svm_variants=["refitted"], svm_regularisation="lambda")
     assert {name: way[1] for name, way in asked.svm_variants.items()} == {
-        "refitted": SVMVariant(reading="lambda", refitted=True)
+        "refitted": SVMVariant(regularisation="lambda", refitted=True)
     }
     with pytest.raises(ParameterError, match="svm_variants"):
         make_parameters("smoke", {"svm_variants": ["whitened"]})

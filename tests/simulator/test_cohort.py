@@ -5,7 +5,7 @@ import pytest
 
 from hep2lib.simulator.cohort import both_labels, dealt, image_counts, quotas, share_of_images, stratified
 from hep2lib.simulator.patterns import BRIGHT_NEGATIVE, NEGATIVE, PATTERNS, find_pattern
-from hep2lib.simulator.physics import Parameters
+from hep2lib.simulator.physics import Physics
 from hep2lib.simulator.simulation import Simulation
 from hep2lib.simulator.staining import STAININGS
 
@@ -108,7 +108,7 @@ def test_label_noise_changes_what_is_written_and_not_what_is_true():
 
 def test_light_follows_the_grade_and_traces_stay_below_it():
     _, specimens = drawn(seed=4, specimens=400)
-    parameters = Parameters().specimen
+    parameters = Physics().specimen
     for grade, level in zip(parameters.grades, parameters.grade_levels, strict=True):
         levels = [s.level for s in specimens if s.grade == grade]
         assert np.exp(np.mean(np.log(levels))) == pytest.approx(level, rel=0.08)

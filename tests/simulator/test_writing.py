@@ -10,7 +10,7 @@ from PIL import Image
 from hep2lib.data.database import read_database
 from hep2lib.data.images import read_header
 from hep2lib.data.report import find_shortcuts, planned_files
-from hep2lib.simulator.physics import Parameters
+from hep2lib.simulator.physics import Physics
 from hep2lib.simulator.simulation import Simulation, SimulationError
 from hep2lib.simulator.writing import (
     fields_of,
@@ -192,4 +192,4 @@ def test_every_parameter_is_listed_with_its_source():
     assert list(table["stage"].unique()) == ["specimen", "cell", "optics", "camera", "file"]
     assert (table["meaning"].str.len() > 5).all()
     assert (table["source"].str.len() > 5).all()
-    assert len(table) == sum(len(type(getattr(Parameters(), s)).__slots__) for s in table["stage"].unique())
+    assert len(table) == sum(len(type(getattr(Physics(), s)).__slots__) for s in table["stage"].unique())

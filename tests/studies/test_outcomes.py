@@ -119,7 +119,7 @@ def test_of_equal_layers_the_earliest_and_of_equal_values_the_smallest(svm):
     assert (best.layer, best.value, best.validation_auc) == ("pool2", 1.0, 1.0)
     assert svm.best("pool1").value == 0.1
     for record in svm.records:
-        record["trial"]["reading"] = "lambda"
+        record["trial"]["regularisation"] = "lambda"
     assert svm.best("pool1").value == 1.0
 
 

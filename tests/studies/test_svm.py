@@ -73,7 +73,7 @@ def test_so_it_is_on_iris():
 
 def test_iris_has_the_optimum_that_matlab_reports():
     X, y = iris()
-    margins, *_ = svm_path(gram_matrix(X), y, everywhere(100), values=(1 / 100,), reading="lambda")
+    margins, *_ = svm_path(gram_matrix(X), y, everywhere(100), values=(1 / 100,), regularisation="lambda")
     assert objective(X, y, np.array(margins[0]), 1.0) / 100 == pytest.approx(0.157599, abs=1e-6)
 
 
@@ -84,11 +84,13 @@ def test_the_16th_value_is_the_papers():
     assert PAPER_GRID[-1] == pytest.approx(10**2.5)
 
 
-def test_lambda_is_the_other_reading_of_the_same_problem():
+def test_lambda_is_the_other_regularisation_of_the_same_problem():
     X, y = problem(3)
     gram = gram_matrix(X)
     as_c = svm_path(gram, y, everywhere(26), values=(0.5, 0.1))
-    as_lambda = svm_path(gram, y, everywhere(26), values=(1 / (26 * 0.5), 1 / (26 * 0.1)), reading="lambda")
+    as_lambda = svm_path(
+        gram, y, everywhere(26), values=(1 / (26 * 0.5), 1 / (26 * 0.1)), regularisation="lambda"
+    )
     np.testing.assert_allclose(as_c.test, as_lambda.test, rtol=1e-9)
 
 
@@ -149,7 +151,7 @@ def test_an_impossible_value_of_c_has_a_message(C):
     with pytest.raises(SVMError, match=f"C = {C}: it must be greater than 0"):
         fit_svm(np.eye(2), [0, 1], C)
     with pytest.raises(SVMError, match=f"lambda = {C}: it must be greater than 0"):
-        svm_path(np.eye(2), np.array([0, 1]), everywhere(2), values=(1.0, C), reading="lambda")
+        svm_path(np.eye(2), np.array([0, 1]), everywhere(2), values=(1.0, C), regularisation="lambda")
 
 
 def test_a_solver_that_stops_early_is_on_its_way_to_the_same_order(monkeypatch):

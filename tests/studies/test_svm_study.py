@@ -132,7 +132,7 @@ def test_pooled_features_are_another_study(inputs, store):
 def test_lambda_and_early_stopping_are_other_studies(inputs, store):
     values = (1e-6, 1e-4)
     exact = svm_study(inputs, store, SOME, values).records[0]
-    as_lambda = svm_study(inputs, store, SOME, values, SVMVariant(reading="lambda")).records[0]
+    as_lambda = svm_study(inputs, store, SOME, values, SVMVariant(regularisation="lambda")).records[0]
     early = svm_study(inputs, store, SOME, values, SVMVariant(solver="early-stopped"))
     assert len({exact["id"], as_lambda["id"], early.records[0]["id"]}) == 3
     assert as_lambda["test"] != exact["test"] != early.records[0]["test"]

@@ -59,7 +59,7 @@ def test_the_fields_are_plain_values():
         "layer": "pool2",
         "fold": 1,
         "values": [0.1, 1.0],
-        "reading": "C",
+        "regularisation": "C",
         "features": "pre-trained",
         "pooled": False,
         "rotations": 1,
