@@ -406,6 +406,10 @@ class GoogLeNet(Section):
 def cut_point(layers: tuple[Layer, ...], depth: int) -> int:
     """Where ``GoogLeNet.split`` cuts: the number of layers before the cut, 1 to 140.
 
+    Args:
+        layers: all layers.
+        depth: number of leading layers to freeze, 0 to 144.
+
     Raises:
         InputError: if there is no such depth.
     """

@@ -65,7 +65,11 @@ class Duplicates:
 
 
 def fingerprint(path: Path, bit_depth: int = 16) -> Fingerprint:
-    """Decode an image, which raises a `DatabaseError` where it cannot be read, and take its fingerprint."""
+    """Decode an image and take its fingerprint; `bit_depth` of 16-bit images is that of `images.decode`.
+
+    Raises:
+        DatabaseError: the image cannot be read.
+    """
     header = read_header(path)
     pixels = decode(path, bit_depth)
     digest = hashlib.sha256(repr(pixels.shape).encode())

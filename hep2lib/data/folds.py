@@ -168,6 +168,10 @@ def _deal(
 def check_folds(folds: Sequence[Fold], database: pd.DataFrame) -> None:
     """Check that folds may be used: nothing leaks, nothing is forgotten, every part can be learnt and judged.
 
+    Args:
+        folds: as `specimen_folds` makes or `read_folds` reads them.
+        database: the table that their row numbers mean; columns ``label`` and ``specimen``.
+
     Raises:
         FoldError: a row outside the database, in two parts or in none; a specimen on two sides; a part
             without one of the classes; an image that is not tested exactly once. The message says which fold.
@@ -197,7 +201,10 @@ def check_folds(folds: Sequence[Fold], database: pd.DataFrame) -> None:
 def write_folds(folds: Sequence[Fold], database: pd.DataFrame, path: str | Path) -> None:
     """Write folds to a csv file: image, specimen, label, fold (from 0), part; a row for each image and fold.
 
-    The file is written whole or not at all.
+    Args:
+        folds: checked before anything is written.
+        database: columns ``image``, ``specimen`` and ``label``.
+        path: the file; written whole or not at all.
 
     Raises:
         FoldError: the folds must not be used.

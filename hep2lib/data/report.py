@@ -51,7 +51,12 @@ class Shortcut:
 
 
 def planned_files(simulation: Simulation) -> tuple[pd.DataFrame, list[Header]]:
-    """Say of a simulated database, without drawing it, what `find_shortcuts` looks at: table and headers."""
+    """Plan a database without drawing it: whose its images are, and what its files will say of themselves.
+
+    Returns:
+        A table with the columns ``image``, ``label`` (as it will be written), ``specimen`` and
+        ``instrument``, and the headers of its image files, one a row: what `find_shortcuts` looks at.
+    """
     plan = planned_images(simulation)
     files = zip(plan["format"], plan["width"], plan["height"], strict=True)
     return plan[["image", "label", "specimen", "instrument"]], [Header(*file, "RGB", 8, 1) for file in files]

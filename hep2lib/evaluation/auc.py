@@ -30,7 +30,11 @@ class ScoreError(InputError):
 
 
 def check_labels(y: npt.ArrayLike, *, both: bool = True) -> IntArray:
-    """Return labels, shape (images,), each 0 or 1, as int64; `both` says whether both must occur.
+    """Return the labels as int64, or say what is wrong with them.
+
+    Args:
+        y: labels, shape (images,), each 0 or 1.
+        both: whether both labels must occur.
 
     Raises:
         ScoreError: empty, of another shape, another value than 0 and 1, or one label only.
@@ -200,8 +204,10 @@ def _small_sample(count: int) -> float:
 def specimen_sums(y: IntArray, scores: FloatArray, specimen: IntArray) -> SpecimenSums:
     """Gather the placements by specimen.
 
-    Labels and numbers of specimens have the shape (images,), scores (classifiers, images); a specimen may
-    hold images of both labels.
+    Args:
+        y: labels, shape (images,), both present.
+        scores: shape (classifiers, images), finite.
+        specimen: number of each image's specimen, shape (images,); a specimen may hold images of both labels.
 
     Raises:
         ScoreError: all the positive, or all the negative images belong to one specimen.
@@ -264,8 +270,15 @@ def fold_sums(
 def delong_variance(y: npt.ArrayLike, score: npt.ArrayLike) -> float:
     """Variance of the AUC of independent images (DeLong, DeLong & Clarke-Pearson 1988, Biometrics 44:837).
 
-    Assumes that no two images share a specimen; where they do it is too small, and `auc_interval` with its
-    `specimen` is the one to use. Arguments and errors are those of `auc_interval`.
+    Computed by midranks (Sun & Xu 2014). Assumes that no two images share a specimen; where they do it is too
+    small, and `auc_interval` with its `specimen` is the one to use.
+
+    Args:
+        y: labels, shape (images,), each 0 or 1, at least two of each.
+        score: shape (images,), finite.
+
+    Raises:
+        ScoreError: one label only, one image of a label, or a score that is not finite.
     """
     (sums,) = fold_sums(y, score, None)
     return float(sums.variances()[0])
@@ -329,13 +342,13 @@ def auc_bounds(
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """An estimate, its confidence interval and standard error, and the number of independent units."""
+    """An estimate with its confidence interval."""
 
     estimate: float
-    low: float
-    high: float
-    standard_error: float
-    specimens: int
+    low: float  # lower end, at most the estimate
+    high: float  # upper end, at least the estimate
+    standard_error: float  # of the estimate, on its own scale
+    specimens: int  # number of independent units
 
 
 def auc_interval(
@@ -383,16 +396,13 @@ def auc_interval(
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """First figure minus second on the same images, its interval, and the number of independent units.
-
-    `p` is the two-sided p value of "no difference", 0 to 1, uncorrected for other comparisons.
-    """
+    """The difference between two classifiers on the same images, first minus second."""
 
     difference: float
-    low: float
-    high: float
-    p: float
-    specimens: int
+    low: float  # lower end of the difference's interval
+    high: float  # upper end
+    p: float  # two-sided p value of "no difference", 0 to 1, uncorrected for other comparisons
+    specimens: int  # number of independent units
 
 
 def compare_auc(
@@ -447,8 +457,13 @@ def compare_auc(
 def holm(p_values: npt.ArrayLike) -> FloatArray:
     """Holm's step-down correction for the number of comparisons (Holm 1979, Scand J Stat 6:65).
 
-    Holds the chance of any false rejection at the level, whatever the tests' dependence. Shape (tests,), in
-    the order given.
+    Holds the chance of any false rejection at the level, whatever the tests' dependence.
+
+    Args:
+        p_values: shape (tests,), each 0 to 1.
+
+    Returns:
+        Corrected p values, shape (tests,), in the order given.
 
     Raises:
         ScoreError: a value outside 0 to 1, or NaN.

@@ -36,7 +36,16 @@ _ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 
 
 def weighted_auc(y: IntArray, score: FloatArray, weight: FloatArray) -> FloatArray:
-    """AUC of each repetition: a `Metric`; NaN where a label has no weight."""
+    """AUC of each repetition: a `Metric`.
+
+    Args:
+        y: labels, shape (images,).
+        score: shape (images,), finite.
+        weight: how often each image counts, shape (repetitions, images).
+
+    Returns:
+        Shape (repetitions,), 0 to 1; NaN where a label has no weight.
+    """
     positive, negative = _cumulated_weights(y, score, weight)
     # Between two thresholds the curve is straight: trapezia, which count a tie one half.
     area = np.sum(np.diff(negative, axis=1) * (positive[:, 1:] + positive[:, :-1]) / 2, axis=1)
@@ -182,13 +191,13 @@ def bootstrap_p(
 
 @dataclass(frozen=True, slots=True)
 class RocBand:
-    """A ROC curve on a grid of false positive rates, 0 to 1, with a 95 % band; arrays of shape (points,)."""
+    """A ROC curve on a grid, with a pointwise 95 % band; arrays of shape (points,), each value 0 to 1."""
 
-    false_positive_rate: FloatArray
-    sensitivity: FloatArray
-    low: FloatArray
-    high: FloatArray
-    specimens: int
+    false_positive_rate: FloatArray  # the grid, 101 points
+    sensitivity: FloatArray  # of the images themselves
+    low: FloatArray  # lower end at each grid point by itself
+    high: FloatArray  # upper end
+    specimens: int  # number of specimens drawn from
 
 
 def roc_band(

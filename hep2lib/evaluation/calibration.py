@@ -40,13 +40,13 @@ def brier_score(y: npt.ArrayLike, probability: npt.ArrayLike) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """By bin, shape (bins,), mean P(positive), share of positives with its 95 % interval; and the ECE."""
+    """What was predicted against what was seen, by bin, shape (bins,); empty bins are left out."""
 
-    predicted: FloatArray
-    observed: FloatArray
-    low: FloatArray
-    high: FloatArray
-    error: float
+    predicted: FloatArray  # mean P(positive) in the bin
+    observed: FloatArray  # share of positives in the bin
+    low: FloatArray  # lower end of the 95 % interval of ``observed``
+    high: FloatArray  # upper end
+    error: float  # expected calibration error, 0 to 1
 
 
 def reliability(
@@ -98,13 +98,13 @@ def log_odds(probability: npt.ArrayLike) -> FloatArray:
 
 @dataclass(frozen=True, slots=True)
 class Temperature:
-    """A divisor of log-odds that makes probabilities honest: above 1 where the model was too sure of itself.
+    """A divisor of log-odds that makes probabilities honest without changing their order.
 
     It means little where the search ended at a limit (validation perfectly separated, or at chance level).
     """
 
-    value: float
-    at_limit: bool
+    value: float  # 1/20 to 20; above 1 where the model was too sure of itself
+    at_limit: bool  # whether the search ended at a limit
 
     def calibrate(self, score: npt.ArrayLike) -> FloatArray:
         """P(positive) of other images, from their log-odds (any shape)."""

@@ -130,6 +130,8 @@ def share_interval(correct: npt.ArrayLike, specimen: npt.ArrayLike | None, level
     every one wrong, an estimate of that is impossible, and each specimen counts as one image: the images of
     one are taken to be copies.
 
+    Accuracy: `correct = (decision == y)`. Sensitivity: its rows of positives; specificity: of negatives.
+
     Args:
         correct: whether each image counts, shape (images,), each 0 or 1.
         specimen: name of each image's specimen, shape (images,); None: images are independent (Wilson's own).

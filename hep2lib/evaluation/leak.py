@@ -33,7 +33,16 @@ otherwise; of the classifiers also of several divisions into folds, on hand-made
 
 
 def image_folds(database: pd.DataFrame, k: int, seed: int) -> list[Fold]:
-    """`specimen_folds` as if each image were a specimen of its own: the wrong way, to see what it does."""
+    """`specimen_folds` as if each image were a specimen of its own: the wrong way, to see what it does.
+
+    Args:
+        database: columns ``image`` and ``label``.
+        k: number of folds, at least 2.
+        seed: of the shuffle.
+
+    Raises:
+        FoldError: a class has too few images.
+    """
     return specimen_folds(database[["image", "label"]].assign(specimen=database["image"]), k, seed)
 
 

@@ -244,7 +244,7 @@ def gradient_maps(network: GoogLeNet, images: Tensor, layer: str) -> Tensor:
 
 
 def on_fields(maps: Tensor, size: Sequence[int]) -> Tensor:
-    """Stretch maps, N x h x w, bilinearly over fields of the given height and width: N x height x width."""
+    """Stretch maps, N x h x w, bilinearly over fields of height and width in pixels: N x height x width."""
     return functional.interpolate(maps[:, None], tuple(size), mode="bilinear", align_corners=False)[:, 0]
 
 

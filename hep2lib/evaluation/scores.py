@@ -138,6 +138,9 @@ def spread(values: npt.ArrayLike) -> Spread:
     A description, no interval: the folds of one cross-validation share most of their training images, and no
     unbiased variance of their mean exists (Bengio & Grandvalet 2004, J Mach Learn Res 5:1089).
 
+    Args:
+        values: shape (count,), finite, at least one.
+
     Raises:
         ScoreError: no value, or one that is not finite.
     """
@@ -179,6 +182,9 @@ def tuned(
         choice: one configuration for all folds, or one for each.
         database: its ``specimen`` column says which images belong together.
         name: of the scores.
+
+    Raises:
+        OutcomeError: if a fold has no such training, or it ended before that epoch.
     """
     validation, test = (
         with_specimens(outcome.scores(choice, part), database) for part in ("validation", "test")

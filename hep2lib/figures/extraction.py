@@ -197,7 +197,15 @@ def layers_table(
 ) -> pd.DataFrame:
     """Layers with the C that their own validation images prefer, and what that reaches on test images.
 
-    The last column holds the paper's AUC of its layer, and NaN elsewhere.
+    Args:
+        study: the SVM study.
+        database: its ``specimen`` column says which images belong together.
+        layers: those to show, in order.
+        paper: the paper's layer and its AUC.
+
+    Returns:
+        ``Layer``, ``C`` (or ``lambda``, as the study reads its values), ``Validation AUC``, ``Test AUC``,
+        ``95 % interval``, ``Paper's AUC`` (NaN where it has none).
     """
     rows = []
     for layer in layers:
@@ -225,8 +233,15 @@ def variants_table(
 ) -> pd.DataFrame:
     """What each of the ways that the paper leaves open gives, chosen on validation like the study itself.
 
-    The difference to the first row's test AUC has a 95 % interval, paired by image, over specimens; words say
-    where both put every fold's images in the same order.
+    Args:
+        study: the SVM study.
+        variants: other studies, by their name in ``WAYS``.
+        database: its ``specimen`` column says which images belong together.
+
+    Returns:
+        ``Way``, ``Chosen`` (layer and value), ``Validation AUC``, ``Test AUC``, and ``Difference`` to the
+        first row's test AUC with its 95 % interval, paired by image, over specimens ("" in the first row,
+        words where both put every fold's images in the same order).
     """
     first = study.scores(study.best())
     rows: list[tuple[object, ...]] = []

@@ -21,7 +21,7 @@ _SEARCHED = ["freeze", "batch_size", "learning_rate"]
 
 @style()
 def freezing_figure(layers: pd.DataFrame, depths: Sequence[int]) -> Drawing:
-    """How parameters and multiplications add up over a ``layer_table``, with the freezing depths."""
+    """How parameters and multiplications add up over a ``layer_table``, with freezing depths (0 to 144)."""
     parameters = layers["parameters"].cumsum() / layers["parameters"].sum()
     multiplications = layers["multiply_adds"].cumsum() / layers["multiply_adds"].sum()
     figure, axes = plt.subplots(figsize=(6.6, 3.6), layout="constrained")
@@ -212,7 +212,16 @@ def choices_table(used: Mapping[str, object]) -> pd.DataFrame:
 
 
 def selection_table(study: FineTuningOutcome, database: pd.DataFrame) -> pd.DataFrame:
-    """Test AUC of one configuration for all folds, and of one chosen for each fold alone, at each depth."""
+    """Test AUC of one configuration for all folds, and of one chosen for each fold alone, at each depth.
+
+    Args:
+        study: the fine-tuning study.
+        database: its ``specimen`` column says which images belong together.
+
+    Returns:
+        One row a depth, then one for any: ``Frozen layers``, ``One for all folds`` and ``One for each fold``
+        (mean of the folds with its 95 % interval), ``Different ones`` (number of the folds' configurations).
+    """
     rows = []
     for depth in [*sorted(study.means()["freeze"].unique()), None]:
         one, each = study.best(depth), study.nested(depth)
@@ -227,7 +236,8 @@ def selection_table(study: FineTuningOutcome, database: pd.DataFrame) -> pd.Data
 def rotation_table(study: FineTuningOutcome) -> pd.DataFrame:
     """The best configuration without rotations and, where tried, with them, both trained for as many epochs.
 
-    The best epoch on validation images, and both AUCs there.
+    Returns:
+        ``Views``, ``Epoch`` (the best on validation images), and ``Validation AUC`` and ``Test AUC`` there.
     """
     means, best = study.means(), study.best()
     mine = means[(means[_SEARCHED] == [getattr(best, name) for name in _SEARCHED]).all(axis=1)]
@@ -266,7 +276,14 @@ def table_3(
 ) -> pd.DataFrame:
     """The paper's Table 3: the best AUC at each freezing depth, and of the best depth with rotations.
 
-    Beside them the AUC that the paper printed: by freezing depth, where it gives one, and with rotations.
+    Args:
+        outcome: the fine-tuning study.
+        database: its ``specimen`` column says which images belong together.
+        printed: the paper's AUC by freezing depth, where it gives one.
+        printed_rotated: the paper's AUC with rotations.
+
+    Returns:
+        One row a depth, then the rotated one: what was chosen on validation, AUC and interval, the paper's.
     """
     depths = sorted({record["trial"]["freeze"] for record in outcome.records})
     chosen = [outcome.best(depth) for depth in depths]

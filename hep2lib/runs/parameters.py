@@ -289,7 +289,12 @@ def read_parameters(file: Path) -> Parameters:
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8"))
         return Parameters(**values)
-    except (OSError, yaml.YAMLError, ValidationError, TypeError) as error:
+    except ValidationError as error:
+        problems = "; ".join(_sentences(error))
+        raise ParameterError(
+            f"{file}: not the parameters of a run of today's code ({problems}); choose another folder"
+        ) from None
+    except (OSError, yaml.YAMLError, TypeError) as error:
         raise ParameterError(f"{file}: not a run's parameters ({str(error).splitlines()[0]})") from None
 
 

@@ -232,7 +232,12 @@ class Run:
         return max(choices, key=lambda choice: choice.validation_auc, default=None)
 
     def tuned_networks(self, configuration: Configuration) -> list[GoogLeNet]:
-        """The fine-tuned networks of a configuration of ``fine_tuning``, one a fold, kept in the run."""
+        """The fine-tuned networks of a configuration of ``fine_tuning``, one a fold, kept in the run.
+
+        Raises:
+            TunedNetworkError: if their scores are not those on record, or a kept network cannot be read.
+            OutcomeError: if the study has no such training.
+        """
         return tuned_networks(self.inputs, self.fine_tuning, configuration, self.folder / "networks")
 
     @cached_property

@@ -8,7 +8,17 @@ from hep2lib.simulator.textures import Image, blurred
 
 
 def through_lens(light: Image, laboratory: Laboratory, pixel: float, defocus: float) -> Image:
-    """Blur a sharp share of the light by point spread and focus error (um), the rest to a wide haze."""
+    """Blur a sharp share of the light by point spread and focus error, the rest to a wide haze.
+
+    Args:
+        light: H x W, float32.
+        laboratory: whose microscope.
+        pixel: um.
+        defocus: further blur by focus error, um.
+
+    Returns:
+        H x W, float32, as much light as before.
+    """
     sharp = blurred(light, float(np.hypot(laboratory.blur, defocus)) / pixel)
     haze = blurred(light, laboratory.haze_blur / pixel)
     share = np.float32(laboratory.haze_share)
@@ -46,7 +56,7 @@ def exposed(light: Image, laboratory: Laboratory, rng: np.random.Generator) -> I
 
 
 def developed(signal: Image, laboratory: Laboratory) -> NDArray[np.uint8]:
-    """Turn a signal (share of full scale) into grey values: clipped, 12 bits, gamma, black level."""
+    """Turn a signal (share of full scale) into grey values, uint8: clipped, 12 bits, gamma, black level."""
     top = 2**12 - 1  # of the converter, before the gamma table
     steps = signal * np.float32(top)
     steps += np.float32(0.5)

@@ -139,7 +139,10 @@ def simulate_field(
     parameters: Physics,
     least_mitoses: int = 0,
 ) -> Field:
-    """Simulate one field of a specimen, in the order of physics; ``rng`` is the specimen's random stream."""
+    """Simulate one field of a specimen, in the order of physics; ``rng`` is the specimen's random stream.
+
+    The field holds ``least_mitoses`` dividing cells or more.
+    """
     width, height = laboratory.size
     pixel = laboratory.pixel
     density = specimen.density * np.exp(0.10 * rng.standard_normal())
@@ -176,10 +179,10 @@ def _slope(shape: tuple[int, int], tilt: tuple[float, float]) -> Image:
 
 
 class Stage(NamedTuple):
-    """A step from specimen to file, and the field after it: H x W x 3 uint8."""
+    """A step from specimen to file, and the field after it."""
 
     name: str
-    picture: NDArray[np.uint8]
+    picture: NDArray[np.uint8]  # H x W x 3
 
 
 def stages(

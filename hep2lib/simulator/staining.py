@@ -297,7 +297,7 @@ def stain(pattern: Pattern, anatomy: Anatomy, style: Style, rng: np.random.Gener
 
 
 def unspecific(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Image:
-    """Draw what any serum leaves: a diffuse glow without structure, about 1 in the middle of a cell."""
+    """Draw what any serum leaves: a diffuse glow without structure, about 1 in mid-cell: H x W float32."""
     soft = blurred(anatomy.nucleus, anatomy.pixels(style.diffusion))
     glow = blurred(anatomy.cytoplasm * anatomy.gain, anatomy.pixels(style.diffusion))
     glow *= np.float32(0.8)
@@ -308,7 +308,7 @@ def unspecific(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Imag
 
 
 def debris(rng: np.random.Generator, anatomy: Anatomy, mean: float) -> Image:
-    """Draw a few specks that belong to no cell, ``mean`` of them on average, about 0.3 of full scale."""
+    """Draw ``mean`` specks on average that belong to no cell, about 0.3 of full scale: H x W float32."""
     height, width = anatomy.shape
     light = np.zeros(anatomy.shape, np.float32)
     for _ in range(rng.poisson(mean)):

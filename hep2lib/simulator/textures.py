@@ -8,7 +8,7 @@ Image = NDArray[np.floating]
 
 
 def blurred(image: Image, sigma: float) -> Image:
-    """Convolve H x W pixels with a Gaussian of ``sigma`` pixels, the border repeated.
+    """Convolve H x W pixels with a Gaussian of ``sigma`` pixels, the border repeated: H x W, float32.
 
     Below 0.2 the kernel is one pixel wide, nothing changes; from 4 on it is applied on a coarser grid.
     """
@@ -47,7 +47,10 @@ def enlarged(image: Image, shape: tuple[int, ...], step: int) -> Image:
 
 
 def noise(rng: np.random.Generator, shape: tuple[int, ...], sigma: float) -> Image:
-    """Draw Gaussian noise smoothed by ``sigma`` pixels, mean 0 and standard deviation about 1."""
+    """Draw Gaussian noise smoothed by ``sigma`` pixels, mean 0 and standard deviation about 1.
+
+    ``shape`` is height and width in pixels, as for ``grains`` and ``threads``.
+    """
     step = max(int(sigma // 1.5), 1)
     coarse = tuple(-(-length // step) + 1 for length in shape)
     values = rng.standard_normal(coarse, dtype=np.float32)
@@ -65,9 +68,9 @@ def grains(
 ) -> Image:
     """Scatter round grains of uneven brightness everywhere, mean 1: the fewer, the more they stand out.
 
-    A grain's standard deviation is ``sigma`` pixels, ``density`` is that of a square pixel. Even grains, one
-    at a random place in each square of a lattice, keep a distance, and what is too fine to be seen turns into
-    an even ground; others are wholly at random, in clusters and gaps.
+    A grain's standard deviation is ``sigma`` pixels, ``density`` is in grains per square pixel. Even grains,
+    one at a random place in each square of a lattice, keep a distance, and what is too fine to be seen turns
+    into an even ground; others are wholly at random, in clusters and gaps.
     """
     pixels = shape[0] * shape[1]
     if even:
@@ -87,7 +90,7 @@ def grains(
 def threads(rng: np.random.Generator, shape: tuple[int, ...], sigma: float, width: float) -> Image:
     """Draw a net of threads, 0 to 1: where noise crosses zero.
 
-    ``sigma`` is about half the distance between threads, in pixels; ``width`` is in standard deviations.
+    ``sigma`` is about half the distance between threads, in pixels; ``width`` is in the noise's deviations.
     """
     lines = noise(rng, shape, sigma)
     lines *= np.float32(1 / width)

@@ -64,6 +64,10 @@ def run_trials(
 
     Returns:
         The records in the order of ``jobs``.
+
+    Raises:
+        BrokenExecutor: if workers die again after they were replaced.
+        StoreError: if a record cannot be read or written.
     """
     missing, replaced = store.missing(jobs), False
     if not missing:
@@ -110,7 +114,10 @@ def executor_for(workers: int = 0) -> Iterator[Executor]:
 
     Processes take seconds to start, so they stay for the next call until ``close_pools``. One thread a trial
     is faster than several threads on one trial (measured: 1.14 to 1.29 times on two cores), and makes a
-    trial's result independent of the number of cores. 1 worker runs in this process, 0 takes one a core.
+    trial's result independent of the number of cores.
+
+    Args:
+        workers: number of processes; 1 runs in this process, 0 takes one a core.
     """
     workers = workers or cores()
     if workers == 1:
@@ -165,13 +172,17 @@ def cluster_executor(scheduler: str, local: int, shared: Path, *, timeout: float
     read images, weights and activations from the run's folder, and send back scores alone: the folder must
     be on a file system that all of them see under the same path. Each worker should have one thread
     (``dask worker --nthreads 1``): a trial takes one core.
-    Where ``scheduler`` (an address such as ``tcp://10.0.0.5:8786``) is "", ``local`` workers are started on
-    this machine. Every worker must see the folder ``shared``; after ``timeout`` seconds a silent scheduler
-    counts as none.
+
+    Args:
+        scheduler: its address, for example ``tcp://10.0.0.5:8786``; "" starts a cluster on this machine.
+        local: number of workers to start, where there is no scheduler; 0 otherwise.
+        shared: a folder that every worker must see; made if it is not there.
+        timeout: seconds after which a silent scheduler counts as none.
 
     Raises:
-        ClusterError: if Dask is missing, no scheduler answers, there are no workers, or one of them does not
-            see the folder or cannot import this package.
+        ClusterError: if Dask is missing, both a scheduler and a local cluster are asked for, no scheduler
+            answers or it is gone later, there are no workers or they die trial after trial, or one of them
+            does not see the folder or cannot import this package.
     """
     if find_spec("distributed") is None:
         raise ClusterError("Dask is not installed here; install it with: pip install 'hep2lib[cluster]'")
@@ -236,7 +247,12 @@ def sees(folder: str) -> bool:
 
 @contextmanager
 def stream_executor(device: str, workers: int = 0) -> Iterator[Executor]:
-    """An executor whose threads (0: ``STREAMS``) each compute on a stream of their own on one GPU."""
+    """An executor whose threads each compute on a stream of their own on one GPU.
+
+    Args:
+        device: the GPU ("cuda", "cuda:0").
+        workers: number of threads; 0 takes ``STREAMS``.
+    """
     with _StreamExecutor(device, workers or STREAMS) as pool, _ended_by_errors(pool):
         yield pool
 
@@ -257,7 +273,7 @@ class _StreamExecutor(ThreadPoolExecutor):
 
 
 def resident(values: Tensor, device: str) -> Tensor:
-    """Values on the device if they take no more than a share of its free memory, else where they are."""
+    """Values on the device if they take at most ``SHARE`` of its free memory, else where they are."""
     if device == "cpu":
         return values
     free, _ = torch.cuda.mem_get_info(device)
@@ -275,7 +291,10 @@ class GPUMemoryError(InputError):
 class Chunks:
     """How many images are computed at a time; halved whenever the GPU runs out of memory.
 
-    ``what`` is computed is for messages ("mini-batches"), which ``notes`` collects.
+    Attributes:
+        size: images at a time now.
+        what: what is computed, for messages ("mini-batches").
+        notes: what was said so far.
     """
 
     def __init__(self, size: int, what: str, notes: list[str] | None = None):
@@ -284,7 +303,8 @@ class Chunks:
     def run(self, work: Callable[[int], Result]) -> Result:
         """Return ``work(size)``, called again with half the size as long as memory runs out.
 
-        What fails must leave nothing behind, so that it can be called again.
+        Args:
+            work: must leave nothing behind when it fails, so that it can be called again.
 
         Raises:
             GPUMemoryError: if a chunk of one image does not fit.
@@ -314,9 +334,14 @@ class Steps:
     launches. Only full mini-batches whose input is on the device are recorded; if recording fails, the
     training goes on with plain steps.
 
-    ``step`` is called with rows, views and images at a time; it changes the optimiser's parameters, draws
-    from ``generator`` alone and returns the loss. A full mini-batch has ``size`` images; ``activations`` are
-    what the step is fed with, and ``notes`` collects what has to be said.
+    Args:
+        step: the plain step, called with rows, views (int64, B) and images at a time; it changes the
+            optimiser's parameters, draws from ``generator`` alone and returns the loss, a scalar.
+        size: images in a full mini-batch; others take the plain step.
+        optimiser: of the trained parameters; what warming up did to them and to their momentum is undone.
+        generator: of dropout, on the device.
+        activations: what the step is fed with.
+        notes: a list for what has to be said.
     """
 
     def __init__(
@@ -383,10 +408,14 @@ def recorder(activations: Any) -> Callable[..., tuple[Tensor, Callable[[], Any]]
 def record_cuda_graph(
     work: Callable[[], Tensor], generator: torch.Generator
 ) -> tuple[Tensor, Callable[[], Any]]:
-    """Record ``work``, which draws from ``generator`` alone, as a CUDA graph on the current device.
+    """Record ``work`` as a CUDA graph on the current device.
 
-    It must read and write the same memory at each call, and never wait for the GPU. Returns the result, which
-    each replay overwrites, and what replays the work.
+    Args:
+        work: reads and writes the same memory at each call, and never waits for the GPU.
+        generator: of everything that ``work`` draws.
+
+    Returns:
+        The result of ``work``, a tensor that each replay overwrites, and what replays it.
     """
     stream = torch.cuda.current_stream()
     aside = torch.cuda.Stream()

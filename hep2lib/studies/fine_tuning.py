@@ -58,7 +58,13 @@ class Grid:
     def trials(
         self, folds: Sequence[int], seed: int, options: TrainingOptions | None = None
     ) -> list[FineTuningTrial]:
-        """One trial a configuration, seed (from ``seed`` on) and fold (numbers from 0), without rotations."""
+        """One trial a configuration, seed and fold, without rotations.
+
+        Args:
+            folds: numbers of the folds, from 0.
+            seed: the first of the grid's seeds.
+            options: how networks are trained apart from the search; None takes the defaults.
+        """
         more = asdict(options or TrainingOptions()) | {"epochs": self.epochs}
         seeds = range(seed, seed + self.seeds)
         return [
@@ -101,6 +107,11 @@ def fine_tuning_study(
 
     Returns:
         All records, with what was chosen on validation images.
+
+    Raises:
+        OutcomeError: if every configuration diverged, so that none can be trained again with rotations.
+        StoreError: if a record cannot be read or written.
+        ClusterError: if the cluster that ``inputs`` name cannot be used.
     """
     folds = range(len(inputs.folds))
     summary = partial(_summary, inputs)
@@ -174,6 +185,10 @@ def fine_tune(
         The record: ``id``, ``trial``, ``context``, ``epochs`` (of each that was finished ``epoch``, ``loss``,
         and P(positive) of the fold's ``validation`` and ``test`` images), ``diverged``, ``seconds``,
         ``device``, ``notes`` (what has to be said about it).
+
+    Raises:
+        InputError: if a file of ``inputs`` is not to be seen, or there is no batch normalisation to be alive.
+        GPUMemoryError: if the GPU's memory does not suffice for a single image.
     """
     start = time.perf_counter()
     notes: list[str] = []
@@ -205,8 +220,11 @@ def fine_tune(
 def unfolded(network: GoogLeNet) -> GoogLeNet:
     """The same function as a folded network, in scoring, with batch normalisation that can be kept alive.
 
-    For random weights (of variant "torchvision"), which were scaled to unit variance, mean 0 and variance 1
-    are the statistics that they come with. A file with statistics of its own should be loaded instead.
+    For random weights, which were scaled to unit variance, mean 0 and variance 1 are the statistics that
+    they come with. A file with statistics of its own should be loaded instead.
+
+    Args:
+        network: of variant "torchvision".
     """
     alive = GoogLeNet(variant=network.variant, classes=network.classes, batchnorm="train")
     alive.preprocess, alive.provenance = network.preprocess, network.provenance
@@ -234,8 +252,16 @@ def batchnorm_study(
 ) -> FineTuningOutcome:
     """Train configurations twice, with the frozen layers' normalisation frozen and alive; all else the same.
 
-    Inputs (with ``alive``), store and options are those of the fine-tuning study; ``folds`` is the number of
-    folds, the first ones, and 0 takes all. Column ``batchnorm`` of the table tells the two kinds apart.
+    Args:
+        inputs: of the fine-tuning study, with ``alive``.
+        store: that study's.
+        grid: which configurations; each is trained with one seed.
+        folds: number of folds, the first ones; 0 takes all.
+        seed: of the trainings.
+        options: how networks are trained apart from that; None takes the defaults.
+
+    Returns:
+        The records; column ``batchnorm`` of the table tells the two kinds apart ("frozen", "alive").
 
     Raises:
         InputError: if there is no network with live batch normalisation.
@@ -319,11 +345,16 @@ def keep_network(
 ) -> Record:
     """Train one fold's network again and keep its trained parameters: a worker's part.
 
-    ``record`` is the training's, as the study keeps it, and ``trial`` the same training up to the epoch where
-    it is to stop. The file in ``folder``, called ``name``, is written whole or not at all.
+    Args:
+        inputs: images, labels, folds and the starting network, as files.
+        record: the training's, as the study keeps it.
+        trial: the same training, up to the epoch where it is to stop.
+        name: of the file, without its ending.
+        folder: where it is written, whole or not at all.
+        kept: what is kept of the activations; None takes what is wanted.
 
     Returns:
-        ``id``, ``difference`` (the largest between scores of validation images) and ``seconds``.
+        ``id``, ``difference`` (the largest between scores of validation images, 0 to 1) and ``seconds``.
 
     Raises:
         TunedNetworkError: if the difference is larger than ``TOLERANCES`` allow.

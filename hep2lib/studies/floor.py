@@ -20,8 +20,12 @@ def image_operations(freeze: int, *, variant: str = "torchvision", size: int = 2
     """Floating-point operations on one image behind the frozen layers.
 
     Multiplications and additions of convolutions and the classifier, two for each weight and place. What
-    lies before the cut (freeze depth, 0 to 144) is not counted, since it is computed once for a whole study.
-    The image's side is ``size`` pixels.
+    lies before the cut is not counted, since it is computed once for a whole study.
+
+    Args:
+        freeze: freeze depth, 0 to 144.
+        variant: of the network, "bvlc" or "torchvision".
+        size: side of the image, pixels.
 
     Returns:
         Forward; and backward: gradients of the trained weights, and of the inputs wherever something before
@@ -45,7 +49,14 @@ def image_operations(freeze: int, *, variant: str = "torchvision", size: int = 2
 def training_operations(
     trial: FineTuningTrial, fold: Fold, *, variant: str = "torchvision", size: int = 224
 ) -> int:
-    """Floating-point operations of a whole training with its scores after every epoch."""
+    """Floating-point operations of a whole training with its scores after every epoch.
+
+    Args:
+        trial: the hyperparameters.
+        fold: rows of its three parts; only their numbers count.
+        variant: of the network, "bvlc" or "torchvision".
+        size: side of the image, pixels.
+    """
     forward, backward = image_operations(trial.freeze, variant=variant, size=size)
     shown = len(fold.train) * min(trial.views_per_epoch or trial.rotations, trial.rotations)
     if trial.last_batch == "drop" and shown > trial.batch_size:
@@ -60,8 +71,11 @@ def best_rate(
 ) -> float:
     """Floating-point operations a second of the best of three convolutions of GoogLeNet's sizes.
 
-    The fastest of some turns counts; on the CPU with as many threads as torch has now. ``precision`` is that
-    of inputs, weights and results; a trial's own (``TrainingOptions.precision``).
+    Args:
+        device: where to measure; on the CPU with as many threads as torch has now.
+        precision: of inputs, weights and results; a trial's own (``TrainingOptions.precision``).
+        batch: images at a time.
+        repeats: turns of each; the fastest counts.
     """
     rates = []
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]

@@ -40,8 +40,11 @@ class SVMError(InputError):
 def gram_matrix(features: Tensor | NDArray) -> NDArray[np.float64]:
     """Inner products of all pairs of rows, summed in double precision, a chunk of features at a time.
 
-    Features are n x ..., of any floating type, maybe memory-mapped; what follows the first dimension is
-    flattened. The result is float64, n x n, symmetric.
+    Args:
+        features: n x ..., any floating type, maybe memory-mapped; flattened behind the first dimension.
+
+    Returns:
+        float64, n x n, symmetric.
 
     Raises:
         SVMError: if a feature is not finite.
@@ -90,6 +93,7 @@ def gram_matrices(
         Name and matrix (float64, V N x V N, symmetric), in the order in which they become complete.
 
     Raises:
+        InputError: if the network has no layer of a name.
         SVMError: if an activation is not finite.
     """
     network.to(device).eval()

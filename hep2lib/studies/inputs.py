@@ -37,19 +37,33 @@ _OPENING = threading.RLock()
 
 @dataclass(frozen=True, eq=False)
 class StudyInputs:
-    """Images, labels, folds and the network that training starts from."""
+    """Images, labels, folds and the network that training starts from.
 
-    images: Tensor  # uint8, N x 3 x H x W
-    labels: np.ndarray  # int64, N; 1 is positive
-    folds: Sequence[Fold]  # rows of each fold's training, validation and test part
-    network: GoogLeNet  # before any training, with its weights loaded; it is not changed
-    cache: Path  # folder for activations and for what workers start from; safe to delete
-    device: str = "cpu"  # where the trials run ("cpu", "cuda")
-    workers: int = 0  # number of processes (0: one a core)
-    scheduler: str = ""  # address of a Dask scheduler whose workers run the trials; "" for none
-    local_cluster: int = 0  # number of Dask workers to start on this machine for them; 0 for none
-    cache_limit: int = 0  # room for activations, bytes; 0 for no limit
-    alive: GoogLeNet | None = None  # with batch normalisation not folded, for trials that leave it alive
+    Attributes:
+        images: uint8, N x 3 x H x W.
+        labels: int64, N; 1 is positive.
+        folds: rows of each fold's training, validation and test part.
+        network: the network before any training, with its weights loaded; it is not changed.
+        cache: folder for activations and for what workers start from; safe to delete.
+        device: where the trials run ("cpu", "cuda").
+        workers: number of processes on the CPU (0: one a core), or of threads on a GPU (0: ``STREAMS``).
+        scheduler: address of a Dask scheduler whose workers run the trials; "" for none.
+        local_cluster: number of Dask workers to start on this machine for them; 0 for none.
+        cache_limit: room for activations, bytes; 0 for no limit.
+        alive: the network with its batch normalisation not folded, for trials that leave it alive.
+    """
+
+    images: Tensor
+    labels: np.ndarray
+    folds: Sequence[Fold]
+    network: GoogLeNet
+    cache: Path
+    device: str = "cpu"
+    workers: int = 0
+    scheduler: str = ""
+    local_cluster: int = 0
+    cache_limit: int = 0
+    alive: GoogLeNet | None = None
 
     @cached_property
     def context(self) -> dict[str, str]:
@@ -104,7 +118,18 @@ class StudyInputs:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WorkerInputs:
-    """Study inputs that are small enough to be sent to a worker: files for the large ones."""
+    """Study inputs that are small enough to be sent to a worker: files for the large ones.
+
+    A machine that does not see a file raises InputError when it opens it. Attributes that are not named here
+    are those of ``StudyInputs``.
+
+    Attributes:
+        images: ``.safetensors`` file with the tensor ``images``, uint8, N x 3 x H x W.
+        weights: ``.safetensors`` file of the starting network's parameters.
+        variant: of the network, "bvlc" or "torchvision".
+        preprocess: what images pass through in front of it.
+        alive: file of the network with its batch normalisation not folded; None where there is none.
+    """
 
     images: Path
     labels: tuple[int, ...]
@@ -118,14 +143,14 @@ class WorkerInputs:
     alive: Path | None
 
     def network(self) -> GoogLeNet:
-        """A fresh copy of the network that the study starts from."""
+        """A fresh copy of the network that the study starts from, on ``device``."""
         return self._placed(copy.deepcopy(_network(_seen(self.weights), self.variant)))
 
     def alive_network(self) -> GoogLeNet:
         """The same network with its batch normalisation alive.
 
         Raises:
-            InputError: if it has none.
+            InputError: if it has none, or this machine does not see its file.
         """
         if self.alive is None:
             raise InputError("these weights have no batch normalisation that could be kept alive")
@@ -138,7 +163,7 @@ class WorkerInputs:
         return network.to(self.device)
 
     def open_images(self) -> Tensor:
-        """The images, memory-mapped."""
+        """The images, uint8, N x 3 x H x W, memory-mapped."""
         return load_file(_seen(self.images))["images"]
 
 
@@ -164,18 +189,21 @@ class Activations(Protocol):
     """What the trainable part of the network is fed with."""
 
     def batch(self, rows: Tensor, views: Tensor, *, training: bool = False) -> Tensor:
-        """Activations at the cut, float B x C x H x W, of the images ``rows`` in ``views``, each int64, B.
+        """Activations at the cut, float32, B x C x H x W, of the images ``rows`` in their views ``views``.
 
-        Whether the batch is trained on changes nothing in a frozen prefix.
+        Args:
+            rows: int64, B.
+            views: int64, B; 0 to the number of views - 1.
+            training: whether the batch is trained on, which changes nothing in a frozen prefix.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class CachedActivations:
-    """Activations computed beforehand: N x V x C x H x W, in memory, memory-mapped, or on the device."""
+    """Activations computed beforehand, in memory, memory-mapped, or on the device."""
 
-    tensor: Tensor
-    device: str = "cpu"
+    tensor: Tensor  # float32 or bfloat16, N x V x C x H x W
+    device: str = "cpu"  # where batches are wanted
 
     def batch(self, rows: Tensor, views: Tensor, *, training: bool = False) -> Tensor:
         """See :class:`Activations`."""
@@ -220,8 +248,8 @@ class LiveActivations:
 class DrawnActivations:
     """Unrotated views from the cache, rotated ones as they are drawn: where few of many views are shown."""
 
-    still: CachedActivations
-    turned: LiveActivations
+    still: CachedActivations  # of the unrotated views
+    turned: LiveActivations  # computes the rotated ones
 
     def batch(self, rows: Tensor, views: Tensor, *, training: bool = False) -> Tensor:
         """See :class:`Activations`."""
@@ -249,7 +277,7 @@ def wanted(inputs: WorkerInputs, trial: FineTuningTrial) -> Kept:
 
 
 def size_in_bytes(inputs: WorkerInputs, kept: Kept) -> int:
-    """Room that a set of activations takes."""
+    """Room that a set of activations takes, bytes."""
     table = layer_table(architecture(inputs.variant), inputs.open_images().shape[-1])
     at_cut = table.iloc[cut_point(architecture(inputs.variant), kept.freeze) - 1]
     values = len(inputs.labels) * len(kept.angles) * int(at_cut["channels"]) * int(at_cut["size"]) ** 2
@@ -264,7 +292,12 @@ def prepare_activations(inputs: WorkerInputs, trials: Iterable[FineTuningTrial])
     results later, up to rounding. Files that no trial here needs make way, those first that were not used
     for longest.
 
-    Returns what is kept for each set that the trials want.
+    Args:
+        inputs: images, network and cache folder with its limit.
+        trials: those to be run; those that leave batch normalisation alive need nothing.
+
+    Returns:
+        What is kept for each set that is wanted.
     """
     plan: dict[Kept, Kept] = {}
     room = inputs.cache_limit or float("inf")
@@ -303,8 +336,11 @@ def activations_for(
 ) -> Activations:
     """What a trial's network is fed with.
 
-    ``network`` is the one before training; ``kept`` is what is kept of its activations, and None takes what
-    is wanted.
+    Args:
+        inputs: images and cache folder.
+        network: the network before training.
+        trial: its freeze depth, views, precision of activations and batch normalisation matter.
+        kept: what is kept of the activations; None takes what is wanted.
 
     Raises:
         InputError: if the trial leaves batch normalisation alive and there is none.
@@ -325,6 +361,10 @@ def open_activations(inputs: WorkerInputs, kept: Kept) -> Tensor:
 
     A process keeps the last few open, since opening them means hashing what they were computed from. On a
     GPU they are on the device as far as they fit.
+
+    Args:
+        inputs: images, network and cache folder.
+        kept: which of them; V is the number of its angles, its precision that of the values.
     """
     key = (inputs.cache, inputs.weights, inputs.images, inputs.device, kept)
     with _OPENING:

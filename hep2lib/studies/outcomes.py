@@ -32,8 +32,14 @@ def out_of_fold(
 ) -> pd.DataFrame:
     """The scores of a part of every fold as one table.
 
-    Of N labels 1 is positive; for each fold ``scores`` are those of the images of ``part``, "test" or
-    "validation", in the fold's order. Columns: ``row`` (of the database), ``fold``, ``label``, ``score``.
+    Args:
+        folds: rows of the parts.
+        labels: N; 1 is positive.
+        scores: for each fold, the scores of the part's images in the fold's order.
+        part: "test" or "validation".
+
+    Returns:
+        Columns ``row`` (of the database), ``fold`` (from 0), ``label``, ``score``.
     """
     tables = [
         pd.DataFrame({"row": getattr(fold, part), "fold": number, "score": np.asarray(values, dtype=float)})
@@ -80,14 +86,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """A point of the fine-tuning search with an epoch, chosen by mean validation AUC over folds (0 to 1)."""
+    """A point of the fine-tuning search with an epoch, chosen on validation images."""
 
-    freeze: int
-    batch_size: int
+    freeze: int  # freeze depth, 0 to 144
+    batch_size: int  # images a mini-batch
     learning_rate: float
-    rotations: int
-    epoch: int
-    validation_auc: float
+    rotations: int  # views of each training image; 1: none is rotated
+    epoch: int  # 1 or more
+    validation_auc: float  # mean over folds (``best``) or one fold's own (``nested``), 0 to 1
 
 
 class FineTuningOutcome(Outcome):
@@ -120,6 +126,9 @@ class FineTuningOutcome(Outcome):
     def means(self) -> pd.DataFrame:
         """Mean over folds for each configuration that every fold has reached, with the study's own seed.
 
+        Columns ``freeze``, ``batch_size``, ``learning_rate``, ``rotations``, ``epoch``, ``validation_auc``,
+        ``test_auc``, ``test_auc_deviation`` (the folds' standard deviation, k - 1) and ``loss``.
+
         Raises:
             OutcomeError: if there is none.
         """
@@ -150,7 +159,16 @@ class FineTuningOutcome(Outcome):
 
         The paper chose one configuration for all folds. A choice per fold uses fewer images each time, but no
         image that is tested in one fold has a say, as a validation image of another, in how it is classified.
-        Arguments as those of ``best``; ``validation_auc`` is each fold's own.
+
+        Args:
+            freeze: at this depth only; None for all.
+            rotated: among trainings on rotated copies, or among those without.
+
+        Returns:
+            One a fold; ``validation_auc`` is that fold's.
+
+        Raises:
+            OutcomeError: if a fold has none.
         """
         own = self._own
         return [self._first(own[own["fold"] == f], freeze, rotated) for f in range(len(self.folds))]
@@ -190,9 +208,14 @@ class FineTuningOutcome(Outcome):
     def scores(
         self, configuration: Configuration | Sequence[Configuration], part: str = "test"
     ) -> pd.DataFrame:
-        """P(positive) of every fold's ``part``, "test" or "validation": see ``out_of_fold``.
+        """P(positive) of every fold's test (or validation) images, 0 to 1: see ``out_of_fold``.
 
-        The configuration is one for all folds (``best``), or one for each (``nested``).
+        Args:
+            configuration: one for all folds (``best``), or one for each (``nested``).
+            part: "test" or "validation".
+
+        Raises:
+            OutcomeError: if a fold has no such training, or it ended before that epoch.
         """
         if isinstance(configuration, Configuration):
             configuration = [configuration] * len(self.folds)
@@ -222,8 +245,8 @@ class FineTuningOutcome(Outcome):
 class LayerChoice:
     """A layer and a value of C, chosen by mean validation AUC over folds (0 to 1)."""
 
-    layer: str
-    value: float
+    layer: str  # MATLAB's name
+    value: float  # of the grid: C or lambda, see ``SVMOutcome.reading``
     validation_auc: float
 
 
@@ -257,7 +280,7 @@ class SVMOutcome(Outcome):
 
     @property
     def seconds(self) -> float:
-        """Time spent fitting, of one core, without the activations and Gram matrices."""
+        """Seconds spent fitting, of one core, without the activations and Gram matrices."""
         return sum(record["seconds"] for record in self.records)
 
     @property
@@ -266,7 +289,11 @@ class SVMOutcome(Outcome):
         return max(record["gap"] for record in self.records if record["gap"] is not None)
 
     def means(self) -> pd.DataFrame:
-        """Mean over folds for each layer, in the study's order, and value of C."""
+        """Mean over folds for each layer, in the study's order, and value of the grid.
+
+        Columns ``layer``, ``value``, ``validation_auc``, ``test_auc`` and ``test_auc_deviation`` (the folds'
+        standard deviation, k - 1).
+        """
         return self._means.copy()
 
     @cached_property

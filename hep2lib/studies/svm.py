@@ -74,6 +74,9 @@ def svm_path(
         values: the grid, all greater than 0.
         regularisation: whether the values are "C" or fitclinear's "lambda" (C = 1 / (n lambda)).
 
+    Returns:
+        The margins of both parts for each value, and the largest duality gap.
+
     Raises:
         SVMError: if there is one class only among the training images, or a value is not positive.
     """
@@ -91,7 +94,12 @@ def svm_path(
 
 
 def loss_weight(value: float, regularisation: Regularisation, images: int) -> float:
-    """C of a value of the grid: the value itself, or 1 / (n lambda), n being the training images.
+    """C of a value of the grid: the value itself, or 1 / (n lambda).
+
+    Args:
+        value: of the grid.
+        regularisation: what the value is, "C" or fitclinear's "lambda".
+        images: n, the number of training images.
 
     Raises:
         SVMError: if the value is not positive and finite.
@@ -116,7 +124,13 @@ def centred(gram: NDArray[np.float64], train: NDArray[np.int64]) -> NDArray[np.f
     """The Gram matrix after the training images' mean is taken off all features, rows x training images.
 
     With a free bias this changes no score; without it, features that share a large offset lose digits.
-    ``gram`` is float64, N x N, ``train`` the n training images' rows, the result float64, N x n.
+
+    Args:
+        gram: float64, N x N.
+        train: int64, n; rows of the training images.
+
+    Returns:
+        float64, N x n.
     """
     with_train = gram[:, train]
     inner = with_train[train]
@@ -145,6 +159,9 @@ def early_stopped_path(
 
     Returns:
         The margins; the gap is not known and given as infinity.
+
+    Raises:
+        SVMError: if a value is not positive and finite.
     """
     eigenvalues, eigenvectors = torch.linalg.eigh(torch.from_numpy(np.array(gram)))
     images = (eigenvectors * eigenvalues.clamp(min=0).sqrt()).numpy()
@@ -173,7 +190,11 @@ class Machine:
     settled: bool  # whether every image meets its optimality condition to rounding
 
     def decision_function(self, kernel: Array) -> Array:
-        """Scores, positive for the positive class, from m x n inner products with the training images."""
+        """Scores, float64, m, positive for the positive class.
+
+        Args:
+            kernel: m x n, inner products of m images with the n training images.
+        """
         return kernel @ self.coefficients + self.bias
 
 
@@ -187,6 +208,9 @@ def fit_svm(gram_train: NDArray[np.float64], y: ArrayLike, C: float) -> Machine:
         gram_train: float64, n x n; centred, where features share a large offset (``centred``).
         y: n labels, 0 or 1.
         C: weight of the losses, greater than 0.
+
+    Returns:
+        The machine; its ``decision_function`` takes inner products with the training images.
 
     Raises:
         SVMError: if there is one class only, or C is not positive.
@@ -298,9 +322,16 @@ def search(kernel: Tensor, signs: Array, C: float, low: Flags, high: Flags) -> t
     Scheinberg 2006, JMLR 7:2237; all images change at a time, as in a primal-dual method). From a good guess
     this ends within a few rounds; from a bad one it may go round in circles, and is given up.
 
-    ``kernel`` is float64, n x n, with a diagonal of about one; ``low`` and ``high`` say which weights are 0
-    and C by the guess. Returns the last weights, not clipped to 0 and C, and whether all conditions hold;
-    None where the equations have no solution.
+    Args:
+        kernel: float64, n x n, symmetric, with a diagonal of about one.
+        signs: n, -1 or 1, both present.
+        C: upper bound of the weights.
+        low: n; weight 0 by the guess.
+        high: n; weight C by the guess.
+
+    Returns:
+        The last weights, not clipped to 0 and C, and whether all conditions hold; None where the equations
+        have no solution.
     """
     seen: set[bytes] = set()
     weights = None
@@ -365,8 +396,13 @@ def interior_point(kernel: Tensor, signs: Array, C: float) -> Array:
     in shares of C, from a point that is feasible for primal and dual. A point (and a step) is the shares, and
     the multipliers of their bounds 0 and 1; the equation's multiplier is kept beside it.
 
-    ``kernel`` is float64, n x n, symmetric, positive semi-definite; of ``signs``, -1 or 1, both are present.
-    Returns n weights, strictly between 0 and C.
+    Args:
+        kernel: float64, n x n, symmetric, positive semi-definite.
+        signs: n, -1 or 1, both present.
+        C: upper bound, greater than 0.
+
+    Returns:
+        n weights, strictly between 0 and C.
     """
     y = torch.from_numpy(signs)
     hessian = C * kernel * y[:, None] * y

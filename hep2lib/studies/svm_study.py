@@ -71,7 +71,7 @@ def svm_study(
         inputs: images, labels, folds and the network whose activations are the features.
         store: where records are kept; what it has is not computed again.
         layers: MATLAB's names of layers.
-        values: the grid.
+        values: the grid, all greater than 0: C, or lambda, as ``variant`` reads it.
         variant: how the study differs from the paper's; None: not at all.
         networks: one a fold, fine-tuned on that fold's training images, whose activations are the features
             instead.
@@ -79,6 +79,12 @@ def svm_study(
 
     Returns:
         All records, with what was chosen on validation images.
+
+    Raises:
+        SVMError: if an activation is not finite, a value is not positive, or a fold's training part has one
+            class.
+        StoreError: if a record cannot be read or written.
+        ClusterError: if the cluster that ``inputs`` name cannot be used.
     """
     variant = variant or SVMVariant()
     options = asdict(variant) | {"features": "pre-trained" if networks is None else "fine-tuned"}
@@ -122,12 +128,20 @@ def _executor(inputs: StudyInputs, seconds: float) -> AbstractContextManager[Exe
 def fit_path(gram: Path, labels: NDArray, fold: Fold, trial: SVMTrial, context: dict[str, str]) -> Record:
     """Run one trial: the path of C on one layer and fold.
 
-    ``gram`` is the file of the layer's Gram matrix, float64; row v N + i is image i in view v. ``context``
-    holds the digests that belong to the trial's name.
+    Args:
+        gram: file of the layer's Gram matrix, float64; row v N + i is image i in view v.
+        labels: N; 1 is positive.
+        fold: rows of the three parts.
+        trial: layer, fold, grid and options.
+        context: digests that belong to the trial's name.
 
     Returns:
         The record: ``id``, ``trial``, ``context``, ``validation`` and ``test`` (margins by value of the grid
         and image), ``gap`` (the largest relative duality gap; None of an early-stopped solver), ``seconds``.
+
+    Raises:
+        SVMError: if the file is not to be seen or not readable, a value is not positive and finite, or the
+            training images have one class.
     """
     start = time.perf_counter()
     matrix = _opened(gram)

@@ -55,6 +55,9 @@ def train(
 
     Yields:
         The scores after each epoch.
+
+    Raises:
+        GPUMemoryError: if the GPU's memory does not suffice for a single image.
     """
     device, notes = network.device, [] if notes is None else notes
     generator = torch.Generator().manual_seed(random_stream(trial.seed, trial.fold))
@@ -159,7 +162,7 @@ def mini_batches(
 def predict(
     suffix: Section, activations: Activations, rows: np.ndarray, trial: FineTuningTrial, chunks: Chunks
 ) -> np.ndarray:
-    """P(positive) of images, float32, without rotation."""
+    """P(positive) of images, float32, n, without rotation; leaves the suffix in evaluation mode."""
     suffix.eval()
 
     def attempt(size: int) -> Tensor:

@@ -22,8 +22,10 @@ class StoreError(InputError):
 class TrialStore:
     """The records of one study, each in a file of its own that is named after its trial.
 
-    Resuming a study is a difference of sets, and the results of two machines are merged by copying files. The
-    folder is made when the first record is written.
+    Resuming a study is a difference of sets, and the results of two machines are merged by copying files.
+
+    Args:
+        folder: where the files are; made when the first record is written.
     """
 
     def __init__(self, folder: Path):
@@ -102,8 +104,8 @@ class TrainingOptions:
     it used. Each field says where its value comes from (``choices``).
 
     Attributes:
-        momentum: share of the previous step that is added to each step.
-        l2: weight decay of weights; biases have none.
+        momentum: share of the previous step that is added to each step (0 to less than 1).
+        l2: weight decay of weights (0 to 10); biases have none.
         bias_rate_factor: learning rate of pre-trained biases relative to weights.
         head_rate_factor: learning rate of the new classifier relative to the rest.
         class_weights: "balanced" weighs a class's losses inversely to its share of the training images.
@@ -172,23 +174,38 @@ class FineTuningTrial(TrainingOptions):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SVMVariant:
-    """How an SVM study may differ from the paper's."""
+    """How an SVM study may differ from the paper's.
 
-    regularisation: Literal["C", "lambda"] = "C"  # values are C or fitclinear's lambda (C = 1 / (n lambda))
-    pooled: bool = False  # take each channel's mean over the image instead of all its values
-    rotations: int = 1  # views of each training image, 360 / rotations degrees apart (1: none)
-    refitted: bool = False  # score test images by a machine fitted to training and validation images
-    solver: Literal["exact", "early-stopped"] = "exact"  # or ten passes of dual coordinate descent
+    Attributes:
+        regularisation: whether its values are C of the soft-margin SVM, or fitclinear's lambda (C = 1 / (n lambda)).
+        pooled: whether each channel's mean over the image is taken instead of all its values.
+        rotations: views of each training image, 360 / rotations degrees apart (1: none).
+        refitted: whether test images are scored by a machine fitted to training and validation images.
+        solver: the optimum, or what ten passes of dual coordinate descent reach.
+    """
+
+    regularisation: Literal["C", "lambda"] = "C"
+    pooled: bool = False
+    rotations: int = 1
+    refitted: bool = False
+    solver: Literal["exact", "early-stopped"] = "exact"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SVMTrial(SVMVariant):
-    """Linear support vector machines for all values of C, on one layer's activations and one fold."""
+    """Linear support vector machines for all values of C, on one layer's activations and one fold.
 
-    layer: str  # MATLAB's name of the layer whose activations are the features
-    fold: int  # which fold's training part is used (0 to k - 1)
-    values: tuple[float, ...]  # the grid, as the paper gives it (10^linspace(-6, 2.5, 20))
-    features: Literal["pre-trained", "fine-tuned"] = "pre-trained"  # or tuned on the fold's training images
+    Attributes:
+        layer: MATLAB's name of the layer whose activations are the features.
+        fold: which fold's training part is used (0 to k - 1).
+        values: the grid, as the paper gives it (10^linspace(-6, 2.5, 20)); all greater than 0.
+        features: of the network before training, or of the one fine-tuned on the fold's training images.
+    """
+
+    layer: str
+    fold: int
+    values: tuple[float, ...]
+    features: Literal["pre-trained", "fine-tuned"] = "pre-trained"
     study: Literal["svm"] = "svm"
 
 
@@ -220,8 +237,12 @@ def read_trial(fields: Mapping[str, Any]) -> FineTuningTrial:
 def trial_id(trial: FineTuningTrial | SVMTrial, context: Mapping[str, str]) -> str:
     """Name of a trial: a hash of everything that its result depends on.
 
-    ``context`` holds digests of what it is computed from (images and labels, folds, network). The name is 24
-    hexadecimal digits of a SHA-256.
+    Args:
+        trial: its hyperparameters, fold and seed.
+        context: digests of what it is computed from (images and labels, folds, network).
+
+    Returns:
+        24 hexadecimal digits of a SHA-256.
     """
     what = {"version": TRIAL_VERSION, "trial": trial_fields(trial), "context": dict(context)}
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:24]
