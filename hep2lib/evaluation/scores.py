@@ -206,7 +206,7 @@ def extracted(
         tables = [outcome.scores(one, part) for one in chosen]
         of_folds = [table[table["fold"] == fold] for fold, table in enumerate(tables)]
         parts.append(with_specimens(pd.concat(of_folds), database))
-    words = dict.fromkeys(f"{one.layer}, C = {one.value:.4g}" for one in chosen)
+    words = dict.fromkeys(f"{one.layer}, {outcome.regularisation} = {one.value:.4g}" for one in chosen)
     return Scores(name, "; ".join(words), parts[0], parts[1], probabilities=False)
 
 

@@ -290,7 +290,7 @@ def read_parameters(file: Path) -> Parameters:
         values = yaml.safe_load(file.read_text(encoding="utf-8"))
         return Parameters(**values)
     except ValidationError as error:
-        problems = "; ".join(_sentences(error))
+        problems = "; ".join(_sentence(problem) for problem in error.errors())
         raise ParameterError(
             f"{file}: not the parameters of a run of today's code ({problems}); choose another folder"
         ) from None

@@ -246,7 +246,7 @@ class LayerChoice:
     """A layer and a value of C, chosen by mean validation AUC over folds (0 to 1)."""
 
     layer: str  # MATLAB's name
-    value: float  # of the grid: C or lambda, see ``SVMOutcome.reading``
+    value: float  # of the grid: C or lambda, see ``SVMOutcome.regularisation``
     validation_auc: float
 
 

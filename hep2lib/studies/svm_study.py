@@ -226,7 +226,8 @@ class _Features:
         missing = [layer for layer in dict.fromkeys(layers) if not self.file(layer).is_file()]
         depth = self.frozen or self._stem()
         kept = 0 if depth is None else len(self.network.prefix(depth).layers)
-        early = [layer for layer in missing if self.steps[layer].index <= kept]
+        # A layer that there is not is early too: ``gram_matrices`` names it.
+        early = [name for name in missing if name not in self.steps or self.steps[name].index <= kept]
         late = [layer for layer in missing if layer not in early]
         inputs = self.inputs
         options: dict[str, Any] = {"views": self.views, "pooled": self.pooled, "cache": inputs.cache}

@@ -177,7 +177,8 @@ class SVMVariant:
     """How an SVM study may differ from the paper's.
 
     Attributes:
-        regularisation: whether its values are C of the soft-margin SVM, or fitclinear's lambda (C = 1 / (n lambda)).
+        regularisation: whether its values are C of the soft-margin SVM, or fitclinear's lambda,
+            C = 1 / (n lambda).
         pooled: whether each channel's mean over the image is taken instead of all its values.
         rotations: views of each training image, 360 / rotations degrees apart (1: none).
         refitted: whether test images are scored by a machine fitted to training and validation images.

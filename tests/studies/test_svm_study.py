@@ -8,6 +8,7 @@ import torch
 
 from hep2lib.cnn.googlenet import LAYERS
 from hep2lib.data.folds import Fold
+from hep2lib.errors import InputError
 from hep2lib.ranking import auc
 from hep2lib.studies import execution
 from hep2lib.studies import gram as gram_module
@@ -100,6 +101,11 @@ def test_a_matrix_that_is_gone_or_damaged_has_a_message(inputs, store):
     file.unlink()
     with pytest.raises(SVMError, match="not to be seen from here"):
         studying.fit_path(file, inputs.labels, inputs.folds[0], trial, {})
+
+
+def test_a_layer_that_there_is_not_is_named(inputs, store):
+    with pytest.raises(InputError, match=r"there is no layer 'pool9'; `hep2 layers` lists all names"):
+        svm_study(inputs, store, ("pool9",), VALUES)
 
 
 def test_a_layer_named_twice_is_taken_once(inputs, store):
