@@ -292,7 +292,7 @@ def read_parameters(file: Path) -> Parameters:
     except ValidationError as error:
         problems = "; ".join(_sentence(problem) for problem in error.errors())
         raise ParameterError(
-            f"{file}: not the parameters of a run of today's code ({problems}); choose another folder"
+            f"{file}: not a run's parameters as this version reads them ({problems}); choose another folder"
         ) from None
     except (OSError, yaml.YAMLError, TypeError) as error:
         raise ParameterError(f"{file}: not a run's parameters ({str(error).splitlines()[0]})") from None

@@ -130,6 +130,9 @@ def test_parameters_are_read_as_they_were_written(tmp_path):
     (tmp_path / "parameters.yaml").write_text("seed: many", encoding="utf-8")
     with pytest.raises(ParameterError, match="not a run's parameters"):
         read_parameters(tmp_path / "parameters.yaml")
+    (tmp_path / "parameters.yaml").write_text("svm_reading: C", encoding="utf-8")
+    with pytest.raises(ParameterError, match="'svm_reading' is unknown; did you mean 'svm_regularisation'"):
+        read_parameters(tmp_path / "parameters.yaml")
 
 
 def test_layers_are_named_one_by_one_or_by_a_word():
