@@ -94,3 +94,15 @@ def test_a_notebook_takes_its_run_from_the_package_which_costs_nothing_until_the
         "assert open_run.__module__ == 'hep2lib.runs.run' and printed('best.auc') > 0.9\n"
         "assert not hasattr(hep2lib, 'close_run')",
     )
+
+
+def test_what_the_table_of_places_names_is_there():
+    text = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    places = re.findall(r"\| `(hep2lib/[\w/]+\.py)` \| `([\w.]+)` \|", text)
+    assert len(places) >= 15
+    for path, name in places:
+        nodes = ast.parse((REPOSITORY / path).read_text(encoding="utf-8")).body
+        for part in name.split("."):
+            named = {getattr(node, "name", None): node for node in nodes}
+            assert part in named, f"CONTRIBUTING.md: {path} has no {name}"
+            nodes = getattr(named[part], "body", [])
