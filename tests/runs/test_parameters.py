@@ -1,8 +1,12 @@
+from dataclasses import fields
+from pathlib import Path
+
 import pytest
 import yaml
 
 from hep2lib.runs.parameters import (
     ParameterError,
+    TrainingParameters,
     make_parameters,
     parse_settings,
     profile_names,
@@ -152,3 +156,10 @@ def test_a_profile_of_ones_own_is_found_from_any_folder_and_named_without_it(tmp
     assert make_parameters(parameters.profile) == parameters
     assert parameters.run_name == "mine"
     assert make_parameters(parameters.profile, {"seed": 2}).run_name == "mine-seed2"
+
+
+def test_what_can_be_set_of_a_training_is_what_a_training_has():
+    options = {field.name: field.default for field in fields(TrainingOptions)}
+    assert TrainingParameters().model_dump() == options
+    page = (Path(__file__).parents[2] / "book" / "rerun.md").read_text(encoding="utf-8")
+    assert [name for name in options if f"`{name}`" not in page] == []
