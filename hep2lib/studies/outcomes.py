@@ -1,5 +1,6 @@
 """What a study found: its scores as tables, and the choices made on validation images alone."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -51,7 +52,7 @@ def out_of_fold(
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class Outcome(ABC):
     """All trials of a study."""
 
     records: Sequence[Record]  # one a trial, as ``fine_tune`` or ``fit_path`` of the studies return them
@@ -71,9 +72,9 @@ class Outcome:
         rows = [table for record in self.records if len(table := self._rows(record))]
         return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
 
+    @abstractmethod
     def _rows(self, record: Record) -> pd.DataFrame:
         """A trial's part of the table."""
-        raise NotImplementedError
 
     def _aucs(self, record: Record, scores: dict[str, Any]) -> dict[str, Any]:
         """Areas of both parts, from their scores: rows of a trial's fold."""
