@@ -29,7 +29,6 @@ def cached_activations(
     images: Tensor,
     *,
     views: Sequence[float] = (0.0,),
-    fill: str = "black",
     cache: Path | None = None,
     batch: int = 32,
     dtype: torch.dtype = torch.float32,
@@ -46,9 +45,8 @@ def cached_activations(
         depth: the freeze depth, 0 to 144; the value is that at ``network.split(depth).cut``.
         images: uint8, N x 3 x H x W.
         views: rotations of the images in degrees, at least one.
-        fill: what a rotation puts in the corners (``hep2lib.data.images.rotate``).
         cache: folder for the file; None keeps the result in memory. The file's name is the key: the prefix's
-            parameters, the preprocessing, cut, views, fill, type and the images themselves.
+            parameters, the preprocessing, cut, views, type and the images themselves.
         batch: images at a time; it changes the memory needed, and the values by rounding.
         dtype: how values are kept: torch.float32, float16 or bfloat16 (computed in float32, then rounded).
         device: where to compute; the network is moved there.
@@ -70,7 +68,7 @@ def cached_activations(
     def write(values: np.ndarray) -> None:
         chunks = [(i, v) for i in range(0, len(images), batch) for v in range(len(views))]
         for first, view in progress(chunks, f"activations of {prefix.layers[-1].name}", unit="batch"):
-            rotated = rotate(images[first : first + batch], float(views[view]), fill)
+            rotated = rotate(images[first : first + batch], float(views[view]))
             chunk = prefix(network.preprocess(rotated.to(network.device)))
             chunk = chunk.to("cpu", dtype).permute(0, 2, 3, 1).contiguous()
             bits = chunk.view(torch.int16) if dtype == torch.bfloat16 else chunk
@@ -78,9 +76,7 @@ def cached_activations(
 
     path = None
     if cache is not None:
-        path = activations_file(
-            network, depth, images, views=views, fill=fill, cache=cache, dtype=dtype, device=device
-        )
+        path = activations_file(network, depth, images, views=views, cache=cache, dtype=dtype, device=device)
         if path.is_file():
             path.touch()  # whoever has to make room removes first what was not used for longest
             return _as_tensor(np.load(path, mmap_mode="c"), dtype)
@@ -105,7 +101,6 @@ def activations_file(
     images: Tensor,
     *,
     views: Sequence[float] = (0.0,),
-    fill: str = "black",
     cache: Path,
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
@@ -120,7 +115,7 @@ def activations_file(
         network.batchnorm,
     ]
     parts += [len(prefix.layers), prefix.state_digest(), network.preprocess.digest()]
-    parts += [tuple(map(float, views)), fill, str(dtype), tuple(images.shape)]
+    parts += [tuple(map(float, views)), str(dtype), tuple(images.shape)]
     digest = hashlib.sha256(repr(parts).encode())
     for first in range(0, len(images), 256):
         digest.update(images[first : first + 256].cpu().contiguous().numpy().tobytes())

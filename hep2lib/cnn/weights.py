@@ -38,7 +38,7 @@ def _read_exchange_file(path: Path, network: GoogLeNet) -> WeightFile:
     except ModuleNotFoundError as error:
         raise WeightsError(
             f"{path}: to read a {path.suffix} file needs the package {error.name}, which is not installed "
-            "here; install it with: pip install 'hep2lib[weights]'"
+            "here; install it with `pip install -e '.[weights]'` in the clone"
         ) from error
     return (read_onnx if path.suffix.lower() == ".onnx" else read_caffe)(path, network)
 
@@ -61,7 +61,6 @@ def load_weights(
     seed: int = 0,
     images: Tensor | None = None,
     images_are: str = "images",
-    cache: Path | None = None,
 ) -> str:
     """Give a network its weights, its preprocessing and its provenance.
 
@@ -75,7 +74,6 @@ def load_weights(
         seed: of everything that is drawn, 0 or more.
         images: uint8, N x 3 x H x W: what "random" is calibrated on; no other source needs any.
         images_are: what the caption calls them.
-        cache: folder where the ImageNet file is looked for and kept; None for torch's own.
 
     Returns:
         One sentence that says what was loaded, for a caption. ``network.provenance`` has it too.
@@ -87,7 +85,7 @@ def load_weights(
     if source in RANDOM:
         network.provenance = _draw(network, source, seed, images, images_are)
     elif source == "imagenet":
-        path = _imagenet_file(network, cache)
+        path = _imagenet_file(network)
         file, words = read_pth(path, network), "ImageNet weights, torchvision's"
         network.provenance = _fill_from(network, file, path, seed, source, words)
     else:
@@ -194,17 +192,16 @@ def _file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _imagenet_path(cache: Path | None) -> Path:
-    folder = Path(torch.hub.get_dir()) / "checkpoints" if cache is None else cache
-    return folder / IMAGENET_URL.rpartition("/")[2]
+def _imagenet_path() -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints" / IMAGENET_URL.rpartition("/")[2]
 
 
-def imagenet_available(timeout: float = 8.0, cache: Path | None = None) -> bool:
+def imagenet_available(timeout: float = 8.0) -> bool:
     """Tell whether torchvision's ImageNet weights are on this machine or can be fetched.
 
-    A network that is silent for ``timeout`` seconds counts as none; ``cache`` is as in ``load_weights``.
+    A network that is silent for ``timeout`` seconds counts as none.
     """
-    if _imagenet_path(cache).is_file():
+    if _imagenet_path().is_file():
         return True
     reached = threading.Event()
 
@@ -223,17 +220,17 @@ def imagenet_available(timeout: float = 8.0, cache: Path | None = None) -> bool:
     return reached.is_set()
 
 
-def _imagenet_file(network: GoogLeNet, cache: Path | None) -> Path:
-    """The ImageNet file in the cache, fetched if need be, its hash checked."""
+def _imagenet_file(network: GoogLeNet) -> Path:
+    """The ImageNet file in torch's cache, fetched if need be, its hash checked."""
     if network.variant != "torchvision":
         raise WeightsError(
             "imagenet: torchvision's weights belong to the variant torchvision, this network is bvlc. "
             "Choose that variant, or give Caffe's .caffemodel or an .onnx file of GoogLeNet"
         )
-    path = _imagenet_path(cache)
+    path = _imagenet_path()
     advice = f"fetch {IMAGENET_URL} on another machine and put it there, or choose weights: random"
     if not path.is_file():
-        if not imagenet_available(cache=cache):
+        if not imagenet_available():
             raise WeightsError(f"imagenet: {path} is missing and cannot be downloaded now; {advice}")
         before = socket.getdefaulttimeout()
         try:

@@ -33,7 +33,6 @@ _ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 _DAMAGED = (OSError, ValueError, SyntaxError, EOFError, KeyError, TypeError, IndexError, OverflowError)
 ASPECTS = ("stretch", "pad")
 COLOURS = ("rgb", "green")
-FILLS = {"black": "zeros", "edge": "border", "mirror": "reflection"}
 _PREPROCESSING = 1  # counted up whenever the same files are to give other pixels
 _ROTATED_AT_ONCE = 64
 
@@ -374,27 +373,24 @@ def prepared(
     return np.broadcast_to(result, (3, size, size)) if result.ndim == 2 else result.transpose(2, 0, 1)
 
 
-def rotate(images: torch.Tensor, degrees: float, fill: str = "black") -> torch.Tensor:
-    """Rotate images about their centre, bilinearly.
+def rotate(images: torch.Tensor, degrees: float) -> torch.Tensor:
+    """Rotate images about their centre, bilinearly; the corners are black, as an unlit field is.
 
     Args:
         images: uint8 tensor, N x C x H x W.
         degrees: anticlockwise as the image is looked at; multiples of 360 give the images back exactly.
-        fill: what comes in at the corners: "black" (an unlit field), "edge" (the nearest pixel) or "mirror".
 
     Returns:
         uint8 tensor of the same shape, on the same device. An image's rotation does not depend on the images
         it is rotated with, and is the same every time.
 
     Raises:
-        DatabaseError: not a batch of uint8 images, an angle that is no number, or an unknown fill.
+        DatabaseError: not a batch of uint8 images, or an angle that is NaN or infinite.
     """
     if images.dtype != torch.uint8 or images.ndim != 4:
         raise DatabaseError(
             f"only uint8 images, N x C x H x W, can be rotated, not {images.dtype} of {images.ndim} axes"
         )
-    if fill not in FILLS:
-        raise DatabaseError(f"fill {fill!r}: it may be {', '.join(FILLS)}")
     if not np.isfinite(degrees):
         raise DatabaseError(f"an angle of {degrees} degrees is no rotation")
     if degrees % 360 == 0:
@@ -406,7 +402,7 @@ def rotate(images: torch.Tensor, degrees: float, fill: str = "black") -> torch.T
         chunk = images[start : start + _ROTATED_AT_ONCE]
         grids = grid.expand(len(chunk), -1, -1, -1)
         sampled = torch.nn.functional.grid_sample(
-            chunk.float(), grids, mode="bilinear", padding_mode=FILLS[fill], align_corners=False
+            chunk.float(), grids, mode="bilinear", padding_mode="zeros", align_corners=False
         )
         turned[start : start + _ROTATED_AT_ONCE] = sampled.round_().clamp_(0, 255).to(torch.uint8)
     return turned

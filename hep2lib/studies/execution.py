@@ -185,7 +185,9 @@ def cluster_executor(scheduler: str, local: int, shared: Path, *, timeout: float
             does not see the folder or cannot import this package.
     """
     if find_spec("distributed") is None:
-        raise ClusterError("Dask is not installed here; install it with: pip install 'hep2lib[cluster]'")
+        raise ClusterError(
+            "Dask is not installed here; install it with `pip install -e '.[cluster]'` in the clone"
+        )
     from distributed import Client, KilledWorker, LocalCluster
 
     if scheduler and local:

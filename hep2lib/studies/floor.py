@@ -66,13 +66,12 @@ def training_operations(
 
 
 @torch.no_grad()
-def best_rate(
-    device: str = "cpu", *, precision: Literal["fp32", "bf16"] = "fp32", batch: int = 16, repeats: int = 6
-) -> float:
+def best_rate(*, precision: Literal["fp32", "bf16"] = "fp32", batch: int = 16, repeats: int = 6) -> float:
     """Floating-point operations a second of the best of three convolutions of GoogLeNet's sizes.
 
+    Measured on the CPU, with as many threads as torch has now.
+
     Args:
-        device: where to measure; on the CPU with as many threads as torch has now.
         precision: of inputs, weights and results; a trial's own (``TrainingOptions.precision``).
         batch: images at a time.
         repeats: turns of each; the fastest counts.
@@ -80,14 +79,12 @@ def best_rate(
     rates = []
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
     for channels, side in _PROBES:
-        layer = nn.Conv2d(channels, 192, 3, padding=1).to(device, dtype).to(memory_format=torch.channels_last)
-        x = torch.ones(batch, channels, side, side, device=device, dtype=dtype)
+        layer = nn.Conv2d(channels, 192, 3, padding=1).to(dtype).to(memory_format=torch.channels_last)
+        x = torch.ones(batch, channels, side, side, dtype=dtype)
         x = x.contiguous(memory_format=torch.channels_last)
         for _ in range(repeats):
-            _wait(device)
             start = time.perf_counter()
             functional.conv2d(x, layer.weight, layer.bias, padding=1)
-            _wait(device)
             rates.append(2 * batch * channels * 192 * 9 * side**2 / (time.perf_counter() - start))
     return max(rates)
 
@@ -95,8 +92,3 @@ def best_rate(
 def bf16_is_faster() -> bool:
     """Whether this processor convolves faster in bfloat16 than in float32; measured, in some milliseconds."""
     return best_rate(precision="bf16", batch=2, repeats=3) > best_rate(batch=2, repeats=3)
-
-
-def _wait(device: str) -> None:
-    if device != "cpu":
-        torch.cuda.synchronize(device)

@@ -288,5 +288,5 @@ def test_without_the_package_the_message_says_how_to_install_it(tmp_path, monkey
     monkeypatch.setitem(sys.modules, "onnx", None)
     monkeypatch.delitem(sys.modules, "hep2lib.cnn.exchange_files", raising=False)
     (tmp_path / name).write_bytes(b"")
-    words = "the package onnx, which is not installed here; install it with: pip install 'hep2lib[weights]'"
+    words = "the package onnx, which is not installed here; install it with `pip install -e '.[weights]'`"
     refused(GoogLeNet("bvlc"), tmp_path / name, words)
