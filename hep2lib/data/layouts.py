@@ -223,9 +223,9 @@ def _entries(sheet: Sheet, require_specimen: bool) -> Iterator[Entry]:
         beside = " (staining patterns alone do not say which images are negative, and this is not guessed)"
     sheet.require({"image": "", "label": beside, **({"specimen": whom} if require_specimen else {})})
     others = ("pattern", "intensity", "laboratory", "instrument", "age", "sex")
-    for number, row in sheet.rows:
+    for place, row in sheet.rows:
         yield Entry(
-            place=f"{sheet.path.name}, row {number}",
+            place=f"{sheet.path.name}, {place}",
             image=sheet.cell(row, "image"),
             label=sheet.cell(row, "label"),
             specimen=sheet.cell(row, "specimen"),
@@ -371,8 +371,8 @@ def read_mivia(path: Path, options: Options) -> Listing:
     problems = []
     for sheet in sheets:
         sheet.require({"image": "", "label": ""})
-        for number, row in sheet.rows:
-            place, name = f"{sheet.path.name}, row {number}", sheet.cell(row, "image")
+        for place, row in sheet.rows:
+            place, name = f"{sheet.path.name}, {place}", sheet.cell(row, "image")
             near = [image for image in images if image.is_relative_to(sheet.path.parent)]
             found = _numbered(near, name) or _numbered(images, name)
             if len(found) != 1:
@@ -414,8 +414,8 @@ def read_i3a(path: Path, options: Options) -> Listing:
     problems: list[str] = []
     for sheet in sheets:
         sheet.require({"label": ""})
-        for number, row in sheet.rows:
-            place, specimen = f"{sheet.path.name}, row {number}", row[_specimen_column(sheet)]
+        for place, row in sheet.rows:
+            place, specimen = f"{sheet.path.name}, {place}", row[_specimen_column(sheet)]
             name = sheet.cell(row, "image")
             fields = _numbered(images, name) if name else by_specimen.get(_plain(specimen), [])
             if not fields:

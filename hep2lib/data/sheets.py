@@ -2,32 +2,65 @@
 
 import csv
 import datetime
+import difflib
 import functools
 import io
+import posixpath
 import re
 import unicodedata
 import zipfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
-from python_calamine import CalamineWorkbook
+from python_calamine import CalamineWorkbook, SheetVisibleEnum
 
-from hep2lib.errors import DatabaseError
+from hep2lib.errors import DatabaseError, counted, some
 
-_POSITIVE = frozenset(
-    ("positive", "pos", "p", "+", "1", "yes", "y", "true", "t", "positivo", "positiva", "si", "sì")
-)
-_NEGATIVE = frozenset(("negative", "neg", "n", "-", "0", "no", "false", "f", "negativo", "negativa"))
-_WEAK = frozenset(
-    (
-        *("weak", "weak positive", "weakly positive", "weak pos", "positive weak", "low positive"),
-        *("faint positive", "debole", "debolmente positivo", "debolmente positiva"),
-        *("positivo debole", "positiva debole"),
+_WORDS = {
+    word: (label, intensity)
+    for label, intensity, words in (
+        (1, "", "positive, positive (+), pos, pos (+), p, +, 1, yes, y, true, t, positivo, positiva, si, sì"),
+        (0, "", "negative, negative (-), neg, neg (-), n, -, (-), 0, -1, no, false, f, negativo, negativa"),
+        (1, "weak", "weak, weak positive, weakly positive, weak pos, positive weak, low positive, debole"),
+        (
+            1,
+            "weak",
+            "faint positive, debolmente positivo, debolmente positiva, positivo debole, positiva debole",
+        ),
     )
+    for word in words.split(", ")
+}
+_GRADE = re.compile(r"([1-4])\s*\+|\+\s*([1-4])|(\+{2,4})")
+_WHOLE = re.compile(r"([+-]?(?:0|[1-9]\d*))(?:\.0*|,0+)?(?:e[+-]?0+)?")  # 1, 1.0, 1,0 and 1.000e+00 are 1
+_NO_PATTERN = re.compile(
+    r"((^| \(?)(ac ?0+|negative|neg)\b\)?)+|(no|nessuna?) (pattern|staining|fluorescence|quadro|fluorescenza)"
 )
-_GRADE = re.compile(r"(?:([1-4])\s*\+|\+\s*([1-4])|(\+{2,4}))")
+# What names no pattern in a column of patterns: a doubt, a gap, or some kind of "negative".
+_DOUBTFUL = re.compile(
+    r"[?±#]|\+ ?/? ?-|- ?/? ?\+|\bneg|\bac ?0+\b|\bnon?\b|\bnot\b|\bnessun|without|\bsenza\b|absen|assent|"
+    r"fals|border|\blimite\b|equivoc|determin|certain|\bincert|doubt|dubbi|inconclus|unclear|unknown|pending|"
+    r"in corso|missing|mancan|invalid|insuffic|exclud|esclus|error|blank|normal|healthy|\bsan[oa]\b|control|"
+    r"\b(n[. ]?[adt]|nan|null|none|nil|tbd|todo)\b"
+)
+
+
+def _plain(word: str) -> str:
+    """Make words equal that mean one label: case, blanks and separators go, but never a sign.
+
+    A dash or a slash separates where it stands between letters or digits, else it is a sign ("p-"). Whole
+    numbers lose fraction and plus ("+1.0" is "1").
+    """
+    plain = " ".join(unicodedata.normalize("NFKC", word).replace("_", " ").split()).casefold()
+    plain = re.sub("[\u2212\u2010]|[\u2013\u2014](?=\\d)", "-", plain)
+    number = _WHOLE.fullmatch(plain)
+    if number:
+        return str(int(number[1]))
+    plain = re.sub(r"(?<=\w) ?\((\w[^()]*)\)", r" \1", plain)  # positive (weak)
+    plain = re.sub(r"(?<=[^\W\d])\.$", "", plain)  # neg.
+    return re.sub(r"(?<=\w) ?[/\u2013\u2014-]+ ?(?=\w)", " ", plain)
 
 
 def fluorescence(word: str) -> tuple[int, str] | None:
@@ -36,20 +69,73 @@ def fluorescence(word: str) -> tuple[int, str] | None:
     Returns:
         The label (1 positive, 0 negative) and the intensity that the cell itself names: "weak" of a weak
         positive, which counts as positive, "1+" to "4+", or "". None where the cell says neither; a
-        borderline "+/-" is such a cell, because only a reader can settle it.
+        borderline "+/-" or "(+)" is such a cell, because only a reader can settle it.
     """
-    plain = " ".join(re.sub(r"[_\-–—/()]+(?=\w)|(?<=\w)[_\-–—/()]+", " ", word.casefold()).split())
-    plain = re.sub(r"\.0+$", "", plain)
-    if plain in _POSITIVE:
-        return 1, ""
-    if plain in _NEGATIVE:
-        return 0, ""
-    if plain in _WEAK:
-        return 1, "weak"
-    grade = _GRADE.fullmatch(plain)
+    grade = _GRADE.fullmatch(" ".join(unicodedata.normalize("NFKC", word).split()))
     if grade:
         return 1, f"{grade[1] or grade[2] or len(grade[3])}+"
-    return None
+    return _WORDS.get(_plain(word))
+
+
+def label_reader(
+    words: Iterable[str], *, patterns: bool = False, negative: Sequence[str] = ()
+) -> tuple[Callable[[str], tuple[int, str] | None], list[str]]:
+    """Settle what the words of a whole label column mean, since some mean something only beside others.
+
+    In a column of staining patterns that says negative of the images without one, the patterns are positive:
+    not as a guess, but where the person named the column or the words for negative. Never positive are empty
+    and doubtful cells, what resembles "negative", and bare numbers and signs.
+
+    Args:
+        words: the cells of the column.
+        patterns: the person named the column: it may hold patterns, unless a cell says positive.
+        negative: what else means negative here, whatever its case, blanks and separators.
+
+    Returns:
+        What reads a word of the column as `fluorescence` does, and remarks for the person.
+
+    Raises:
+        DatabaseError: -1 (or "-") beside other words for negative, a word of ``negative`` that is not in the
+            column, or patterns of which none is said to be negative.
+    """
+    counts = Counter(" ".join(word.split()) for word in words)
+    plain = {word: _plain(word) for word in counts}
+    listed = ", ".join(f"{word!r} {count}" for word, count in counts.most_common())
+    given = {_plain(word) for word in negative} - {""}
+    if not given <= set(plain.values()):
+        absent = some(word for word in negative if _plain(word) not in plain.values())
+        raise DatabaseError(f"negative={absent!r}: no label is that; the labels are {listed}")
+    read = {word: (0, "") if plain[word] in given else fluorescence(word) for word in counts}
+    zero = {plain[word]: word for word, meaning in read.items() if meaning and not meaning[0]}
+    unsure = zero.keys() & {"-1", "" if "+" in "".join(counts) else "-"}
+    if unsure and len(zero) > 1 and not zero.keys() <= given:
+        every = ",".join(sorted(zero.values(), reverse=True))  # a value that begins with "-" last
+        raise DatabaseError(
+            f"the labels are {listed}: where others say negative too, {unsure.pop()} may be borderline or "
+            f"missing; give negative={every!r} if all of these are negative, else take the rows of one out"
+        )
+    if "-1" in zero:  # beside which +1 is no grade
+        read |= {word: (1, "") for word in counts if plain[word] == "1"}
+    others = [
+        word
+        for word in counts
+        if not (read[word] or _DOUBTFUL.search(plain[word])) and re.search(r"[^\W\d]", word)
+        if not difflib.get_close_matches(plain[word], ("negative", "negativo"), 1, 0.75)
+    ]
+    remarks = []
+    if given or (patterns and others and not any(meaning and meaning[0] for meaning in read.values())):
+        read |= dict.fromkeys(others, (1, ""))
+        said: tuple[list[str], list[str]] = [], []
+        for word, meaning in read.items():
+            if others and plain[word] in {"n", "f", "no"} - given:  # or nucleolar, or fine speckled
+                read[word] = None
+            elif meaning or _NO_PATTERN.fullmatch(plain[word]):
+                label, _ = read[word] = meaning or (0, "")
+                said[label].append(f"{word!r} {counts[word]}")
+        if not said[0]:
+            raise DatabaseError(f"no label says negative ({listed}): give negative='VALUE,VALUE'")
+        remarks = [f"the labels are read so: {', '.join(said[0])} negative; {', '.join(said[1])} positive"]
+    return lambda word: read.get(" ".join(word.split())), remarks
 
 
 def positive_or_intermediate(word: str) -> tuple[int, str] | None:
@@ -63,27 +149,48 @@ def positive_or_intermediate(word: str) -> tuple[int, str] | None:
     for label, meaning in ((1, "positive"), (0, "intermediate")):
         if plain and meaning.startswith(plain):
             return label, meaning
-    return (0, "intermediate") if plain in _WEAK else None
+    return (0, "intermediate") if _WORDS.get(plain) == (1, "weak") else None
 
 
 SHEET_SUFFIXES = (".xls", ".xlsx", ".xlsm", ".csv", ".tsv", ".txt")
 _LARGEST_SHEET = 256 * 2**20
 _MOST_CELLS = 2_000_000
-_CELL = re.compile(rb"""\br\s*=\s*["']([A-Z]{1,3})([0-9]{1,7})["'][^<>]*(?<!/)>""")  # and not empty
 _DELIMITERS = (",", ";", "\t", "|")
-Page = list[list[str]]
-"""The cells as stripped text, "" where empty, all rows of one length; the first is row 1 of the sheet."""
+_NAMES = ("image", "specimen")
+_AROUND = re.compile(r"^[\s\ufeff\u200b-\u200f\u202a-\u202e]+|[\s\ufeff\u200b-\u200f\u202a-\u202e]+$")
+_SHORTENED = re.compile(r"-?\d([.,]\d+)?E\+\d\d+")
+_MONTH = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|gen|mag|giu|lug|ago|set|ott|dic"
+_DATE = re.compile(  # 2-Jan, 02-gen-24, Jan-02, 2/1/2024 and 2024-01-02 00:00:00
+    rf"\d\d?-({_MONTH})(-\d\d(\d\d)?)?|({_MONTH})-\d\d|\d\d?/\d\d?/\d{{4}}|\d{{4}}-\d\d-\d\d([ t].*)?", re.I
+)
+_FORMULA = "=..."
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a sheet: its name and cells as they are written, rows as long as they are.
+
+    Besides ((first row, first column), (last row, last column)) of merged cells, and the rows that a filter
+    or a person hides, which is not known of an xls. All are counted from 0.
+    """
+
+    name: str
+    cells: list[list[object]]
+    merged: Sequence[tuple[tuple[int, int], tuple[int, int]]] = ()
+    hidden: Collection[int] = ()
+
+    @functools.cached_property
+    def rows(self) -> list[list[str]]:
+        """The cells as a person reads them, "" where empty; all rows of one length."""
+        width = max(map(len, self.cells), default=0)
+        return [[_text(cell) for cell in row] + [""] * (width - len(row)) for row in self.cells]
 
 
 def read_pages(path: Path) -> list[Page]:
-    """Read every page of a sheet as text; the contents, not the extension, decide how.
+    """Read the pages of a sheet that hold anything; the contents, not the extension, decide how.
 
-    Args:
-        path: a file written by a spreadsheet program (xls, xlsx) or a text table separated by comma,
-            semicolon, tab or bar, in UTF-8 or UTF-16 (with or without a byte-order mark) or Windows-1252.
-
-    Returns:
-        The pages that hold anything; at least one.
+    A sheet is a workbook (xls, xlsx) or a text table separated by comma, semicolon, tab or bar, in UTF-8 or
+    UTF-16 (with or without a byte-order mark) or Windows-1252.
 
     Raises:
         DatabaseError: the file is missing, empty, damaged, encrypted, too large or no table.
@@ -92,15 +199,13 @@ def read_pages(path: Path) -> list[Page]:
         if not path.is_file():
             raise DatabaseError(f"{path}: no such sheet")
         if path.stat().st_size > _LARGEST_SHEET:
-            raise DatabaseError(
-                f"{path}: larger than {_LARGEST_SHEET // 2**20} MiB, which no ground truth is"
-            )
+            raise DatabaseError(f"{path}: larger than {_LARGEST_SHEET >> 20} MiB, which no ground truth is")
         content = path.read_bytes()
     except OSError as error:
         raise DatabaseError(f"{path}: the sheet cannot be read ({error.strerror or error})") from error
     workbook = content.startswith((b"\xd0\xcf\x11\xe0", b"PK\x03\x04"))
-    pages = _workbook_pages(path, content) if workbook else [_text_rows(path, content)]
-    pages = [page for page in pages if any(any(row) for row in page)]
+    pages = _workbook_pages(path, content) if workbook else [_text_page(path, content)]
+    pages = [page for page in pages if any(map(any, page.rows))]
     if not pages:
         raise DatabaseError(f"{path}: the sheet is empty")
     return pages
@@ -109,13 +214,21 @@ def read_pages(path: Path) -> list[Page]:
 def _workbook_pages(path: Path, content: bytes) -> list[Page]:
     """Read an xls (compound file) or xlsx (zip) workbook."""
     try:
-        if content.startswith(b"PK"):
-            _check_archive(path, content)
+        found = _examined(path, content) if content.startswith(b"PK") else {}
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
-        pages = [workbook.get_sheet_by_name(name) for name in workbook.sheet_names]
-        for page in pages:
-            _check_extent(path, page.total_height, page.total_width)
-        return [_page(page.to_python(skip_empty_area=False)) for page in pages]
+        pages = []
+        for about in workbook.sheets_metadata:
+            sheet = workbook.get_sheet_by_name(about.name)
+            _check_extent(path, sheet.total_height, sheet.total_width)
+            cells: list[list[object]] = [list(row) for row in sheet.to_python(skip_empty_area=False)]
+            special = found.get(about.name, {})
+            for (row, column), text in special.items():
+                if row < len(cells) and 0 <= column < len(cells[row]):
+                    cells[row][column] = text
+            hidden = [row for row, column in special if column < 0]
+            name = about.name + ("" if about.visible == SheetVisibleEnum.Visible else " (hidden)")
+            pages.append(Page(name, cells, sheet.merged_cell_ranges or (), hidden))
+        return pages
     except BaseException as error:
         # A panic of calamine, which a truncated workbook provokes, is no Exception but a BaseException.
         if isinstance(error, (DatabaseError, KeyboardInterrupt, SystemExit, MemoryError)):
@@ -126,22 +239,47 @@ def _workbook_pages(path: Path, content: bytes) -> list[Page]:
         ) from error
 
 
-def _check_archive(path: Path, content: bytes) -> None:
-    """Check an xlsx before it is read: calamine makes room for all cells up to the last, however far out."""
+def _examined(path: Path, content: bytes) -> dict[str, dict[tuple[int, int], str]]:
+    """Check an xlsx before it is read: calamine makes room for all cells up to the last, however far out.
+
+    Returns:
+        What calamine does not tell, by page, row and column: errors ("#N/A"), formulas that no program has
+        calculated (`_FORMULA`) and, in column -1, the rows that are hidden.
+    """
+    found: dict[str, dict[tuple[int, int], str]] = {}
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         size = sum(entry.file_size for entry in archive.infolist())
         if size > _LARGEST_SHEET:
             raise DatabaseError(f"{path}: unpacks to {size // 2**20} MiB, which no ground truth does")
-        names = [name for name in archive.namelist() if name.casefold().endswith(".xml")]
-        if "xl/workbook.xml" not in (name.casefold() for name in names):
-            raise ValueError("no xl/workbook.xml in it")
-        for name in names:
-            cells = [
-                (int(row), functools.reduce(lambda number, letter: 26 * number + letter - 64, column, 0))
-                for column, row in _CELL.findall(archive.read(name))
-            ]
-            height, width = (max((cell[axis] for cell in cells), default=0) for axis in (0, 1))
+        names = {name.casefold(): name for name in archive.namelist()}
+        book = ElementTree.fromstring(archive.read(names["xl/workbook.xml"]))
+        links = ElementTree.fromstring(archive.read(names["xl/_rels/workbook.xml.rels"]))
+        parts = {link.get("Id"): posixpath.join("/xl", link.get("Target", ""))[1:] for link in links}
+        # Who writes formulas without calculating them leaves the value out, or writes 0 and this mark.
+        none = ("", "0") if book.find("{*}calcPr[@fullCalcOnLoad='1']") is not None else ("",)
+        for page in book.iterfind("{*}sheets/{*}sheet"):
+            link = next(value for key, value in page.items() if key.endswith("}id"))
+            special = found.setdefault(page.get("name", ""), {})
+            height = width = number = 0
+            for _, row in ElementTree.iterparse(archive.open(names[parts[link].casefold()])):
+                if row.tag.rpartition("}")[2] != "row":
+                    continue
+                number = int(row.get("r", number + 1))
+                if row.get("hidden") in ("1", "true"):
+                    special[number - 1, -1] = ""
+                for cell in filter(len, row):
+                    letters = cell.get("r", "").rstrip("0123456789")
+                    y = int(cell.get("r", "")[len(letters) :] or number)
+                    x = functools.reduce(lambda value, letter: 26 * value + ord(letter) - 64, letters, 0)
+                    height, width = max(height, y), max(width, x)
+                    value, kind = cell.findtext("{*}v") or "", cell.get("t")
+                    if kind == "e" and letters:
+                        special[y - 1, x - 1] = value
+                    elif letters and kind != "str" and value in none and cell.find("{*}f") is not None:
+                        special[y - 1, x - 1] = _FORMULA
+                row.clear()
             _check_extent(path, height, width)
+    return found
 
 
 def _check_extent(path: Path, height: int, width: int) -> None:
@@ -153,47 +291,58 @@ def _check_extent(path: Path, height: int, width: int) -> None:
         )
 
 
-def _page(rows: Sequence[Sequence[object]]) -> Page:
-    """Write all cells as text, and fill short rows with empty ones."""
-    width = max((len(row) for row in rows), default=0)
-    return [[_text(cell) for cell in row] + [""] * (width - len(row)) for row in rows]
+def _odd(cell: object, role: str) -> str:
+    """Say what a cell holds that was hardly typed so: "perhaps ..." if it may have been, "" if it was."""
+    if cell == _FORMULA:
+        return "a formula without a value; open the workbook in a spreadsheet program and save it there"
+    if isinstance(cell, (datetime.date, datetime.time, datetime.timedelta)) and role in (*_NAMES, "label"):
+        return "a date, as Excel makes of names such as 1-2 or MAR1; write it anew, as text"
+    if role in _NAMES:
+        if _SHORTENED.fullmatch(str(cell).strip()) or (isinstance(cell, (int, float)) and abs(cell) >= 1e15):
+            return "a number that has lost digits in a spreadsheet program; write it anew, as text"
+        if isinstance(cell, float) and not cell.is_integer():
+            return "perhaps a name that has lost a 0 (as a number 1.10 is 1.1); write names as text"
+        if _DATE.fullmatch(str(cell).strip()):
+            return "perhaps a date that Excel has made of a name such as 1-2 or MAR1"
+    return ""
 
 
 def _text(cell: object) -> str:
-    """Write a cell as a person reads it: whole numbers without a fraction, no surrounding spaces."""
+    """Write a cell as a person reads it: whole numbers without a fraction, no surrounding blanks."""
     if isinstance(cell, bool):
         return "true" if cell else "false"
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
     if isinstance(cell, (datetime.datetime, datetime.date, datetime.time)):
         return cell.isoformat()
-    return " ".join(str(cell).split())
+    return _AROUND.sub("", str(cell))
 
 
-def _text_rows(path: Path, content: bytes) -> Page:
+def _text_page(path: Path, content: bytes) -> Page:
     """Read a text table."""
     text = _decoded(path, content)
-    lines = text.splitlines()
-    delimiter = None
-    if lines and lines[0].strip().casefold().startswith("sep=") and len(lines[0].strip()) == 5:
-        delimiter = lines[0].strip()[4]  # Excel's own way of saying it, which is no row of the table
-        lines[0] = ""
-        text = "\n".join(lines)
+    said = re.match(r'"?sep=([^"\r\n])"?\1*[^\S\r\n]*(\r\n|\r|\n)', text, re.IGNORECASE)
+    if said:  # Excel's own way of saying it, which is no row of the table
+        text = text[said.end() :]
+    delimiter = said[1] if said else _delimiter(text.splitlines())
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
     try:
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter or _delimiter(lines)))
+        rows = list(lines)
     except csv.Error as error:
-        raise DatabaseError(f"{path}: not a table of separated values ({error})") from error
-    _check_extent(path, len(rows), max((len(row) for row in rows), default=0))
-    return _page(rows)
+        raise DatabaseError(
+            f"{path}, line {lines.line_num}: not a table of separated values ({error}); see its quotes"
+        ) from error
+    _check_extent(path, len(rows), max(map(len, rows), default=0))
+    return Page("", [list(row) for row in rows])
 
 
 def _decoded(path: Path, content: bytes) -> str:
     """Turn the bytes of a text table into text."""
-    encodings: tuple[str, ...] = ("utf-8-sig", "cp1252")
+    encodings = ["utf-8-sig", "cp1252"]
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        encodings = ("utf-16",)
+        encodings = ["utf-16"]
     elif b"\0" in content[:2]:  # two bytes a character, and no byte-order mark
-        encodings = ("utf-16-be",) if content[0] == 0 else ("utf-16-le",)
+        encodings = ["utf-16-be" if content[0] == 0 else "utf-16-le"]
     for encoding in encodings:
         try:
             text = content.decode(encoding)
@@ -208,15 +357,17 @@ def _decoded(path: Path, content: bytes) -> str:
         if text.lstrip().casefold().startswith(("<!doctype", "<html", "<?xml")):
             raise DatabaseError(f"{path}: a web page, not a table; save it as xlsx or csv")
         return text
-    raise DatabaseError(f"{path}: neither a workbook nor a text table")
+    raise DatabaseError(
+        f"{path}: neither a workbook nor text in UTF-8, UTF-16 or Windows-1252; save it as xlsx"
+    )
 
 
 def _delimiter(lines: list[str]) -> str:
     """Choose the separator that cuts the first lines into the most columns, equally many in most lines."""
 
     def quality(delimiter: str) -> tuple[int, int]:
-        sample = [line for line in lines[:50] if line.strip()]
-        widths = Counter(len(row) for row in csv.reader(sample, delimiter=delimiter))
+        sample = [line[:2000] for line in lines[:50] if line.strip()]  # less than a cell may hold, in all
+        widths = Counter(len(row) for row in csv.reader(sample, delimiter=delimiter, skipinitialspace=True))
         width, frequency = max(widths.items(), key=lambda item: (item[1], item[0]), default=(1, 0))
         return (frequency if width > 1 else 0, width)
 
@@ -251,7 +402,7 @@ CANDIDATES: dict[str, list[str]] = {
 def simplified(header: str) -> str:
     """Reduce a header to its letters and digits: "Image File-Name " and "imagefilename" are the same."""
     plain = unicodedata.normalize("NFKD", header)
-    return re.sub(r"[^0-9a-z]+", "", "".join(c for c in plain if not unicodedata.combining(c)).casefold())
+    return re.sub(r"[\W_]+", "", "".join(c for c in plain if not unicodedata.combining(c)).casefold())
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,20 +412,22 @@ class Sheet:
     Attributes:
         path: the file.
         headers: the column headers as they are written.
-        rows: (row number as a spreadsheet program shows it, cells) of each row that is not empty.
+        rows: (place, cells) of each row that is not empty; the place is "row 5" as a spreadsheet program
+            counts, or "page 'Test', row 5" where several pages were read.
         columns: role ("image", "label", "specimen", ...) to column number.
-        remarks: what a person should know about how the columns were chosen.
+        remarks: what a person should know about how the sheet was read.
     """
 
     path: Path
     headers: tuple[str, ...]
-    rows: list[tuple[int, list[str]]]
+    rows: list[tuple[str, list[str]]]
     columns: dict[str, int]
     remarks: tuple[str, ...]
 
     def cell(self, row: Sequence[str], role: str) -> str:
-        """Give the cell that plays a role in a row, "" where no column does."""
-        return row[self.columns[role]] if role in self.columns else ""
+        """Give a row's cell that plays a role, "" where no column does; only names keep runs of blanks."""
+        cell = row[self.columns[role]] if role in self.columns else ""
+        return cell if role in _NAMES else " ".join(cell.split())
 
     def require(self, roles: Mapping[str, str]) -> None:
         """Check that roles have their columns; ``roles`` holds what is to be said besides where one has none.
@@ -297,34 +450,106 @@ def read_sheet(path: Path, options: Mapping[str, str | None]) -> Sheet:
     """Read a sheet and find its columns.
 
     The header is looked for in the first ten rows, because titles and merged cells may stand above it; of a
-    header that takes two rows the lower cell counts, or the upper one where the lower is empty.
+    header that takes two rows the lower cell counts, or the upper one where the lower is empty. All pages of
+    a workbook that have the same columns, in any order, are one table.
 
     ``options`` holds the headers that the person gave, by role (None: find it).
 
     Raises:
-        DatabaseError: not a readable sheet, a column given does not exist, two columns have one header.
+        DatabaseError: not a readable sheet, a column given does not exist, two columns have one header, rows
+            with more cells than the header, names or labels that a spreadsheet program has spoilt.
     """
     given = {role: name for role, name in options.items() if name is not None}
     wanted = set(map(simplified, given.values())).union(*CANDIDATES.values())
-    headed = [_headed(page, wanted) for page in read_pages(path)]
-    _, headers, first, page = max(headed, key=lambda found: found[0])
-    rows = [(number, row) for number, row in enumerate(page, 1) if number > first and any(row)]
-    if not rows:
+    headed = [(*_headed(page, wanted), page) for page in read_pages(path)]
+    headed = [found for found in headed if any(map(any, found[3].rows[found[2] :]))]
+    if not headed:
         raise DatabaseError(f"{path}: the sheet has a header and no rows")
+    headers = max(headed, key=lambda found: found[0])[1]
     columns, remarks = _columns(path, headers, given)
+    names, order = _ordered(headers)
+    several = sum(_ordered(own)[0] == names for _, own, _, _ in headed) > 1
+    rows: list[tuple[str, list[str]]] = []
+    problems: list[str] = []
+    read, left = [], []
+    for _, own, first, page in headed:
+        texts = {number: row for number, row in enumerate(page.rows) if number >= first and any(row)}
+        titled = f"{page.name!r} ({counted(len(texts), 'row')})"
+        own_names, source = _ordered(own)
+        if own_names != names:
+            left.append(titled)
+            continue
+        read.append(titled)
+        place = f"page {page.name!r}, " if several else ""
+        for refused, text in _told(page, own, _columns(path, own, given)[0], first, texts):
+            (problems if refused else remarks).append(f"{path.name}: {place}{text}")
+        for number, row in texts.items():
+            cells = dict(zip(order, (row[i] for i in source), strict=True))
+            rows.append((f"{place}row {number + 1}", [cells.get(i, "") for i in range(len(headers))]))
+    if problems:
+        raise DatabaseError(problems, str(path))
+    if several:
+        remarks.append(f"{path.name}: pages {', '.join(read)} are read as one; their names mean nothing here")
+    if left:
+        remarks.append(f"{path.name}: left out, because it has other columns: page {', '.join(left)}")
     return Sheet(path, tuple(headers), rows, columns, tuple(remarks))
 
 
-def _headed(page: Page, wanted: set[str]) -> tuple[int, list[str], int, Page]:
-    """Find the header of a page: (known columns, headers, rows down to the header's last, the page)."""
-    best: tuple[int, list[str], int, Page] = (-1, [], 0, page)
-    for index, row in enumerate(page[:10]):
-        lower = page[index + 1] if index + 1 < len(page) else row
+def _ordered(headers: Sequence[str]) -> tuple[list[str], list[int]]:
+    """Sort the headers that are not empty, simplified, and give their columns."""
+    pairs = sorted((simplified(header), index) for index, header in enumerate(headers) if header)
+    return [name for name, _ in pairs], [index for _, index in pairs]
+
+
+def _told(
+    page: Page, headers: list[str], columns: dict[str, int], first: int, rows: dict[int, list[str]]
+) -> Iterator[tuple[bool, str]]:
+    """Say what is odd about the rows of a page, and whether that refuses them; fill merged cells."""
+    width = max(len(page.cells[first - 1]), *(i + 1 for i, header in enumerate(headers) if header))
+    most = max(width, min(len(page.cells[number]) for number in rows))
+    longer = [f"row {n + 1}" for n in rows if len(page.cells[n]) > most or any(rows[n][width:])]
+    if longer:
+        yield True, f"{some(longer)}: more cells than the header; a cell with a separator in it needs quotes"
+    hidden = [f"row {n + 1}" for n in rows if n in page.hidden]
+    if hidden:
+        yield False, f"{counted(len(hidden), 'hidden row')} read too ({some(hidden)}); delete unwanted ones"
+    for column, role in {columns[role]: role for role in reversed(columns)}.items():  # the label's first
+        odd: dict[str, list[str]] = {}
+        for number, row in rows.items():
+            for cell in page.cells[number][column : column + 1]:
+                odd.setdefault(_odd(cell, role), []).append(f"row {number + 1} ({row[column]})")
+        odd.pop("", None)
+        for what, cells in odd.items():
+            yield not what.startswith("perhaps"), f"column {headers[column]!r}, {some(cells)}: {what}"
+        spans = [(top, range(top + 1, end + 1)) for (top, left), (end, _) in page.merged if left == column]
+        below = [(number, top) for top, span in spans if top in rows for number in span if number in rows]
+        for number, top in below:
+            rows[number][column] = rows[top][column]
+        if below:
+            yield False, f"column {headers[column]!r}: merged cells fill {counted(len(below), 'further row')}"
+
+
+def same_table(a: Sheet, b: Sheet) -> bool:
+    """Say whether two sheets hold the same, whatever their blanks, trailing ".0" and unnamed columns."""
+    tables = []
+    for sheet in (a, b):
+        kept = [i for i, h in enumerate(sheet.headers) if not re.fullmatch(r"(Unnamed: \d+)?", h)]
+        lines = [sheet.headers, *(row for _, row in sheet.rows)]
+        cells = [[" ".join(line[i].split()) for i in kept] for line in lines]
+        tables.append([[re.sub(r"^(-?\d+)\.0+$", r"\1", cell) for cell in line] for line in cells])
+    return tables[0] == tables[1]
+
+
+def _headed(page: Page, wanted: set[str]) -> tuple[int, list[str], int]:
+    """Find the header of a page: (known columns, headers, rows down to the header's last)."""
+    best: tuple[int, list[str], int] = (-1, [], 0)
+    for index, row in enumerate(page.rows[:10]):
+        lower = page.rows[index + 1] if index + 1 < len(page.rows) else row
         merged = [below or above for above, below in zip(row, lower, strict=True)]
         for headers, last in ((row, index + 1), (merged, index + 2)):
             known = sum(simplified(header) in wanted for header in headers)
             if any(headers) and known > best[0]:
-                best = (known, headers, last, page)
+                best = (known, [" ".join(header.split()) for header in headers], last)
     return best
 
 
@@ -337,7 +562,8 @@ def _columns(path: Path, headers: list[str], given: Mapping[str, str]) -> tuple[
         if role in given:
             columns[role] = _named(path, headers, role, given[role])
             continue
-        taken = {columns[other] for other in columns if (other, role) != ("label", "intensity")}
+        twice = ("intensity", "pattern") if "label" in given else ("intensity",)  # beside the label
+        taken = {columns[other] for other in columns if other != "label" or role not in twice}
         found = [i for name in candidates for i, n in enumerate(names) if n == name and i not in taken]
         if not found:
             continue

@@ -39,9 +39,10 @@ def write_xlsx(path: Path, rows: Rows, merged: Sequence[str] = ()) -> Path:
     return path
 
 
-def write_xls(path: Path, rows: Rows) -> Path:
+def write_xls(path: Path, rows: Rows, merged: Sequence[tuple[int, int, int, int]] = ()) -> Path:
     """Write an old workbook: BIFF8 records of one page, in a compound file of 512-byte sectors.
 
+    ``merged`` holds first and last row, first and last column of merged cells, counted from 0.
     After Microsoft's [MS-XLS] and [MS-CFB]; no library that writes the format is kept up any more.
     """
 
@@ -60,6 +61,7 @@ def write_xls(path: Path, rows: Rows) -> Path:
                 cells += record(0x0203, place + struct.pack("<d", value))
             elif value:
                 cells += record(0x0204, place + string(str(value), "<H"))
+    cells += record(0x00E5, struct.pack(f"<H{4 * len(merged)}H", len(merged), *sum(merged, ())))
     cells += end
     head = record(start, struct.pack("<HHHHII", 0x0600, 0x0005, 0, 0, 0, 6)) + record(0x0042, b"\xb0\x04")
     name = string("Sheet1", "<B")
