@@ -11,9 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from hep2lib.data.images import decode, file_checksum, measured_bit_depth, quietly, read_header
+from hep2lib.data.images import decode, each_image, file_checksum, quietly, read_header, wide_pixels
 from hep2lib.data.layouts import (
     Entry,
     Listing,
@@ -55,7 +56,7 @@ def read_database(
     pattern_column: str | None = None,
     specimen_pattern: str | None = None,
     layout: str | None = None,
-    bit_depth: int | None = None,
+    bits: int | None = None,
 ) -> pd.DataFrame:
     """Read a database folder into a table, one row an image, in the sheet's order.
 
@@ -71,7 +72,8 @@ def read_database(
             "specimen", else its first group, else the whole match. Only used when given, and then before any
             column.
         layout: "aida", "manifest", "folders", "mivia" or "i3a"; found out if None.
-        bit_depth: bits that the 16-bit images of this database use (9 to 16); measured if None.
+        bits: how many bits the 16-bit images of this database use (8 to 16): 2^bits - 1 is white. If None,
+            16, or fewer where at least two images stop at the most that fewer bits hold.
 
     Returns:
         A table with a RangeIndex and the columns ``image`` (str, unique: the name as listed), ``path`` (str,
@@ -79,8 +81,8 @@ def read_database(
         unknown) and, where the sheet has them, ``intensity``, ``laboratory``, ``instrument``, ``sex`` (str,
         "" if unknown) and ``age`` (float, NaN if unknown). Its ``attrs``: ``name`` (str), ``simulated``
         (bool), ``layout`` (str), ``classes`` (list of str: what 0 and 1 mean), ``folder`` (str),
-        ``bit_depth`` (int, 8 if no image has more), ``places`` (dict: image to where the sheet lists it) and
-        ``warnings`` (list of str).
+        ``bit_depth`` (int, 8 if no image has 16 bits), ``depth`` (str: why that, "" if no image has 16 bits),
+        ``places`` (dict: image to where the sheet lists it) and ``warnings`` (list of str).
 
     Raises:
         DatabaseError: it cannot be used; the message holds every problem that was found, with file and row.
@@ -111,14 +113,17 @@ def read_database(
     rows = _checked(listing, options.specimen_pattern, root)
     table = _table(rows)
     several = [row["image"] for row in rows if row["header"].frames > 1]
-    first = f"only the first image is read of {counted(len(several), 'file')} with more: {some(several)}"
+    more = f"{counted(len(several), 'file')} with more: {some(several)}"
+    first = f"only the first image (page, channel or slice) is read of {more}"
+    bit_depth, depth, doubts = _bit_depth(rows, bits)
     table.attrs = {
         "name": simulation or f"{root.resolve().name} ({listing.layout})",
         "simulated": simulation is not None,
         "layout": listing.layout,
         "classes": list(listing.classes),
         "folder": str(listing.folder.folder.resolve()),
-        "bit_depth": _bit_depth(rows, bit_depth),
+        "bit_depth": bit_depth,
+        "depth": depth,
         "places": {row["image"]: row["place"] for row in rows},
         "warnings": [
             *listing.remarks,
@@ -126,6 +131,7 @@ def read_database(
             *_specimens(table),
             *_contradictions(listing, table),
             *([first] if several else []),
+            *doubts,
         ],
     }
     return table
@@ -176,7 +182,8 @@ def _checked(listing: Listing, pattern: re.Pattern[str] | None, root: Path) -> l
             f"{listing.expected}; if it stands in another column, say which with label_column=..."
         )
     if problems:  # whoever mends them wants to know of all
-        raise DatabaseError([*problems, *_unreadable(rows)], str(root))
+        images = [(Path(row["path"]), row["place"]) for row in rows]
+        raise DatabaseError([*problems, *each_image(decode, images, "decoding images")[1]], str(root))
     labels = {row["label"] for row in rows}
     if len(labels) < 2:
         only = "no images" if not labels else f"only images of label {labels.pop()}"
@@ -184,21 +191,6 @@ def _checked(listing: Listing, pattern: re.Pattern[str] | None, root: Path) -> l
             f"{root}: holds {only}; images of both classes are needed (1 positive, 0 negative)"
         )
     return rows
-
-
-def _unreadable(rows: list[dict[str, Any]]) -> list[str]:
-    """Decode images to see whether that can be done: one problem for each where it cannot."""
-
-    def one(row: dict[str, Any]) -> str | None:
-        try:
-            decode(Path(row["path"]), 16)  # whatever the depth, it only matters whether it works
-        except DatabaseError as error:
-            return f"{row['place']}: {error}"
-        return None
-
-    with quietly(), ThreadPoolExecutor(cores()) as pool:
-        found = progress(pool.map(one, rows), "decoding images", total=len(rows), unit="image")
-        return [problem for problem in found if problem is not None]
 
 
 def _file(entry: Entry, listing: Listing, files: dict[Path, str]) -> Path:
@@ -316,14 +308,55 @@ def _compiled(pattern: str | None) -> re.Pattern[str] | None:
         raise DatabaseError(f"specimen_pattern={pattern!r} is no regular expression: {error}") from error
 
 
-def _bit_depth(rows: list[dict[str, Any]], known: int | None) -> int:
-    """Find how many bits the 16-bit images of a database use: one number for all, 8 where there are none."""
-    if known is not None and not 9 <= known <= 16:
-        raise DatabaseError(f"bit_depth {known}: 16-bit images use 9 to 16 bits")
-    wide = [Path(row["path"]) for row in rows if row["header"].bits == 16]
+def _bit_depth(rows: list[dict[str, Any]], bits: int | None) -> tuple[int, str, list[str]]:
+    """Find how many bits the 16-bit images use, one number for all: (bits, why, what is doubtful).
+
+    A viewer shows 65,535 as white, and fewer bits need evidence: two images or more stop at the most that
+    they hold. A mere guess could brighten dark fields, and brightness is what is classified; too dark is seen
+    and warned of. Neither a TIFF's largest value (the one that occurs) nor a PNG's significant bits (those
+    before it was stretched) is evidence.
+    """
+    if bits is not None and not 8 <= bits <= 16:
+        raise DatabaseError(f"bits={bits}: 16-bit images use 8 to 16 bits")
+    wide = [row for row in rows if row["header"].bits == 16]
     if not wide:
-        return 8
-    return known if known is not None else measured_bit_depth(wide)
+        return 8, "", [] if bits is None else [f"bits={bits} changes nothing: no image has 16 bits a channel"]
+    doubts = []
+    if len(wide) < len(rows):
+        share = f"{len(wide):,} of {len(rows):,} images have 16 bits"
+        doubts.append(f"only {share}, is their white that of 8? {some(row['image'] for row in wide)}")
+    if bits is not None:
+        return bits, f"{bits} bits are used, as asked for", doubts
+    files = [(Path(row["path"]), row["place"]) for row in wide]
+    found, problems = each_image(_values, files, "measuring bit depth")
+    if problems:
+        raise DatabaseError(problems)
+    reached: defaultdict[int, list[str]] = defaultdict(list)
+    for row, (largest, _) in zip(wide, found, strict=True):
+        reached[largest].append(row["image"])
+    top, used = max(reached), int(np.bitwise_or.reduce([used for _, used in found]))
+    step, fitting = used & -used, top.bit_length()  # a step of 16: 12 bits at the upper end of 16
+    for fewer in (8, 10, 12, 14):
+        stopped = reached[2**fewer - 1]
+        if len(stopped) > 1 and top >= 2**fewer:
+            scale = f"stop at {2**fewer - 1:,}, as with {fewer} bits, others reach {top:,}: is it one scale?"
+            doubts.append(f"{counted(len(stopped), '16-bit image')} {scale} {some(stopped)}")
+    why = f"bits are used; the largest value is {top:,}, in {counted(len(reached[top]), 'image')}"
+    if len(reached[top]) > 1 and top + step == 2**fitting >= 256 * step:
+        return fitting, f"{fitting} {why}, the most that {fitting} bits hold", doubts
+    if top < 2**14 and step < 16:
+        fewer = max(8, fitting + fitting % 2)
+        doubts.append(
+            f"16-bit images reach {top:,} of 65,535 and are dark: give bits={fewer} if their camera had "
+            f"{fewer}, else bits=16: {some(reached[top])}"
+        )
+    return 16, f"16 {why}", doubts
+
+
+def _values(path: Path) -> tuple[int, int]:
+    """Find the largest value of a 16-bit image, and in one number all the bits that its values have."""
+    pixels = wide_pixels(path)
+    return int(pixels.max()), int(np.bitwise_or.reduce(pixels, axis=None))
 
 
 def _simulation(root: Path) -> str | None:

@@ -3,7 +3,6 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from hep2lib.data.images import Header, decode, quietly, read_header
-from hep2lib.errors import DatabaseError
-from hep2lib.files import cores
-from hep2lib.progress import progress
+from hep2lib.data.images import Header, decode, each_image, read_header
 
 HASH_SIDE, _SHRUNK = 16, 64
 """A perceptual hash has 16 x 16 bits: signs of the lowest frequencies of the image at 64 x 64 pixels."""
@@ -86,20 +82,9 @@ def fingerprints(database: pd.DataFrame) -> tuple[list[Fingerprint | None], list
     Returns:
         One fingerprint a row, None where the image cannot be read, and what is wrong with those.
     """
-    depth, places = int(database.attrs.get("bit_depth", 16)), database.attrs.get("places", {})
-
-    def one(image: str, path: str) -> Fingerprint | str:
-        try:
-            return fingerprint(Path(path), depth)
-        except DatabaseError as error:
-            return f"{places[image]}: {error}" if image in places else str(error)
-
-    images, paths = list(database["image"]), list(database["path"])
-    with quietly(), ThreadPoolExecutor(cores()) as pool:
-        results = pool.map(one, images, paths)
-        found = list(progress(results, "looking at images", total=len(paths), unit="image"))
-    problems = [result for result in found if isinstance(result, str)]
-    return [None if isinstance(result, str) else result for result in found], problems
+    depth, listed = int(database.attrs.get("bit_depth", 16)), database.attrs.get("places", {})
+    images = [(Path(p), listed.get(i, "")) for i, p in zip(database["image"], database["path"], strict=True)]
+    return each_image(lambda path: fingerprint(path, depth), images, "looking at images")
 
 
 def find_duplicates(database: pd.DataFrame, prints: Sequence[Fingerprint | None]) -> list[Duplicates]:

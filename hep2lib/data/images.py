@@ -3,37 +3,49 @@
 import hashlib
 import json
 import os
+import re
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
 import PIL
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
+from PIL import BmpImagePlugin, Image, ImageFile, ImageOps, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
+from PIL.ExifTags import Base
 
 from hep2lib.errors import DatabaseError
 from hep2lib.files import cores, written_whole
 from hep2lib.progress import progress
 
-FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
 LARGEST_IMAGE = 100_000_000
 SMALLEST_SIDE = 16
-_GREY_16 = ("I;16", "I;16B", "I;16L", "I;16N")
-_EIGHT_BIT = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "LA", "La", "PA", "RGBA", "RGBa")
+_PLUGINS: dict[bytes, Callable[[IO[bytes], str], ImageFile.ImageFile]] = {
+    b"\xff\xd8\xff": JpegImagePlugin.jpeg_factory,
+    b"\x89PNG": PngImagePlugin.PngImageFile,
+    b"BM": BmpImagePlugin.BmpImageFile,
+    **dict.fromkeys((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), TiffImagePlugin.TiffImageFile),
+}
+_WIDE = re.compile(r"(I|RGB|RGBA|RGBa|RGBX|LA);16([BLN]?)")  # samples and byte order, in Pillow's words
 _ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
-# What Pillow's plug-ins raise on damaged files.
-_DAMAGED = (OSError, ValueError, SyntaxError, EOFError, KeyError, TypeError, IndexError, OverflowError)
+# By photometric interpretation (0 is white, 0 is black, RGB, palette, CMYK, YCbCr): channels beside the extra
+# ones, and bits a channel, which are 8 if none are given.
+_TIFF_CHANNELS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3}
+_TIFF_BITS = {0: {1, 2, 4, 8, 16}, 1: {1, 2, 4, 8, 12, 16}, 2: {8, 16}, 3: {1, 2, 4, 8}}
+_TIFF_READ = (1, 2, 3, 4, 5, 7, 8, 32773, 32946, 34925, 50000)  # compressions that Pillow's libtiff decodes
+_TIFF_NAMES = {33003: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000", 34887: "LERC", 6: "old-style JPEG"}
+_TIFF_NAMES |= {22610: "JPEG XR", 34892: "lossy JPEG", 34934: "JPEG XR", 50001: "WebP", 50002: "JPEG XL"}
 ASPECTS = ("stretch", "pad")
 COLOURS = ("rgb", "green")
-_PREPROCESSING = 1  # counted up whenever the same files are to give other pixels
+_PREPROCESSING = 2  # counted up whenever the same files are to give other pixels
 _ROTATED_AT_ONCE = 64
 
 
@@ -43,10 +55,10 @@ class Header:
 
     Attributes:
         format: "JPEG", "PNG", "BMP" or "TIFF", after the contents, whatever the extension.
-        width: in pixels.
-        height: in pixels.
+        width: in pixels; of a JPEG or PNG before it is turned as its EXIF data say.
+        height: in pixels, likewise.
         mode: how the pixels are stored, in Pillow's words ("RGB", "L", "CMYK", "P", "I;16", ...).
-        bits: of a channel, 8 or 16.
+        bits: of a channel: 8 (or fewer), 12 or 16.
         frames: images in the file; only the first is ever read.
     """
 
@@ -60,41 +72,119 @@ class Header:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Keep Pillow's remarks on broken metadata, which do not concern the pixels, off the screen.
+    """Keep what Pillow and libtiff remark off the screen: what matters of it stands in a `DatabaseError`.
 
-    Python's warning filters belong to the whole process: enter this in the main thread, around a pool of
-    threads that decode, never inside of them.
+    Python's warning filters and stderr belong to the whole process: enter this in the main thread, around a
+    pool of threads that decode, never inside of them.
     """
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), ExitStack() as stack:
         warnings.simplefilter("ignore", UserWarning)
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `read_header` has its own limit
+        with suppress(OSError):  # a service may have no descriptor 2, to which libtiff writes past Python
+            screen = stack.enter_context(os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace"))
+            stack.callback(os.dup2, screen.fileno(), 2)
+            with Path(os.devnull).open("wb") as nowhere:
+                os.dup2(nowhere.fileno(), 2)
+            if sys.stderr is sys.__stderr__:
+                stack.enter_context(redirect_stderr(screen))
         yield
+
+
+def each_image(
+    look: Callable[[Any], Any], images: Sequence[tuple[Any, str]], what: str
+) -> tuple[list[Any], list[str]]:
+    """Call `look` with the first of each (image, place), in parallel: what it gave, and what it raised.
+
+    Returns:
+        One result an image, None where `look` raised a `DatabaseError`; these, each with the image's place.
+    """
+
+    def one(image: tuple[Any, str]) -> tuple[Any, str]:
+        try:
+            return look(image[0]), ""
+        except DatabaseError as error:
+            return None, f"{image[1]}: {error}" if image[1] else str(error)
+
+    with quietly(), ThreadPoolExecutor(cores()) as pool:
+        found = list(progress(pool.map(one, images), what, total=len(images), unit="image"))
+    return [seen for seen, _ in found], [problem for _, problem in found if problem]
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
-    """Open an image; whatever goes wrong until it is closed becomes one `DatabaseError`."""
+    """Open an image of a kind that is read; whatever goes wrong until it is closed is one `DatabaseError`.
+
+    Pillow's plug-ins say why they do not take a file, which `Image.open` keeps to itself. They get no name:
+    where they can map a file into memory, they scramble a TIFF that is noted as turned.
+    """
     try:
-        with Image.open(path, formats=FORMATS) as image:
-            yield image
+        with path.open("rb") as stream:
+            start = stream.read(30)
+            plugin = next((plugin for sign, plugin in _PLUGINS.items() if start.startswith(sign)), None)
+            if plugin is None:
+                raise DatabaseError(f"{path}: not a JPEG, PNG, BMP or TIFF image")
+            if plugin is TiffImagePlugin.TiffImageFile and (odd := _odd_tiff(start, stream)):
+                raise DatabaseError(f"{path}: a TIFF of a kind that is not read ({odd}); save it anew as PNG")
+            stream.seek(0)
+            with plugin(stream, "") as image:
+                if image.format == "BMP" and image.mode in "1L":
+                    bits = int.from_bytes(start[24:26] if start[14] == 12 else start[28:30], "little")
+                    if bits != (1 if image.mode == "1" else 8):  # taken for so many because of its palette
+                        raise DatabaseError(f"{path}: a BMP of {bits} bits with such a palette is not read")
+                yield image
     except DatabaseError:
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise DatabaseError(
-            f"{path}: larger than {LARGEST_IMAGE // 10**6} megapixels, which is refused"
-        ) from error
-    except Image.UnidentifiedImageError as error:
-        raise DatabaseError(f"{path}: not a JPEG, PNG, BMP or TIFF image") from error
-    except _DAMAGED as error:
-        raise DatabaseError(f"{path}: the image cannot be read ({error})") from error
+    except Exception as error:  # a plug-in raises whatever its parsing stumbles on
+        cause = error.__cause__ or error
+        said = cause if isinstance(cause, (OSError, SyntaxError, ValueError)) else f"damaged: {cause!r}"
+        raise DatabaseError(f"{path}: the image cannot be read ({said})") from error
+
+
+def _odd_tiff(start: bytes, stream: IO[bytes]) -> str:
+    """Say what of a TIFF's tags (TIFF 6.0) keeps it from being read, "" if nothing does.
+
+    Pillow takes more, but some of it wrongly (signed numbers, separate planes of other than 8 bits).
+    """
+    if start.startswith(b"MM\0+"):
+        return "big-endian BigTIFF"
+    tags = TiffImagePlugin.ImageFileDirectory_v2(start[: 16 if start[2] == 43 else 8])
+    stream.seek(tags.next)
+    tags.load(stream)
+    if Base.ImageWidth not in tags:
+        raise OSError("its tags are missing")
+    method, colours = tags.get(Base.Compression, 1), tags.get(Base.PhotometricInterpretation, -1)
+    bits, extra = set(tags.get(Base.BitsPerSample, (1,))), tags.get(Base.ExtraSamples, ())
+    samples, separate = tags.get(Base.SamplesPerPixel, 1), tags.get(Base.PlanarConfiguration, 1) == 2
+    channels, from_below = _TIFF_CHANNELS.get(colours, 0), tags.get(Base.FillOrder, 1) == 2
+    beside_grey = channels == 1 and bool(extra) and (bits, extra) != ({8}, (2,))  # no alpha that Pillow takes
+    of_bits = f"{' and '.join(map(str, sorted(bits)))} bits a channel"
+    odd = {
+        f"{_TIFF_NAMES.get(method, method)} compression": method not in _TIFF_READ,
+        f"photometric interpretation {colours}": not channels,
+        "numbers that are signed or have fractions": set(tags.get(Base.SampleFormat, (1,))) != {1},
+        f"{of_bits}, photometric interpretation {colours}": (
+            len(bits) > 1 or not bits <= _TIFF_BITS.get(colours, {8})
+        ),
+        f"{of_bits}, big-endian": start[:2] == b"MM" and (bits == {12} or (bits == {16} and colours == 0)),
+        f"{samples} channels, {len(extra)} of them extra": (
+            samples != channels + len(extra) or len(extra) > 1 or beside_grey
+        ),
+        f"{of_bits}, filled from below": from_below and (separate or not bits <= {1, 2, 4, 8}),
+        "separate planes": separate and (bits != {8} or bool(extra) or colours == 0),
+        "YCbCr without JPEG compression": colours == 6 and method != 7,
+        "JPEG compression with such channels": method == 7 and (bits != {8} or separate or colours in (3, 5)),
+        "a palette of 8 bits": colours == 3 and max(tags.get(Base.ColorMap, (0,))) < 256,
+        "a thumbnail or a mask before the image": bool(tags.get(Base.NewSubfileType, 0) & 5),
+    }
+    return next((what for what, holds in odd.items() if holds), "")
 
 
 def read_header(path: Path) -> Header:
     """Read what an image file says of itself, without decoding it.
 
     Raises:
-        DatabaseError: no such image, not JPEG, PNG, BMP or TIFF, of a kind whose scale is unknown (32 bits
-            a channel), more than 100 megapixels or less than 16 pixels a side.
+        DatabaseError: no such image, not JPEG, PNG, BMP or TIFF, of a kind that is not read (each is named),
+            more than 100 megapixels or less than 16 pixels a side.
     """
     with _opened(path) as image:
         if image.width * image.height > LARGEST_IMAGE:
@@ -103,91 +193,107 @@ def read_header(path: Path) -> Header:
             raise DatabaseError(
                 f"{path}: {image.width} x {image.height} pixels; a field has at least {SMALLEST_SIDE} a side"
             )
-        if image.mode not in _EIGHT_BIT + _GREY_16:
-            raise DatabaseError(
-                f"{path}: pixels of the kind {image.mode!r} have no known scale; convert the whole database "
-                "to 8 or 16 bits a channel, with one factor for all images"
-            )
-        bits = 16 if image.mode in _GREY_16 or _wide_colour(image) else 8
-        frames = int(getattr(image, "n_frames", 1))
-        return Header(str(image.format), image.width, image.height, image.mode, bits, frames)
+        rawmode = _rawmode(image)
+        bits = 16 if _WIDE.fullmatch(rawmode) else 12 if rawmode == "I;12" else 8
+        kind = "JPEG" if image.format == "MPO" else str(image.format)  # a JPEG with further pictures
+        return Header(kind, image.width, image.height, image.mode, bits, int(getattr(image, "n_frames", 1)))
 
 
 def _rawmode(image: ImageFile.ImageFile) -> str:
     """Name the layout of the pixels in the file, as Pillow's decoder is told it."""
-    arguments = image.tile[0].args if image.tile else ""
-    first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
-    return first if isinstance(first, str) else ""
+    arguments = image.tile[0].args
+    return str(arguments[0] if isinstance(arguments, tuple) else arguments)
 
 
-def _wide_colour(image: ImageFile.ImageFile) -> bool:
-    """Say whether the file holds 16 bits a colour channel, of which Pillow keeps the upper 8."""
-    return ";16" in _rawmode(image) and image.mode not in _GREY_16
+def _upright(image: Image.Image) -> Image.Image:
+    """Decode an image, and turn it in place as its EXIF data say; damaged ones turn nothing."""
+    image.load()
+    with suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)
+    return image
 
 
-def _wide_pixels(path: Path) -> NDArray[np.uint16]:
-    """Decode 16 bits a channel.
+def wide_pixels(path: Path) -> NDArray[np.uint16]:
+    """Decode 12 or 16 bits a channel: uint16, height x width x 1 or 3; transparent pixels are black.
 
-    Pillow keeps the upper byte of 16-bit colour. Read once more with the bytes the other way round, it keeps
-    the lower one; both together are exact.
-    """
-    with _opened(path) as image:
-        if not _wide_colour(image):
-            return np.asarray(image).astype(np.uint16)
-        upper = np.asarray(image).astype(np.uint16)
-        kept = image.mode
-    with _opened(path) as image:
-        rawmode = _rawmode(image)
-        swapped = rawmode[:-1] + {"B": "L", "L": "B", "N": "B" if np.little_endian else "L"}[rawmode[-1]]
-        tiles = []
-        for tile in image.tile:
-            arguments = (swapped, *tile.args[1:]) if isinstance(tile.args, tuple) else swapped
-            tiles.append(tile._replace(args=arguments))
-        image.tile = tiles
-        lower = np.asarray(image).astype(np.uint16)
-    wide = upper * np.uint16(256) + lower
-    return wide[..., :3] if kept in ("RGB", "RGBX", "RGBA") else wide
-
-
-def largest_value(path: Path) -> int:
-    """Find the largest pixel value of a 16-bit image, 0 of any other.
+    Pillow keeps one byte of 16-bit colour; unpacked in either byte order, it gives each of them once.
 
     Raises:
         DatabaseError: the image cannot be read.
     """
-    if read_header(path).bits == 8:
-        return 0
-    return int(_wide_pixels(path).max())
+
+    def unpacked(rawmode: str) -> NDArray[np.uint16]:
+        with _opened(path) as image:
+            for number, tile in enumerate(image.tile):
+                args = (rawmode, *tile.args[1:]) if isinstance(tile.args, tuple) else rawmode
+                image.tile[number] = tile._replace(args=args)
+            return np.asarray(_upright(image)).astype(np.uint16)
+
+    with _opened(path) as image:
+        layout = _WIDE.fullmatch(_rawmode(image))
+        samples, order = layout.groups() if layout else ("I", "")
+        hidden = image.info.get("transparency")
+        white = getattr(image, "tag_v2", {}).get(Base.PhotometricInterpretation) == 0
+        wide = np.asarray(_upright(image)).astype(np.uint16)[..., None] if samples == "I" else None
+    if samples == "LA":  # four bytes a pixel, high before low, for which Pillow has no mode
+        four = unpacked("RGBA")
+        wide = four[..., ::2] * np.uint16(256) + four[..., 1::2]
+    elif wide is None:
+        low_first = order == "L" or (order == "N" and sys.byteorder == "little")
+        high, low = (unpacked(f"{samples.upper()};16{which}") for which in ("LB" if low_first else "BL"))
+        wide = high * np.uint16(256) + low
+    elif white:
+        wide = 65535 - wide
+    if samples in ("LA", "RGBA"):
+        if not wide[..., -1].any():
+            raise DatabaseError(f"{path}: every pixel is transparent")
+        wide = np.rint(wide[..., :-1] * (wide[..., -1:] / 65535.0)).astype(np.uint16)
+    if hidden is not None:
+        wide[(wide == hidden).all(axis=-1)] = 0
+    return wide[..., :3]
 
 
 def decode(path: Path, bit_depth: int = 16) -> NDArray[np.uint8]:
-    """Decode one image to 8 bits of red, green and blue: uint8, height x width x 3.
+    """Decode one image to 8 bits of red, green and blue as a viewer shows it: uint8, height x width x 3.
 
-    Grey is repeated, palettes are looked up, CMYK is converted, transparent pixels are black (an unlit
-    field). An orientation noted in the file is not applied, as MATLAB's ``imread`` does not.
+    Grey is repeated, fewer than 8 bits are stretched to the full range, palettes are looked up, CMYK is
+    converted without a profile, transparent pixels are black (an unlit field), an EXIF orientation is
+    applied. Colour profiles, gamma and the display range that ImageJ notes are not: the stored numbers are
+    what was measured.
 
     Args:
         path: a JPEG, PNG, BMP or TIFF file; the first image of several.
-        bit_depth: how many of the 16 bits of 16-bit images the *database* uses (9 to 16): value
+        bit_depth: how many of the 16 bits of 16-bit images the *database* uses (8 to 16): value
             2^bit_depth - 1 becomes 255. One number for all images, since a scale of its own for each image
-            would erase the intensity that is to be classified.
+            would erase the intensity that is to be classified. TIFFs of 12 bits say their scale themselves.
 
     Raises:
-        DatabaseError: the file cannot be read whole, or is of a kind that `read_header` refuses.
+        DatabaseError: the file cannot be read whole, is of a kind that `read_header` refuses, or holds values
+            beyond `bit_depth`.
     """
     header = read_header(path)
-    if header.bits == 16:
-        wide = _wide_pixels(path).astype(np.float32)
-        narrow = np.minimum(np.rint(wide * (255.0 / (2**bit_depth - 1))), 255.0).astype(np.uint8)
-        return np.repeat(narrow[..., None], 3, axis=2) if narrow.ndim == 2 else narrow
-    with _opened(path) as image:
-        if header.mode in _ALPHA or "transparency" in image.info:
-            lit = image.convert("RGBA")
-            if not lit.getchannel("A").getextrema()[1]:
-                raise DatabaseError(f"{path}: every pixel is transparent")
-            black = Image.new("RGBA", image.size, (0, 0, 0, 255))
-            return np.asarray(Image.alpha_composite(black, lit).convert("RGB"))
-        return np.asarray(image.convert("RGB"))
+    if header.bits > 8:
+        depth = bit_depth if header.bits == 16 else header.bits
+        wide = wide_pixels(path)
+        if wide.max() >= 2**depth:
+            raise DatabaseError(f"{path}: holds {wide.max():,}, and {depth} bits end at {2**depth - 1:,}")
+        narrow = np.rint(wide.astype(np.float32) * (255.0 / (2**depth - 1))).astype(np.uint8)
+        pixels = np.repeat(narrow, 3 // narrow.shape[2], axis=2)
+    else:
+        with _opened(path) as image:
+            hidden = image.info.get("transparency")
+            if isinstance(hidden, int):  # as stored, where Pillow stretches 2 and 4 bits to 8
+                image.info["transparency"] = hidden * {"L;2": 85, "L;4": 17}.get(_rawmode(image), 1)
+            lit: Image.Image = _upright(image)
+            if header.mode in _ALPHA or hidden is not None:
+                lit = image.convert("RGBA")
+                if not lit.getchannel("A").getextrema()[1]:
+                    raise DatabaseError(f"{path}: every pixel is transparent")
+                lit = Image.alpha_composite(Image.new("RGBA", lit.size, (0, 0, 0, 255)), lit)
+            pixels = np.asarray(lit.convert("RGB"))
+    if sorted(pixels.shape) != sorted((header.width, header.height, 3)):
+        raise DatabaseError(f"{path}: decoded to {pixels.shape}, not to {header.width} x {header.height}")
+    return pixels
 
 
 class ImageStore:
@@ -322,22 +428,15 @@ def load_images(
         raise DatabaseError(f"colour {colour!r}: it may be {' or '.join(COLOURS)}")
     paths = [str(path) for path in database["path"]]
     listed = database.attrs.get("places", {})
-    places = [f"{listed[image]}: " if image in listed else "" for image in database["image"]]
-    depth = database.attrs.get("bit_depth")
-    bit_depth = int(depth) if depth is not None else measured_bit_depth([Path(path) for path in paths])
+    places = [listed.get(image, "") for image in database["image"]]
+    bit_depth = int(database.attrs.get("bit_depth", 16))
     shape = (len(paths), 3, size, size)
 
     def fill(array: NDArray[np.uint8]) -> None:
-        def one(row: int) -> str | None:
-            try:
-                array[row] = prepared(decode(Path(paths[row]), bit_depth), size, aspect, colour)
-            except DatabaseError as error:
-                return f"{places[row]}{error}"
-            return None
+        def draw(row: int) -> None:
+            array[row] = prepared(decode(Path(paths[row]), bit_depth), size, aspect, colour)
 
-        with quietly(), ThreadPoolExecutor(cores()) as pool:
-            found = pool.map(one, range(len(paths)))
-            problems = [p for p in progress(found, "decoding", total=len(paths), unit="image") if p]
+        _, problems = each_image(draw, list(enumerate(places)), "decoding")
         if problems:
             raise DatabaseError(problems)
 
@@ -417,20 +516,6 @@ def _sampling_grid(height: int, width: int, degrees: float) -> torch.Tensor:
     from_x = torch.cos(angle) * x - torch.sin(angle) * y
     from_y = torch.sin(angle) * x + torch.cos(angle) * y
     return torch.stack((from_x * 2 / width, from_y * 2 / height), dim=-1)[None].float()
-
-
-def measured_bit_depth(paths: list[Path]) -> int:
-    """Measure how many bits 16-bit images use: the smallest of 9 to 16 that hold the values of them all.
-
-    Images of 8 bits are passed over.
-
-    Raises:
-        DatabaseError: an image cannot be read.
-    """
-    with quietly(), ThreadPoolExecutor(cores()) as pool:
-        found = pool.map(largest_value, paths)
-        values = list(progress(found, "measuring bit depth", total=len(paths), unit="image"))
-    return min(max(max(values, default=0).bit_length(), 9), 16)
 
 
 def file_checksum(path: str | Path) -> str:

@@ -153,6 +153,7 @@ class DatabaseReport:
         simulated: whether it was written by the simulator.
         layout: how it is laid out.
         folder: where its images are.
+        depth: how many bits the 16-bit images use, and why; empty if there are none.
         counts: images, images by class, specimens.
         published: the same counts of the public AIDA database, empty for other layouts.
         images_per_specimen: class, or "both" of them, to images a specimen to specimens.
@@ -169,6 +170,7 @@ class DatabaseReport:
     simulated: bool
     layout: str
     folder: str
+    depth: str
     counts: Mapping[str, int]
     published: Mapping[str, int]
     images_per_specimen: Mapping[str, Mapping[int, int]]
@@ -218,6 +220,7 @@ def describe(database: pd.DataFrame) -> DatabaseReport:
         simulated=bool(attrs.get("simulated", False)),
         layout=str(attrs.get("layout", "")),
         folder=str(attrs.get("folder", "")),
+        depth=str(attrs.get("depth", "")),
         counts={
             "images": len(database),
             f"{classes[1]} images": int((labels == 1).sum()),
@@ -318,6 +321,8 @@ def _lines(report: DatabaseReport) -> Iterator[str]:
     """Write the report, line by line."""
     yield report.name
     yield f"  {report.layout} layout, images in {report.folder}"
+    if report.depth:
+        yield f"  16-bit images: {report.depth} (bits=... sets it)"
     yield ""
     yield from _count_lines(report)
     yield ""

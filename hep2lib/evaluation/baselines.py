@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from torch.nn import functional
 
 from hep2lib.data.folds import Fold
-from hep2lib.data.images import read_header
+from hep2lib.data.images import quietly, read_header
 from hep2lib.evaluation.auc import FloatArray, IntArray, ScoreError, auc
 from hep2lib.evaluation.scores import Scores, with_specimens
 from hep2lib.progress import progress
@@ -145,7 +145,8 @@ def metadata_table(database: pd.DataFrame) -> pd.DataFrame:
         DatabaseError: a file that cannot be read.
     """
     paths = progress(database["path"], "reading image headers", total=len(database), unit="image")
-    headers = [read_header(Path(path)) for path in paths]
+    with quietly():
+        headers = [read_header(Path(path)) for path in paths]
     table = pd.DataFrame(
         {
             "width": np.log([float(header.width) for header in headers]),
