@@ -82,7 +82,8 @@ def read_database(
         "" if unknown) and ``age`` (float, NaN if unknown). Its ``attrs``: ``name`` (str), ``simulated``
         (bool), ``layout`` (str), ``classes`` (list of str: what 0 and 1 mean), ``folder`` (str),
         ``bit_depth`` (int, 8 if no image has 16 bits), ``depth`` (str: why that, "" if no image has 16 bits),
-        ``places`` (dict: image to where the sheet lists it) and ``warnings`` (list of str).
+        ``places`` (dict: image to where the sheet lists it), ``warnings`` (list of str) and, of a simulated
+        one, ``simulation`` (str: the simulator's version, a checksum of its parameters, and the seed).
 
     Raises:
         DatabaseError: it cannot be used; the message holds every problem that was found, with file and row.
@@ -117,8 +118,8 @@ def read_database(
     first = f"only the first image (page, channel or slice) is read of {more}"
     bit_depth, depth, doubts = _bit_depth(rows, bits)
     table.attrs = {
-        "name": simulation or f"{root.resolve().name} ({listing.layout})",
-        "simulated": simulation is not None,
+        "name": f"{root.resolve().name} ({listing.layout})",
+        "simulated": bool(simulation),
         "layout": listing.layout,
         "classes": list(listing.classes),
         "folder": str(listing.folder.folder.resolve()),
@@ -133,7 +134,7 @@ def read_database(
             *([first] if several else []),
             *doubts,
         ],
-    }
+    } | simulation
     return table
 
 
@@ -359,16 +360,21 @@ def _values(path: Path) -> tuple[int, int]:
     return int(pixels.max()), int(np.bitwise_or.reduce(pixels, axis=None))
 
 
-def _simulation(root: Path) -> str | None:
-    """Name the simulated database that ``simulation.json`` tells of, None where there is no such file."""
+def _simulation(root: Path) -> dict[str, str]:
+    """Give the name and the origin that ``simulation.json`` tells of; nothing where there is no such file.
+
+    Where ``simulation`` is the same, the same images were drawn, whatever the bytes of the files.
+    """
     path = (root if root.is_dir() else root.parent) / "simulation.json"
     if not path.is_file():
-        return None
+        return {}
     try:
-        parameters: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if "name" in parameters:
-            return str(parameters["name"])
-        return f"simulated database ({parameters['specimens']} specimens, seed {parameters['seed']})"
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        seed, version = record["seed"], record.get("simulator_version", "unknown")
+        name = record.get("name", f"simulated database ({record['specimens']} specimens, seed {seed})")
+        own = {key: record[key] for key in record.keys() - {"name", "seed", "simulator_version", "masks"}}
+        digest = hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:12]
+        return {"name": str(name), "simulation": f"version {version}, parameters {digest}, seed {seed}"}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DatabaseError(
             f"{path}: damaged ({error}); write the database anew with `hep2 simulate`"

@@ -315,7 +315,7 @@ class Run:
             "published": False,
             "statement": self.statement,
             "database": {
-                "name": self.database.attrs["name"],
+                **{k: v for k, v in self.database.attrs.items() if k in ("name", "simulation")},
                 "images": len(self.database),
                 "specimens": int(self.database["specimen"].nunique()),
                 "sha256": database_checksum(self.database),

@@ -4,13 +4,14 @@ Each cell is drawn in a small patch of pixels around it, in coordinates along an
 """
 
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hep2lib.simulator.cells import ANAPHASE, INTERPHASE, PROMETAPHASE, Cells
 from hep2lib.simulator.physics import CellParameters
-from hep2lib.simulator.textures import Image, enlarged
+from hep2lib.simulator.textures import Image, enlarged, rounded
 
 
 class Patch:
@@ -45,13 +46,13 @@ def wavy_radius(u: Image, v: Image, waves: NDArray[np.complexfloating]) -> Image
     """
     distance = np.sqrt(u * u + v * v)
     np.maximum(distance, np.float32(1e-6), out=distance)
-    # Powers of the direction as a complex number are the cosines and sines of 2, 3 and 4 times its angle.
-    direction = np.empty(distance.shape, np.complex64)
-    np.divide(u, distance, out=direction.real)
-    np.divide(v, distance, out=direction.imag)
-    square = direction * direction
-    two, three, four = (np.complex64(wave) for wave in waves)
-    outline = ((four * square + three * direction + two) * square).real
+    # Powers of the direction z = x + iy are the cosines and sines of 2, 3 and 4 times its angle. This is the
+    # real part of (four z^2 + three z + two) z^2; NumPy's complex product differs between processors.
+    x, y = u / distance, v / distance
+    square, twice = x * x - y * y, np.float32(2) * x * y  # real and imaginary part of z^2
+    (a, b, c), (d, e, f) = waves.real.astype(np.float32), waves.imag.astype(np.float32)
+    real = c * square - f * twice + (b * x - e * y) + a
+    outline = real * square - (c * twice + f * square + (b * y + e * x) + d) * twice
     np.maximum(outline, np.float32(-0.5), out=outline)
     outline += np.float32(1)
     return distance / outline
@@ -59,7 +60,7 @@ def wavy_radius(u: Image, v: Image, waves: NDArray[np.complexfloating]) -> Image
 
 def plateau(x: Image, power: int) -> Image:
     """Give 1 between -1 and 1 and 0 elsewhere, with edges the softer the smaller ``power`` is."""
-    return 1 / (1 + np.abs(x) ** (2 * power))
+    return 1 / (1 + reduce(np.multiply, [x * x] * power))
 
 
 PARTS = ("body", "chromatin", "spindle", "poles")
@@ -79,7 +80,7 @@ def draw_mitosis(
     long = 1.2 if phase == ANAPHASE else 1.0
     radius = np.sqrt((u / np.float32(size * long)) ** 2 + (v * np.float32(long / size)) ** 2)
     # Along a plate, or (2.5 um a radian) around a ring.
-    ragged = _ragged(rng, np.float32(2.5) * np.arctan2(v, u) if phase == PROMETAPHASE else v)
+    ragged = _ragged(rng, np.float32(2.5) * rounded(np.arctan2, v, u) if phase == PROMETAPHASE else v)
     bend = np.float32(rng.uniform(-0.02, 0.02)) * v * v + ragged
     half = np.float32(rng.uniform(5.0, 6.3))
     if phase == PROMETAPHASE:
@@ -108,18 +109,18 @@ def _ragged(rng: np.random.Generator, along: Image) -> Image:
     edge = np.zeros_like(along)
     waves, starts = rng.choice([0.4, 0.8, 1.2, 1.6, 2.4, 3.2], 4), rng.uniform(0, 6.3, 4)
     for wave, start in zip(waves, starts, strict=True):
-        edge += np.float32(0.17) * np.sin(along * np.float32(wave) + np.float32(start))
+        edge += np.float32(0.17) * rounded(np.sin, along * np.float32(wave) + np.float32(start))
     return edge
 
 
 def _spindle(u: Image, v: Image, pole: float) -> tuple[Image, Image]:
     """Fibres from two poles, ``pole`` um along, that widen to the middle; and the poles themselves."""
     along = np.abs(u) / np.float32(pole)
-    width = np.float32(0.7) + np.float32(3.6) * np.clip(1 - along**2, 0, 1) ** np.float32(0.8)
-    shape = np.exp(-((v / width) ** 4)) * plateau(along, 8)
-    fibres = shape * (0.75 + 0.25 * np.cos(v / width * 9)) * np.clip(0.25 + 1.1 * along, 0, 1)
-    near = np.exp(-(((along - np.float32(0.86)) / np.float32(0.2)) ** 2))
-    return fibres, near * np.exp(-((v / (0.5 * width + np.float32(0.7))) ** 4))
+    width = np.float32(0.7) + np.float32(3.6) * rounded(np.power, np.clip(1 - along**2, 0, 1), 0.8)
+    shape = rounded(np.exp, -(((v / width) ** 2) ** 2)) * plateau(along, 8)
+    fibres = shape * (0.75 + 0.25 * rounded(np.cos, v / width * 9)) * np.clip(0.25 + 1.1 * along, 0, 1)
+    near = rounded(np.exp, -(((along - np.float32(0.86)) / np.float32(0.2)) ** 2))
+    return fibres, near * rounded(np.exp, -(((v / (0.5 * width + np.float32(0.7))) ** 2) ** 2))
 
 
 def in_cells(
@@ -229,7 +230,7 @@ class Anatomy:
     def depth(self, power: float = 0.3) -> Image:
         """Thickness of the nuclei, 1 in the middle: the smaller ``power``, the flatter with steeper edges."""
         thick = np.clip(1 - self.radius * self.radius, 0, 1)
-        return np.power(thick, np.float32(power), out=thick) * self.nucleus
+        return rounded(np.power, thick, power) * self.nucleus
 
 
 def draw_anatomy(
@@ -294,5 +295,4 @@ def _draw_cytoplasm(cells: Cells, shape: tuple[int, int], pixel: float) -> tuple
         here = thick[patch.window]
         gain[patch.window][depth > here] = cells.gain[cell]
         np.maximum(here, depth, out=here)
-    np.power(thick, np.float32(0.7), out=thick)
-    return enlarged(thick, shape, _COARSE), enlarged(gain, shape, _COARSE)
+    return enlarged(rounded(np.power, thick, 0.7), shape, _COARSE), enlarged(gain, shape, _COARSE)

@@ -19,7 +19,7 @@ from hep2lib.simulator.physics import Physics
 from hep2lib.simulator.staining import Style, debris, draw_style, stain, unspecific
 from hep2lib.simulator.textures import Image
 
-VERSION = 2
+VERSION = 3
 """Counted up whenever the same parameters and seed are to give other images."""
 
 _LABORATORIES, _SPECIMENS, _FIELDS = range(3)  # the seed's independent random streams
@@ -35,7 +35,7 @@ class Simulation:
 
     Attributes:
         specimens: number of specimens, at least 2.
-        seed: any whole number from 0 on; the same seed gives the same bytes.
+        seed: any whole number from 0 on; the same seed gives the same pixels, on any processor.
         laboratories: number of laboratories, 1 to 26.
         shortcut: let the file's size tell the label for most specimens.
         label_noise: share of specimens whose written label is wrong, 0 to 0.5.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from hep2lib.simulator.anatomy import Anatomy, in_cells, in_nuclei
 from hep2lib.simulator.cells import ANAPHASE, INTERPHASE, METAPHASE, PROMETAPHASE
 from hep2lib.simulator.patterns import Pattern
-from hep2lib.simulator.textures import Image, blurred, dots, grains, noise, threads
+from hep2lib.simulator.textures import Image, blurred, dots, grains, noise, rounded, threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +80,15 @@ def speckled(
     return ground + (1 - ground) * texture
 
 
+def rim(anatomy: Anatomy, place: float, width: float) -> Image:
+    """A line around the nuclei at ``place`` of their radius, ``width`` wide: bell-shaped, 1 in its middle."""
+    return rounded(np.exp, -np.minimum(((anatomy.radius - np.float32(place)) / np.float32(width)) ** 2, 50))
+
+
 def _homogeneous(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Image:
     """AC-1: even nucleoplasm, often a brighter rim; chromosomes bright and even."""
     even = 1 + 0.05 * noise(rng, anatomy.shape, anatomy.pixels(1.5 * style.grain))
-    even += np.float32(style.rim) * np.exp(-(((anatomy.radius - 0.92) / np.float32(0.09)) ** 2))
+    even += np.float32(style.rim) * rim(anatomy, 0.92, 0.09)
     even *= 1 - np.float32(0.3 * style.nucleolus_shade) * anatomy.nucleolus
     return 0.9 * anatomy.depth(0.2) * even + 1.4 * anatomy.chromatin + mitotic_cytoplasm(anatomy, 0.06)
 
@@ -166,7 +171,7 @@ def _nuclear_dots(least: int, most: int, sizes: tuple[float, ...]) -> Callable[.
 
 def _smooth_envelope(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Image:
     """AC-11: an even line around the nucleus, a weaker veil over it; nothing on the chromosomes."""
-    line = np.exp(-(((anatomy.radius - 0.94) / np.float32(0.075)) ** 2))
+    line = rim(anatomy, 0.94, 0.075)
     folds = 1 + 0.12 * noise(rng, anatomy.shape, anatomy.pixels(1.2))
     return (1.25 * line + 0.36 * anatomy.depth(0.15)) * folds + mitotic_cytoplasm(anatomy, 0.22)
 
@@ -174,7 +179,7 @@ def _smooth_envelope(anatomy: Anatomy, style: Style, rng: np.random.Generator) -
 def _punctate_envelope(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Image:
     """AC-12: the same line made of dots, the veil too; nothing on the chromosomes."""
     beads = speckled(rng, anatomy, 0.30 * style.grain, 0.55, 0.10)
-    line = np.exp(-(((anatomy.radius - 0.94) / np.float32(0.08)) ** 2))
+    line = rim(anatomy, 0.94, 0.08)
     return beads * (0.95 * line + 0.24 * anatomy.depth(0.15)) + mitotic_cytoplasm(anatomy, 0.18)
 
 
@@ -201,7 +206,7 @@ def _clumpy_nucleolar(anatomy: Anatomy, style: Style, rng: np.random.Generator) 
     """AC-9: irregular clumps of grains in the nucleoli; a stained coat around the chromosomes."""
     clumps = np.minimum(_in_nucleoli(anatomy, rng, 0.9, 0.5, 0.38 * style.grain), 2.2)
     plate = blurred(anatomy.chromatin, anatomy.pixels(0.8))
-    coat = speckled(rng, anatomy, 0.4, 0.5, 0.4) * (plate - 0.65 * plate**3)
+    coat = speckled(rng, anatomy, 0.4, 0.5, 0.4) * (plate - 0.65 * plate * plate * plate)
     return clumps + 0.10 * anatomy.depth() + 1.1 * coat + mitotic_cytoplasm(anatomy, 0.10)
 
 
@@ -233,7 +238,7 @@ def _reticular(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Imag
     """AC-21: grains strung on threads, densest around the nucleus, thinning out; nuclei dark."""
     net = threads(rng, anatomy.shape, anatomy.pixels(0.75 * style.grain), 0.45)
     texture = speckled(rng, anatomy, 0.34 * style.grain, 0.55, 0.15) * (0.12 + 2.0 * net)
-    around = cytoplasm(anatomy, 0.06) ** np.float32(1.9)
+    around = rounded(np.power, cytoplasm(anatomy, 0.06), 1.9)
     return texture * (1.25 * around + mitotic_cytoplasm(anatomy, 0.8))
 
 
@@ -316,5 +321,11 @@ def debris(rng: np.random.Generator, anatomy: Anatomy, mean: float) -> Image:
         size = anatomy.pixels(rng.uniform(0.4, 1.3))
         centre = rng.uniform(0, (width, height))
         places = centre + rng.normal(0, 1.2 * size, (parts, 2))
-        light += dots(anatomy.shape, places, rng.gamma(2.0, 0.12, parts), size)
+        peaks = rng.gamma(2.0, 0.12, parts)
+        # In a window that holds them: a dot ends 3 deviations from its centre, on a coarser grid a bit later.
+        left, top = np.clip(places.min(axis=0) - 5 * size - 3, 0, (width, height)).astype(int)
+        right, bottom = np.clip(places.max(axis=0) + 5 * size + 3, 0, (width, height)).astype(int)
+        if left < right and top < bottom:
+            window = light[top:bottom, left:right]
+            window += dots(window.shape, places - (left, top), peaks, size)
     return light

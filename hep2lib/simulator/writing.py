@@ -1,4 +1,4 @@
-"""A simulated database as files in AIDA's layout: the same parameters always give the same bytes."""
+"""A simulated database as files in AIDA's layout: the same parameters always give the same images."""
 
 import csv
 import io
@@ -44,7 +44,7 @@ simulator, so that anyone can run its studies; the layout is that of the AIDA HE
 {images}/   the images, a flat folder
 {sheet}   one row an image: file, specimen, label, true intensity grade, staining
     pattern, laboratory, instrument, age and sex (which are drawn at random and say nothing about the label)
-simulation.json   all parameters: the same parameters give the same bytes
+simulation.json   the simulator's version and all parameters: the same ones give the same images
 masks/   only if asked for: one 16-bit PNG an image (0 background, then one number a nucleus or dividing
     cell) and cells.csv
 
@@ -221,7 +221,8 @@ def write_database(
     Args:
         path: the folder; it must not exist, or be empty, or hold this database.
         specimens: number of specimens; 100 give 208 images, 1000 give 2080.
-        seed: the same seed gives the same bytes, on any number of processes.
+        seed: the same seed gives the same pixels on any processor, on any number of processes; and the same
+            bytes, with the same versions of NumPy, SciPy, Pillow and Python.
         laboratories: number of laboratories, 1 to 26.
         shortcut: let the size of the files tell the label for most specimens.
         label_noise: share of specimens whose written label is wrong, 0 to 0.5.
@@ -281,6 +282,8 @@ def _there_already(target: Path, simulation: Simulation) -> bool:
     if found == simulation.record():
         return True
     what = "a database with other parameters" if found else "other files"
+    if isinstance(found, dict) and {**found, "simulator_version": VERSION} == simulation.record():
+        what = f"this database as another version of the simulator drew it (this is version {VERSION})"
     raise SimulationError(
         f"{target}: the folder already holds {what}, and nothing is overwritten; choose another folder or "
         "delete this one"

@@ -39,6 +39,31 @@ def test_simulated_database_says_that_it_is(aida: Path) -> None:
     assert table.attrs["name"] == "simulated database (6 specimens, seed 3)"
 
 
+def test_a_simulated_database_is_known_by_version_parameters_and_seed(aida: Path) -> None:
+    def origin(**changes: object) -> str:
+        record = {"name": "one", "simulator_version": 3, "specimens": 6, "seed": 3, "scale": 1.0} | changes
+        (aida / "simulation.json").write_text(json.dumps(record), encoding="utf-8")
+        return str(read_database(aida).attrs["simulation"])
+
+    assert origin() == "version 3, parameters b92b8d2e4dce, seed 3"
+    # Masks, the name and the order of the entries say nothing about the images; everything else does.
+    assert origin(masks=True, name="two") == origin()
+    others = [
+        {"simulator_version": 2},
+        {"seed": 4},
+        {"specimens": 7},
+        {"scale": 0.5},
+        {"parameters": {"cell": 1}},
+    ]
+    assert len({origin(), *(origin(**other) for other in others)}) == 6
+    for damaged in ("null", "5", "[]", '["name"]', '"name"', '{"name": "one"}', '{"seed": 3}', "{"):
+        (aida / "simulation.json").write_text(damaged, encoding="utf-8")
+        with pytest.raises(DatabaseError, match=r"simulation\.json: damaged .*hep2 simulate"):
+            read_database(aida)
+    (aida / "simulation.json").unlink()
+    assert "simulation" not in read_database(aida).attrs
+
+
 @pytest.mark.parametrize("writer", [write_xls, write_xlsx], ids=["xls", "xlsx"])
 def test_workbooks_give_the_same_table_without_a_warning(
     aida: Path, writer, recwarn: pytest.WarningsRecorder

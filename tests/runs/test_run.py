@@ -1,12 +1,16 @@
 from dataclasses import asdict
 
 import pytest
+from PIL import Image
 
+from hep2lib.cnn.googlenet import GoogLeNet
 from hep2lib.data.folds import FoldError
 from hep2lib.evaluation.scores import best_tuned
 from hep2lib.runs import run as run_module
 from hep2lib.runs.parameters import ParameterError, make_parameters
 from hep2lib.runs.run import RunFolderError, open_run
+from hep2lib.simulator.simulation import VERSION
+from hep2lib.simulator.writing import write_database
 from hep2lib.studies.svm_study import BLOCKS, SVMVariant
 
 from ..data.handmade import aida_rows, write_aida
@@ -155,3 +159,22 @@ def test_the_tuned_network_changed_more_than_its_classifier(studied):
     run.fine_tuning = type(study)(study.records, study.labels, study.folds)
     assert run.tuned_configuration is None
     assert "fine-tuned" not in run.svm_variants
+
+
+def test_a_run_names_a_simulated_database_by_its_origin_beside_its_checksum(tmp_path):
+    write_database(tmp_path / "a", 4, 3, scale=0.1)
+    write_database(tmp_path / "b", 4, 3, scale=0.1, masks=True)
+    picture = next((tmp_path / "b").rglob("*.bmp"))
+    Image.open(picture).save(
+        picture.with_suffix(".png")
+    )  # as another library might: other bytes, same pixels
+    picture.with_suffix(".png").replace(picture)
+    known = []
+    for name in "ab":
+        run = open_run(tmp_path / f"run {name}", "smoke", data=str(tmp_path / name))
+        run.network = GoogLeNet(classes=2)
+        known.append(run.describe({})["database"])
+    assert known[0]["simulation"] == known[1]["simulation"]
+    assert known[0]["simulation"].startswith(f"version {VERSION}, parameters ")
+    assert known[0]["simulation"].endswith(", seed 3")
+    assert known[0]["sha256"] != known[1]["sha256"]

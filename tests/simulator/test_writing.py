@@ -74,6 +74,12 @@ def test_a_database_that_is_there_is_kept_and_another_is_refused(tmp_path):
     assert (tmp_path / "a" / "simulation.json").stat().st_mtime_ns == before
     with pytest.raises(SimulationError, match="already holds a database with other parameters"):
         write_database(tmp_path / "a", seed=1, **SMALL)
+    record = json.loads((tmp_path / "a" / "simulation.json").read_text(encoding="utf-8"))
+    (tmp_path / "a" / "simulation.json").write_text(json.dumps(record | {"simulator_version": 1}))
+    with pytest.raises(
+        SimulationError, match=r"as another version of the simulator drew it \(this is version"
+    ):
+        write_database(tmp_path / "a", **SMALL)
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "notes.txt").write_text("mine")
     with pytest.raises(SimulationError, match="already holds other files"):
