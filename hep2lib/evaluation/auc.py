@@ -8,6 +8,7 @@ much another seed or fold changes is another question, answered by `scores.sprea
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -373,7 +374,7 @@ def auc_interval(
     Then the specimens can still be paired off, one positive with one negative, no specimen twice; in each of
     those k independent pairs the order was right, so the exact binomial lower bound of Clopper & Pearson for
     k of k holds for the AUC, without any model: (alpha / 2) ** (1 / k). It is cautious, since it uses k pairs
-    only. Where all scores are equal the AUC is 0.5 by definition and the interval has no width.
+    only. Where all scores of each fold are equal the AUC is 0.5 by definition and the interval has no width.
 
     Args:
         y: labels, shape (images,), each 0 or 1.
@@ -389,9 +390,15 @@ def auc_interval(
     parts = fold_sums(y, score, specimen, fold)
     area = float(np.mean([part.auc[0] for part in parts]))
     low, high, variance = (float(value[0]) for value in auc_bounds(parts, level))
-    if np.ptp(np.asarray(score, dtype=np.float64)) == 0:
+    scores = np.asarray(score, dtype=np.float64)
+    if all(np.ptp(scores[inside]) == 0 for inside in _insides(fold)):
         low, high = area, area  # 0.5 by definition
     return Interval(area, low, high, float(np.sqrt(variance)), sum(part.specimens for part in parts))
+
+
+def _insides(fold: npt.ArrayLike | None) -> list[Any]:
+    """What picks each fold's images; all of them, where there are no folds."""
+    return [...] if fold is None else [np.asarray(fold) == one for one in np.unique(np.asarray(fold))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,6 +410,7 @@ class Comparison:
     high: float  # upper end
     p: float  # two-sided p value of "no difference", 0 to 1, uncorrected for other comparisons
     specimens: int  # number of independent units
+    same: bool = False  # whether the two rank all images of each fold alike
 
 
 def compare_auc(
@@ -422,9 +430,14 @@ def compare_auc(
     few images are misplaced: at an AUC of about 0.98 on 100 specimens it rejects a true null hypothesis more
     seldom than the level says.
 
-    Where the variance of the difference is 0 (identical ranks: difference 0, p = 1; both perfect; one
-    perfect, one constant) the interval is put together from the two classifiers' own (square-and-add,
-    Newcombe 1998), and p is the sign test's over disjoint pairs of specimens.
+    Where both place every image alike (`placements`, fold by fold; or alike in each specimen's sums), no
+    specimen tells them apart, and the variance is 0. If they also misplace some images, or have the same
+    ranks throughout, the ends are 0 and 0, and p is 1: no difference was observed where one could have been.
+    If both separate the labels perfectly, all placements are 1 whatever the two have in common, and another
+    sample may part them. Then, and wherever else the variance is 0 (one perfect, one constant), the interval
+    is put together from the two classifiers' own (square-and-add, Newcombe 1998), and p is the sign test's
+    over disjoint pairs of specimens. Equal AUCs with other placements are none of this: their interval is the
+    ordinary one.
 
     Arguments and errors are those of `auc_interval`; the two scores may be on different scales.
     """
@@ -434,24 +447,28 @@ def compare_auc(
         raise ScoreError(
             f"The scores' shapes are {first.shape} and {second.shape}; compare on the same images."
         )
-    parts = fold_sums(y, np.stack([first, second]), specimen, fold)
+    table = np.stack([first, second])
+    parts = fold_sums(y, table, specimen, fold)
     area = np.mean([part.auc for part in parts], axis=0)
     covariance = np.sum([part.covariance() for part in parts], axis=0) / len(parts) ** 2
     variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
     difference = float(area[0] - area[1])
-    # Rounding leaves 1e-18 where the true variance is 0.
-    if variance > 1e-15:
+    same = all(np.array_equal(*rankdata(table[:, inside], axis=1)) for inside in _insides(fold))
+    sides = [side for part in parts for side in (part.auc, part.positive, part.negative)]
+    alike = all(np.ptp(side, axis=0).max() < 1e-12 for side in sides)
+    if alike and (same or 0 < area[0] < 1):
+        low, high, p = 0.0, 0.0, 1.0
+    # Rounding leaves about 1e-16 of the summands where the true variance is 0.
+    elif variance > 1e-12 * (covariance[0, 0] + covariance[1, 1]):
         error = float(np.sqrt(variance))
         low, high = difference - critical * error, difference + critical * error
         p = float(2 * norm.sf(abs(difference / error)))
-    elif np.array_equal(rankdata(first), rankdata(second)):
-        low, high, p = 0.0, 0.0, 1.0
     else:
         (low_a, low_b), (high_a, high_b) = _pair_bounds(area, parts, level)
         low = max(float(difference - np.hypot(area[0] - low_a, high_b - area[1])), -1.0)
         high = min(float(difference + np.hypot(high_a - area[0], area[1] - low_b)), 1.0)
-        p = 1.0 if difference == 0 else min(1.0, 2 * 0.5 ** sum(part.pairs for part in parts))
-    return Comparison(difference, low, high, p, sum(part.specimens for part in parts))
+        p = 1.0 if abs(difference) < 1e-12 else min(1.0, 2 * 0.5 ** sum(part.pairs for part in parts))
+    return Comparison(difference, low, high, p, sum(part.specimens for part in parts), same)
 
 
 def holm(p_values: npt.ArrayLike) -> FloatArray:

@@ -3,7 +3,9 @@
 A claim is data: which scores it is about, what it says of them, and how much difference matters. It says
 that a quantity (a figure of some scores, or the difference of two such figures) lies in a region. It is
 supported where the whole confidence interval lies in that region, not supported where the whole interval lies
-outside, and undecided where the interval reaches across the border, or where the run has no such scores.
+outside, and undecided where the interval reaches across the border, or where the run has no such scores. Of
+two results that no specimen tells apart neither beats the other; whether one is as good is undecided, because
+other specimens may, unless they rank all images alike.
 Several claims are judged at once, so the intervals that decide are widened together (Bonferroni): the chance
 that any verdict is wrong by chance is held at 1 - level.
 """
@@ -148,9 +150,10 @@ def judge(claims: Sequence[Claim], scores: Mapping[str, Scores], database: pd.Da
     rows = []
     for claim in claims:
         try:
-            found = _quantity(claim, scores, LEVEL)
-            _, low, high, _ = _quantity(claim, scores, decisive)
-            rows.append((claim, _decide(claim, low, high), _decide(claim, *found[1:3]), *found, where, ""))
+            bounded, *found = _quantity(claim, scores, LEVEL)
+            _, _, *ends, _ = _quantity(claim, scores, decisive)
+            verdicts = [_decide(claim, low, high, bounded) for low, high in (ends, found[1:3])]
+            rows.append((claim, *verdicts, *found, where, ""))
         except ScoreError as error:
             nothing = (np.nan, np.nan, np.nan, 0)
             rows.append((claim, "undecided", "undecided", *nothing, where, str(error)))
@@ -158,16 +161,19 @@ def judge(claims: Sequence[Claim], scores: Mapping[str, Scores], database: pd.Da
     return pd.DataFrame(rows, columns=columns.split())
 
 
-def _decide(claim: Claim, low: float, high: float) -> str:
-    """What an interval says of a claim."""
+def _decide(claim: Claim, low: float, high: float, bounded: bool) -> str:
+    """What an interval says of a claim; "beats" asks for more than its border, the other regions hold it."""
     least, most = claim.region()
-    if low >= least and high <= most:
-        return "supported"
-    return "not supported" if high < least or low > most else "undecided"
+    inside = (low > least if claim.kind == "beats" else low >= least) and high <= most
+    if inside:
+        return "supported" if bounded else "undecided"
+    return "not supported" if high < least or low > most or low == high else "undecided"
 
 
-def _quantity(claim: Claim, scores: Mapping[str, Scores], level: float) -> tuple[float, float, float, int]:
-    """Estimate, ends and number of specimens of what a claim is about."""
+def _quantity(
+    claim: Claim, scores: Mapping[str, Scores], level: float
+) -> tuple[bool, float, float, float, int]:
+    """Whether the interval bounds what a claim is about; its estimate, ends and number of specimens."""
     names = [claim.first, claim.second] if claim.compares else [claim.first]
     for name in names:
         if name not in scores:
@@ -182,7 +188,7 @@ def _quantity(claim: Claim, scores: Mapping[str, Scores], level: float) -> tuple
             one = auc_interval(first["label"], first["score"], first["specimen"], level, fold=fold)
         else:
             one = share(first, claim.metric, level)
-        return one.estimate, one.low, one.high, one.specimens
+        return True, one.estimate, one.low, one.high, one.specimens
     (second,) = others
     first, second = first[first["row"].isin(second["row"])], second[second["row"].isin(first["row"])]
     if first.empty:
@@ -196,7 +202,7 @@ def _quantity(claim: Claim, scores: Mapping[str, Scores], level: float) -> tuple
     else:
         right, other = hits(first, claim.metric), hits(second, claim.metric)
         two = compare_shares(right["correct"], other["correct"], right["specimen"], level)
-    return two.difference, two.low, two.high, two.specimens
+    return two.low < two.high or two.same, two.difference, two.low, two.high, two.specimens
 
 
 def against_each(

@@ -4,7 +4,7 @@ Configurations, epochs, layers, values of C and thresholds were all chosen on va
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -210,31 +210,6 @@ def extracted(
     return Scores(name, "; ".join(words), parts[0], parts[1], probabilities=False)
 
 
-def best_tuned(outcome: FineTuningOutcome) -> Configuration:
-    """The configuration with the best mean validation AUC, rotated or not; of equals the one without."""
-    plain = outcome.best()
-    if not _has_rotations(outcome):
-        return plain
-    rotated = outcome.best(rotated=True)
-    return rotated if rotated.validation_auc > plain.validation_auc else plain
-
-
-def nested_tuned(outcome: FineTuningOutcome) -> list[Configuration]:
-    """For each fold the configuration that is best on its own validation images, rotated or not."""
-    chosen = outcome.nested()
-    if _has_rotations(outcome):
-        pairs = zip(chosen, outcome.nested(rotated=True), strict=True)
-        chosen = [b if b.validation_auc > a.validation_auc else a for a, b in pairs]
-    return chosen
-
-
-def nested_extracted(outcome: SVMOutcome) -> list[LayerChoice]:
-    """For each fold the layer and the C that are best on its own validation images."""
-    table = outcome.table()
-    best = table.loc[table.groupby("fold")["validation_auc"].idxmax()]
-    return [LayerChoice(row.layer, row.value, row.validation_auc) for row in best.itertuples()]
-
-
 def without_rotations(outcome: FineTuningOutcome) -> Configuration:
     """The rotated training's twin: the same without rotations, the epoch chosen among as many.
 
@@ -245,9 +220,7 @@ def without_rotations(outcome: FineTuningOutcome) -> Configuration:
     means = outcome.means()
     same = _same_but_rotations(means, rotated)
     longest = means.loc[same & (means["rotations"] == rotated.rotations), "epoch"].max()
-    twins = means[same & (means["rotations"] == 1) & (means["epoch"] <= longest)]
-    top = twins.loc[twins["validation_auc"].idxmax()]
-    return replace(rotated, rotations=1, epoch=int(top["epoch"]), validation_auc=float(top["validation_auc"]))
+    return outcome.choose(means[same & (means["rotations"] == 1) & (means["epoch"] <= longest)])
 
 
 def run_strategies(
@@ -269,22 +242,22 @@ def run_strategies(
     means = fine_tuning.means()
     depths = sorted(means.loc[means["rotations"] == 1, "freeze"].unique())
     networks: dict[str, Configuration | Sequence[Configuration]] = {
-        BEST_TUNED: best_tuned(fine_tuning),
-        NESTED_TUNED: nested_tuned(fine_tuning),
+        BEST_TUNED: fine_tuning.best(rotated=None),
+        NESTED_TUNED: fine_tuning.nested(rotated=None),
     }
     networks |= {f"freeze {depth}": fine_tuning.best(depth) for depth in depths}
-    if _has_rotations(fine_tuning):
+    if (means["rotations"] > 1).any():
         networks |= {ROTATED: fine_tuning.best(rotated=True), AS_LONG: without_rotations(fine_tuning)}
     machines: dict[str, LayerChoice | Sequence[LayerChoice]] = {
         BEST_SVM: svm.best(),
-        NESTED_SVM: nested_extracted(svm),
+        NESTED_SVM: svm.nested(),
     }
     # Of all 144 layers, those that stand for a depth: one table or figure shows no more.
     shown = [layer for layer in svm.layers if layer in BLOCKS] or svm.layers
     machines |= {f"SVM on {layer}": svm.best(layer) for layer in shown}
-    later = [svm.best(one) for one in svm.layers if LAYERS.index(one) > LAYERS.index(EARLY_LAYER)]
+    later = [one for one in svm.layers if LAYERS.index(one) > LAYERS.index(EARLY_LAYER)]
     if later:
-        machines[BEST_LATER] = max(later, key=lambda choice: choice.validation_auc)
+        machines[BEST_LATER] = svm.best(*later)
     found = {name: tuned(fine_tuning, choice, database, name) for name, choice in networks.items()}
     found |= {name: extracted(svm, choice, database, name) for name, choice in machines.items()}
     first = (BEST_TUNED, BEST_SVM, NESTED_TUNED, NESTED_SVM)
@@ -307,10 +280,6 @@ def _words(choice: Configuration) -> str:
     views = f", {choice.rotations} rotations" if choice.rotations > 1 else ""
     size_and_rate = f"batch size {choice.batch_size}, learning rate {choice.learning_rate:g}"
     return f"freeze {choice.freeze}{views}, {size_and_rate}, epoch {choice.epoch}"
-
-
-def _has_rotations(outcome: FineTuningOutcome) -> bool:
-    return bool((outcome.means()["rotations"] > 1).any())
 
 
 def _same_but_rotations(table: pd.DataFrame, choice: Configuration) -> npt.NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
@@ -70,11 +71,12 @@ def margins_figure(points: npt.NDArray, labels: npt.NDArray, machines: Mapping[f
 
 
 @style()
-def layer_heat_map(means: pd.DataFrame, regularisation: str = "C") -> Drawing:
-    """Validation AUC by layer, from the input downwards, and value of C, the best one framed.
+def layer_heat_map(means: pd.DataFrame, best: LayerChoice, regularisation: str = "C") -> Drawing:
+    """Validation AUC by layer, from the input downwards, and value of C, the chosen one framed.
 
     Args:
         means: columns ``layer`` (in the network's order), ``value``, ``validation_auc``.
+        best: what was chosen.
         regularisation: what the values are called.
     """
     grid = means.pivot_table(index="layer", columns="value", values="validation_auc", sort=False)
@@ -85,8 +87,7 @@ def layer_heat_map(means: pd.DataFrame, regularisation: str = "C") -> Drawing:
     image = axes.imshow(grid, cmap=SEQUENTIAL, aspect="auto", interpolation="nearest")
     bar = figure.colorbar(image, ax=axes, location="top", aspect=40, pad=0.01, fraction=0.02)
     bar.set_label("validation AUC, mean of the folds")
-    top = means.loc[means["validation_auc"].idxmax()]
-    corner = (grid.columns.get_loc(top["value"]) - 0.5, grid.index.get_loc(top["layer"]) - 0.5)
+    corner = (grid.columns.get_loc(best.value) - 0.5, grid.index.get_loc(best.layer) - 0.5)
     axes.add_patch(plt.Rectangle(corner, 1, 1, fill=False, edgecolor=FRAME, linewidth=2))
     exponents = np.log10(grid.columns.to_numpy(float))
     whole = np.arange(np.ceil(exponents[0]) + 0.0, exponents[-1] + 1e-9, 2)  # + 0.0: never minus zero
@@ -104,8 +105,8 @@ def layer_heat_map(means: pd.DataFrame, regularisation: str = "C") -> Drawing:
     return Drawing(
         figure,
         f"Map of validation AUC, {len(grid)} layers from the input down by {len(grid.columns)} values of "
-        f"{regularisation}: from {low:.2f} to {high:.2f}, the highest at {top['layer']} and "
-        f"{regularisation} = {top['value']:.3g}.",
+        f"{regularisation}: from {low:.2f} to {high:.2f}; framed: {best.layer} and {regularisation} = "
+        f"{best.value:.3g}.",
     )
 
 
@@ -217,6 +218,20 @@ def layers_table(
     return pd.DataFrame(rows, columns=names)
 
 
+def choices_table(study: SVMOutcome) -> pd.DataFrame:
+    """What is chosen for all folds at once and for each alone, and among how many of equal AUC.
+
+    Returns:
+        ``Chosen for``, ``Layer``, ``C`` (or ``lambda``), ``Validation AUC``, ``Tied`` (how many layers and
+        values have that AUC, the chosen one included), ``Hinge loss`` (mean over the same images).
+    """
+    choices = {"all folds": study.best()}
+    choices |= {f"fold {number} alone": one for number, one in enumerate(study.nested(), 1)}
+    rows = [(name, *astuple(one)) for name, one in choices.items()]
+    names = ["Chosen for", "Layer", study.regularisation, "Validation AUC", "Hinge loss", "Tied"]
+    return pd.DataFrame(rows, columns=names)
+
+
 WAYS = {
     "fine-tuned": "fine-tuned features",
     "pooled": "pooled features",
@@ -239,11 +254,12 @@ def variants_table(
         database: its ``specimen`` column says which images belong together.
 
     Returns:
-        ``Way``, ``Chosen`` (layer and value), ``Validation AUC``, ``Test AUC``, and ``Difference`` to the
-        first row's test AUC with its 95 % interval, paired by image, over specimens ("" in the first row,
-        words where both put every fold's images in the same order).
+        ``Way``, ``Layer from`` (the layers that validation chose it among), ``Chosen`` (layer and value),
+        ``Validation AUC``, ``Test AUC``, and ``Difference`` to the first row's test AUC with its 95 %
+        interval, paired by image, over specimens ("" in the first row, words where nothing tells them apart).
     """
-    first = study.scores(study.best())
+    best = study.best()
+    first = study.scores(best)
     rows: list[tuple[object, ...]] = []
     for name, outcome in {"as above": study, **variants}.items():
         choice = outcome.best()
@@ -252,14 +268,16 @@ def variants_table(
         owner = database["specimen"].to_numpy()[both["row"]]
         paired = compare_auc(both["label"], both["score"], both["score_first"], owner, fold=both["fold"])
         words = f"{paired.difference:+.3f} ({paired.low:+.3f} to {paired.high:+.3f})"
-        ranks = both.groupby("fold")[["score", "score_first"]].rank()
-        if (ranks["score"] == ranks["score_first"]).all():
-            words = "none: the same ranks"
+        if paired.low == paired.high:
+            words = "none: no specimen tells them apart"
+        alone = rows and outcome.layers == [best.layer]
+        among = "the first row" if alone else f"{len(outcome.layers)} tried"
         way = WAYS.get(name, name).format(regularisation=outcome.regularisation)
         chosen = f"{choice.layer}, {outcome.regularisation} = {choice.value:.3g}"
         area = extracted(outcome, choice, database).auc().estimate
-        rows.append((way, chosen, choice.validation_auc, area, words if rows else ""))
-    return pd.DataFrame(rows, columns=["Way", "Chosen", "Validation AUC", "Test AUC", "Difference"])
+        rows.append((way, among, chosen, choice.validation_auc, area, words if rows else ""))
+    names = ["Way", "Layer from", "Chosen", "Validation AUC", "Test AUC", "Difference"]
+    return pd.DataFrame(rows, columns=names)
 
 
 def paths_on_an_axis_of_c(outcomes: Sequence[SVMOutcome], choice: LayerChoice) -> dict[str, pd.DataFrame]:

@@ -214,6 +214,8 @@ def claims_table(verdicts: pd.DataFrame) -> pd.DataFrame:
         low, high, sign = 100 * one.low, 100 * one.high, "+" if one.claim.compares else ""
         metric, unit = one.claim.metric.replace("auc", "AUC"), "points" if one.claim.compares else "%"
         text = f"{metric} {100 * one.estimate:{sign}.1f} {unit} ({low:{sign}.1f} to {high:{sign}.1f})"
+        if one.claim.compares and low == high:
+            text = f"{metric} +0.0 points (no specimen tells them apart)"
         obtained = one.reason or f"{text.replace('-', '−')}; {one.specimens} specimens"
         alone = "" if one.alone == one.verdict else f" (alone: {one.alone})"
         verdict = f"{one.verdict}{alone} on the {one.database}"
@@ -228,7 +230,9 @@ def comparison_table(found: pd.DataFrame) -> pd.DataFrame:
         {
             "Fine-tuning against": found["against"],
             "Points": [f"{100 * value:+.1f}".replace("-", "−") for value in found["difference"]],
-            "95 % interval": [f"{low:+.1f} to {high:+.1f}".replace("-", "−") for low, high in ends],
+            "95 % interval": [
+                f"{a:+.1f} to {b:+.1f}".replace("-", "−") if a < b else "none seen" for a, b in ends
+            ],
         }
     )
     names = {"p_images": "images", "p_specimens": "specimens", "p_bootstrap": "drawn", "p_holm": "corrected"}
@@ -314,8 +318,10 @@ def at_prevalence(called: int, prevalence: float) -> Metric:
 
 
 def _bootstrap(decided: pd.DataFrame, metric: Metric, generator: np.random.Generator) -> str:
+    """An en dash stands for an interval without width: no drawing differs, which is not certainty."""
     y, decision, specimen = decided["label"], decided["decision"], decided["specimen"]
-    return _with_interval(bootstrap_interval(metric, y, decision, specimen, generator=generator))
+    found = bootstrap_interval(metric, y, decision, specimen, generator=generator)
+    return _with_interval(found) if found.low < found.high else f"{found.estimate:.2f} (–)"
 
 
 def _with_interval(found: Interval) -> str:

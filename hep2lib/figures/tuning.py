@@ -49,7 +49,7 @@ def grid_figure(means: pd.DataFrame) -> Drawing:
     """Best validation AUC over epochs of each configuration, one map a depth, its best one framed.
 
     Args:
-        means: columns ``freeze``, ``batch_size``, ``learning_rate``, ``validation_auc``, without rotations.
+        means: rows without rotations of ``FineTuningOutcome.means``.
     """
     best = means.groupby(_SEARCHED, as_index=False)["validation_auc"].max()
     low, high = best["validation_auc"].min(), best["validation_auc"].max()
@@ -62,16 +62,15 @@ def grid_figure(means: pd.DataFrame) -> Drawing:
         grid = mine.pivot(index="learning_rate", columns="batch_size", values="validation_auc")
         sns.heatmap(grid, ax=axes, annot=True, fmt=".3f", annot_kws={"size": 9}, linewidths=2, **scale)
         axes.grid(visible=False)
-        top = mine.loc[mine["validation_auc"].idxmax()]
-        place = grid.columns.get_loc(top["batch_size"]), grid.index.get_loc(top["learning_rate"])
+        top = FineTuningOutcome.choose(means[means["freeze"] == depth])
+        place = grid.columns.get_loc(top.batch_size), grid.index.get_loc(top.learning_rate)
         corner = (place[0] + 0.04, place[1] + 0.04)
         axes.add_patch(plt.Rectangle(corner, 0.92, 0.92, fill=False, ec=INK, lw=3, clip_on=False))
         axes.set(title=f"freeze {depth}", xlabel="batch size", ylabel="")
         axes.tick_params(axis="y", rotation=0)
         told.append(
             f"freeze {depth}: {len(mine)} cell{'s' * (len(mine) > 1)}, the highest "
-            f"{top['validation_auc']:.3f} at batch size {top['batch_size']:g}, learning rate "
-            f"{top['learning_rate']:g}"
+            f"{top.validation_auc:.3f} at batch size {top.batch_size:g}, learning rate {top.learning_rate:g}"
         )
     row[0][0].set_ylabel("learning rate")
     return Drawing(figure, f"Validation AUC by batch size and learning rate. {'; '.join(told)}.")
@@ -220,7 +219,8 @@ def selection_table(study: FineTuningOutcome, database: pd.DataFrame) -> pd.Data
 
     Returns:
         One row a depth, then one for any: ``Frozen layers``, ``One for all folds`` and ``One for each fold``
-        (mean of the folds with its 95 % interval), ``Different ones`` (number of the folds' configurations).
+        (mean of the folds with its 95 % interval), ``Different ones`` (number of the folds' configurations),
+        ``Tied`` (fewest and most configurations and epochs that share a fold's best AUC).
     """
     rows = []
     for depth in [*sorted(study.means()["freeze"].unique()), None]:
@@ -228,8 +228,9 @@ def selection_table(study: FineTuningOutcome, database: pd.DataFrame) -> pd.Data
         aucs = [tuned(study, chosen, database).auc() for chosen in (one, each)]
         different = len({(c.freeze, c.batch_size, c.learning_rate, c.epoch) for c in each})
         shown = [f"{found.estimate:.3f} ({ends(found)})" for found in aucs]
-        rows.append(("any" if depth is None else str(depth), *shown, different))
-    names = ["Frozen layers", "One for all folds", "One for each fold", "Different ones"]
+        tied = " to ".join(map(str, sorted({min(c.tied for c in each), max(c.tied for c in each)})))
+        rows.append(("any" if depth is None else str(depth), *shown, different, tied))
+    names = ["Frozen layers", "One for all folds", "One for each fold", "Different ones", "Tied"]
     return pd.DataFrame(rows, columns=names)
 
 
@@ -242,8 +243,9 @@ def rotation_table(study: FineTuningOutcome) -> pd.DataFrame:
     means, best = study.means(), study.best()
     mine = means[(means[_SEARCHED] == [getattr(best, name) for name in _SEARCHED]).all(axis=1)]
     longest = mine.groupby("rotations")["epoch"].max().iloc[-1]  # with rotations, where there are any
-    best_epochs = mine[mine["epoch"] <= longest].groupby("rotations")["validation_auc"].idxmax()
-    table = mine.loc[best_epochs, ["rotations", "epoch", "validation_auc", "test_auc"]]
+    views = [part for _, part in mine[mine["epoch"] <= longest].groupby("rotations")]
+    table = pd.concat([part[part["epoch"] == study.choose(part).epoch] for part in views])
+    table = table[["rotations", "epoch", "validation_auc", "test_auc"]]
     return table.set_axis(["Views", "Epoch", "Validation AUC", "Test AUC"], axis=1).reset_index(drop=True)
 
 

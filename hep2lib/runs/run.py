@@ -16,14 +16,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from hep2lib.cnn.googlenet import LAYERS, GoogLeNet, Provenance
+from hep2lib.cnn.googlenet import LAYERS, GoogLeNet, Provenance, architecture
 from hep2lib.cnn.weight_files import WeightsError, write_tensors
 from hep2lib.cnn.weights import RANDOM, imagenet_available, load_weights
 from hep2lib.data.database import database_checksum, read_database
 from hep2lib.data.folds import Fold, read_folds, specimen_folds, write_folds
 from hep2lib.data.images import load_images
 from hep2lib.errors import InputError
-from hep2lib.evaluation.scores import best_tuned
 from hep2lib.files import project_root, write_json
 from hep2lib.runs.parameters import Parameters, make_parameters, read_parameters
 from hep2lib.runs.publish import Publication
@@ -220,16 +219,16 @@ class Run:
     def tuned_configuration(self) -> Configuration | None:
         """The best fine-tuning that changed more than the classifier; None if there is none.
 
-        Its networks give the features of ``svm_variants["fine-tuned"]``; with layers up to
-        inception_5b-output frozen, all features stay as they were.
+        Its networks give the features of ``svm_variants["fine-tuned"]``; with the last block's
+        convolutions frozen, all features stay as they were.
         """
-        last = LAYERS.index("inception_5b-output")
-        best = best_tuned(self.fine_tuning)
+        last = LAYERS.index("inception_5b-pool_proj") + 1
+        best = self.fine_tuning.best(rotated=None)
         if best.freeze < last:
             return best
-        depths = {record["trial"]["freeze"] for record in self.fine_tuning.records}
-        choices = [self.fine_tuning.best(depth) for depth in sorted(depths) if depth < last]
-        return max(choices, key=lambda choice: choice.validation_auc, default=None)
+        means = self.fine_tuning.means()
+        earlier = means[(means["freeze"] < last) & (means["rotations"] == 1)]
+        return None if earlier.empty else self.fine_tuning.choose(earlier)
 
     def tuned_networks(self, configuration: Configuration) -> list[GoogLeNet]:
         """The fine-tuned networks of a configuration of ``fine_tuning``, one a fold, kept in the run.
@@ -249,8 +248,8 @@ class Run:
     def svm_variants(self) -> dict[str, SVMOutcome]:
         """The SVM study in other ways (parameter ``svm_variants``), by name.
 
-        Pooled and fine-tuned features are tried on every block's output (on all of the run's layers, if none
-        of them is one), all else on the layer that ``svm`` chose.
+        Pooled features are tried on every block's output (on all of the run's layers, if none of them is
+        one), fine-tuned ones on those that the tuning changed, all else on the layer that ``svm`` chose.
         """
         p, chosen = self.parameters, (self.svm.best().layer,)
         blocks = tuple(layer for layer in p.svm_layers if layer in BLOCKS) or p.svm_layers
@@ -266,9 +265,9 @@ class Run:
             name: self._svm(*way) for name, way in ways.items() if name in p.svm_variants
         }
         tuned = self.tuned_configuration if "fine-tuned" in p.svm_variants else None
-        if tuned is not None:
+        if tuned and (changed := [layer for layer in blocks if layer in _tuned_layers(tuned.freeze)]):
             networks = self.tuned_networks(tuned)
-            found["fine-tuned"] = self._svm(blocks, {}, networks=networks, frozen=tuned.freeze)
+            found["fine-tuned"] = self._svm(changed, {}, networks=networks, frozen=tuned.freeze)
         return found
 
     def _svm(
@@ -378,3 +377,12 @@ def _value(values: dict[str, Any], name: str) -> Any:
     """A parameter's value, or that of a part (``training.momentum``); None where the whole is not set."""
     whole, _, part = name.partition(".")
     return (values[whole] or {}).get(part) if part else values[whole]
+
+
+def _tuned_layers(freeze: int) -> set[str]:
+    """The layers whose activations change when all but the first ``freeze`` layers are trained."""
+    changed: set[str] = set()
+    for layer in architecture():
+        if (layer.index > freeze and layer.parameters) or changed & set(layer.inputs):
+            changed.add(layer.name)
+    return changed

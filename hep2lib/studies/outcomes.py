@@ -1,10 +1,18 @@
-"""What a study found: its scores as tables, and the choices made on validation images alone."""
+"""What a study found: its scores as tables, and the choices made on validation images alone.
+
+Every choice takes the highest validation AUC. On few images hundreds of candidates put both classes in order,
+and to take the first of them would let the order of a list decide. Of equals, the one with the lowest mean of
+the loss that it was trained by is taken, on the same scores of the same validation images: an SVM's hinge
+loss, whose unit is its own margin, so that layers and values of C are comparable; a network's log loss. How
+many were equal is kept with the choice.
+"""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from inspect import signature
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -19,9 +27,16 @@ SEARCHED = ["freeze", "batch_size", "learning_rate", "rotations"]
 
 _MEANS = {
     "validation_auc": ("validation_auc", "mean"),
+    "validation_loss": ("validation_loss", "mean"),
     "test_auc": ("test_auc", "mean"),
     "test_auc_deviation": ("test_auc", "std"),
 }
+
+
+Choice = TypeVar("Choice")
+Losses = Callable[
+    [np.ndarray, np.ndarray], np.ndarray
+]  # which images are positive, their scores -> each one's
 
 
 class OutcomeError(InputError):
@@ -51,6 +66,16 @@ def out_of_fold(
     return table
 
 
+def _hinge_losses(positive: np.ndarray, margins: np.ndarray) -> np.ndarray:
+    return np.maximum(0, 1 - np.where(positive, margins, -margins))
+
+
+def log_losses(positive: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Each image's log loss in nats, at most 16: from whether it is positive, and P(positive)."""
+    right = np.where(positive, probabilities, 1 - probabilities)
+    return -np.log(np.clip(right, np.finfo(np.float32).eps, 1))  # a softmax in single precision rounds to 0
+
+
 @dataclass(frozen=True, eq=False)
 class Outcome(ABC):
     """All trials of a study."""
@@ -62,6 +87,8 @@ class Outcome(ABC):
     def table(self) -> pd.DataFrame:
         """One row a result: what it is of, ``fold``, ``validation_auc``, ``test_auc`` and more of each study.
 
+        ``validation_loss`` is the mean over the fold's validation images, 0 or more: of the hinge loss
+        max(0, 1 - margin) of an SVM, of a network's log loss in nats.
         Fine-tuning: a row a trial and epoch, with the configuration, seed, batchnorm, epoch, loss, seconds.
         SVM: a row a layer, fold and value of C.
         """
@@ -76,13 +103,28 @@ class Outcome(ABC):
     def _rows(self, record: Record) -> pd.DataFrame:
         """A trial's part of the table."""
 
-    def _aucs(self, record: Record, scores: dict[str, Any]) -> dict[str, Any]:
-        """Areas of both parts, from their scores: rows of a trial's fold."""
+    def _judged(self, record: Record, scores: dict[str, Any], losses: Losses) -> dict[str, Any]:
+        """Areas of both parts, and the mean validation loss, from the scores of a trial's fold."""
         fold = self.folds[record["trial"]["fold"]]
-        return {
+        areas = {
             f"{part}_auc": auc(self.labels[getattr(fold, part)], scores[part])
             for part in ("validation", "test")
         }
+        own = losses(self.labels[fold.validation] == 1, np.asarray(scores["validation"]))
+        return areas | {"validation_loss": own.mean(axis=-1)}
+
+
+def _first(table: pd.DataFrame, kind: Callable[..., Choice], order: dict[str, bool]) -> Choice:
+    """The row of the highest validation AUC; of equals the lowest loss, then as ``order`` sorts (ascending).
+
+    Both are rounded: the last digits of a mean depend on the folds' order, those of a loss on the solver.
+    """
+    rounded = table.round({"validation_auc": 9, "validation_loss": 6})
+    names = ["validation_auc", "validation_loss", *order]
+    top = rounded.sort_values(names, ascending=[False, True, *order.values()]).index[0]
+    tied = int((rounded["validation_auc"] == rounded["validation_auc"].max()).sum())
+    row = table.loc[[top]].to_dict("records")[0] | {"tied": tied}
+    return kind(**{name: row[name] for name in signature(kind).parameters})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +137,8 @@ class Configuration:
     rotations: int  # views of each training image; 1: none is rotated
     epoch: int  # 1 or more
     validation_auc: float  # mean over folds (``best``) or one fold's own (``nested``), 0 to 1
+    validation_loss: float  # log loss in nats, likewise
+    tied: int  # number of candidates with that AUC, itself included
 
 
 class FineTuningOutcome(Outcome):
@@ -107,7 +151,7 @@ class FineTuningOutcome(Outcome):
         return pd.DataFrame(
             about
             | {"epoch": epoch["epoch"], "loss": epoch["loss"]}
-            | self._aucs(record, epoch)
+            | self._judged(record, epoch, log_losses)
             | {"seconds": record["seconds"]}
             for epoch in record["epochs"]
         )
@@ -128,7 +172,8 @@ class FineTuningOutcome(Outcome):
         """Mean over folds for each configuration that every fold has reached, with the study's own seed.
 
         Columns ``freeze``, ``batch_size``, ``learning_rate``, ``rotations``, ``epoch``, ``validation_auc``,
-        ``test_auc``, ``test_auc_deviation`` (the folds' standard deviation, k - 1) and ``loss``.
+        ``validation_loss``, ``test_auc``, ``test_auc_deviation`` (the folds' standard deviation, k - 1) and
+        ``loss``.
 
         Raises:
             OutcomeError: if there is none.
@@ -143,19 +188,19 @@ class FineTuningOutcome(Outcome):
             )
         return whole.drop(columns="folds").reset_index(drop=True)
 
-    def best(self, freeze: int | None = None, *, rotated: bool = False) -> Configuration:
-        """The configuration with the highest mean validation AUC; of equals, the one that trains for less.
+    def best(self, freeze: int | None = None, *, rotated: bool | None = False) -> Configuration:
+        """The configuration with the highest mean validation AUC; of equals the one with the lowest log loss.
 
         Args:
             freeze: at this depth only; None for all.
-            rotated: among trainings on rotated copies, or among those without.
+            rotated: among trainings on rotated copies, or among those without; None: among all.
 
         Raises:
             OutcomeError: if there is none.
         """
-        return self._first(self.means(), freeze, rotated)
+        return self.choose(self.means(), freeze, rotated)
 
-    def nested(self, freeze: int | None = None, *, rotated: bool = False) -> list[Configuration]:
+    def nested(self, freeze: int | None = None, *, rotated: bool | None = False) -> list[Configuration]:
         """For each fold the configuration with the highest AUC on that fold's own validation images.
 
         The paper chose one configuration for all folds. A choice per fold uses fewer images each time, but no
@@ -163,7 +208,7 @@ class FineTuningOutcome(Outcome):
 
         Args:
             freeze: at this depth only; None for all.
-            rotated: among trainings on rotated copies, or among those without.
+            rotated: as for ``best``.
 
         Returns:
             One a fold; ``validation_auc`` is that fold's.
@@ -172,11 +217,12 @@ class FineTuningOutcome(Outcome):
             OutcomeError: if a fold has none.
         """
         own = self._own
-        return [self._first(own[own["fold"] == f], freeze, rotated) for f in range(len(self.folds))]
+        return [self.choose(own[own["fold"] == f], freeze, rotated) for f in range(len(self.folds))]
 
     @staticmethod
-    def _first(table: pd.DataFrame, freeze: int | None, rotated: bool) -> Configuration:
-        chosen = table[(table["rotations"] > 1) == rotated]
+    def choose(table: pd.DataFrame, freeze: int | None = None, rotated: bool | None = None) -> Configuration:
+        """``best`` among rows of ``means``, or of one fold in ``table``; at last, what trains for less."""
+        chosen = table if rotated is None else table[(table["rotations"] > 1) == rotated]
         if freeze is not None:
             chosen = chosen[chosen["freeze"] == freeze]
         if chosen.empty:
@@ -184,9 +230,8 @@ class FineTuningOutcome(Outcome):
                 f"fine-tuning: no configuration at freeze depth {freeze} "
                 f"{'with' if rotated else 'without'} rotations ended on all folds"
             )
-        order = ["validation_auc", "epoch", "freeze", "batch_size"]
-        top = chosen.sort_values(order, ascending=[False, True, False, False])
-        return Configuration(**top[[*SEARCHED, "epoch", "validation_auc"]].head(1).to_dict("records")[0])
+        cheapest = {"rotations": True, "epoch": True, "freeze": False, "batch_size": False}
+        return _first(chosen, Configuration, cheapest)
 
     def trainings(self, configuration: Configuration) -> list[Record]:
         """The records of a configuration's trainings with the study's own seed, in the order of the folds.
@@ -244,11 +289,13 @@ class FineTuningOutcome(Outcome):
 
 @dataclass(frozen=True, slots=True)
 class LayerChoice:
-    """A layer and a value of C, chosen by mean validation AUC over folds (0 to 1)."""
+    """A layer and a value of C, chosen on validation images."""
 
     layer: str  # MATLAB's name
     value: float  # of the grid: C or lambda, see ``SVMOutcome.regularisation``
-    validation_auc: float
+    validation_auc: float  # mean over folds (``best``) or one fold's own (``nested``), 0 to 1
+    validation_loss: float  # hinge loss, likewise
+    tied: int  # number of candidates with that AUC, itself included
 
 
 class SVMOutcome(Outcome):
@@ -257,7 +304,7 @@ class SVMOutcome(Outcome):
     def _rows(self, record: Record) -> pd.DataFrame:
         trial = record["trial"]
         about = {"layer": trial["layer"], "fold": trial["fold"], "value": trial["values"]}
-        return pd.DataFrame(about | self._aucs(record, record))
+        return pd.DataFrame(about | self._judged(record, record, _hinge_losses))
 
     @property
     def layers(self) -> list[str]:
@@ -292,8 +339,8 @@ class SVMOutcome(Outcome):
     def means(self) -> pd.DataFrame:
         """Mean over folds for each layer, in the study's order, and value of the grid.
 
-        Columns ``layer``, ``value``, ``validation_auc``, ``test_auc`` and ``test_auc_deviation`` (the folds'
-        standard deviation, k - 1).
+        Columns ``layer``, ``value``, ``validation_auc``, ``validation_loss``, ``test_auc`` and
+        ``test_auc_deviation`` (the folds' standard deviation, k - 1).
         """
         return self._means.copy()
 
@@ -301,24 +348,26 @@ class SVMOutcome(Outcome):
     def _means(self) -> pd.DataFrame:
         return self._table.groupby(["layer", "value"], as_index=False, sort=False).agg(**_MEANS)
 
-    def best(self, layer: str | None = None) -> LayerChoice:
-        """The layer and value with the highest mean validation AUC.
+    def best(self, *layers: str) -> LayerChoice:
+        """The layer, among ``layers`` if any are named, and value with the highest mean validation AUC.
 
-        Of equals, the earliest layer, and the value that punishes large weights most: the smallest C, or the
-        largest lambda.
+        Of equals, those with the lowest mean hinge loss on the same images; of equals again, the value that
+        punishes large weights most (the smallest C, or the largest lambda), then the earliest layer.
 
         Raises:
-            OutcomeError: if the study has no such layer.
+            OutcomeError: if the study has none of them.
         """
-        means = self._means
-        if layer is not None:
-            means = means[means["layer"] == layer]
+        means = self._means[self._means["layer"].isin(layers or self.layers)]
         if means.empty:
-            raise OutcomeError(f"SVM: no trial on layer {layer!r}")
-        top = means[means["validation_auc"] == means["validation_auc"].max()]
-        top = top[top["layer"] == top["layer"].iloc[0]]
-        value = top["value"].min() if self.regularisation == "C" else top["value"].max()
-        return LayerChoice(top["layer"].iloc[0], float(value), float(top["validation_auc"].iloc[0]))
+            raise OutcomeError(f"SVM: no trial on layer {' or '.join(map(repr, layers))}")
+        return self._choose(means)
+
+    def nested(self) -> list[LayerChoice]:
+        """For each fold the ``best`` layer and value on its own validation images."""
+        return [self._choose(self._table[self._table["fold"] == f]) for f in range(len(self.folds))]
+
+    def _choose(self, table: pd.DataFrame) -> LayerChoice:
+        return _first(table, LayerChoice, {"value": self.regularisation == "C"})
 
     def along_the_network(self) -> pd.DataFrame:
         """Each layer with the value that its own validation images prefer: one row a layer and fold.

@@ -175,6 +175,101 @@ def test_same_order_is_no_difference_at_all():
         assert (comparison.difference, comparison.low, comparison.high, comparison.p) == (0, 0, 0, 1)
 
 
+def runs(seed=0):
+    """Labels, and scores of two classifiers that differ in the order of neighbours of one label alone."""
+    draw = np.random.default_rng(seed)
+    y = (draw.random(120) < np.linspace(0.1, 0.9, 120)).astype(int)
+    run = np.cumsum(np.append(0, y[1:] != y[:-1]))
+    first, second = run + draw.random((2, 120)) / 2
+    return y, first, second, np.repeat(np.arange(40), 3)[draw.permutation(120)]
+
+
+def test_images_that_are_all_placed_alike_leave_no_difference():
+    y, first, second, specimen = runs()
+    assert not np.array_equal(first.argsort(), second.argsort())
+    assert 0.6 < auc(y, first) < 0.9
+    fold = specimen % 2
+    for scores, folds in (
+        ((first, second), None),
+        ((first, second), fold),
+        ((first, np.exp(second) + 10 * fold), fold),
+    ):
+        found = compare_auc(y, *scores, specimen, fold=folds)
+        assert (found.difference, found.low, found.high, found.p) == (0, 0, 0, 1)
+
+
+def test_equal_areas_are_less_than_equal_places():
+    # A positive image goes one place down, another one up.
+    y, first, _, specimen = runs()
+    order = np.argsort(first)
+    rank = np.empty(y.size)
+    rank[order] = np.arange(y.size)
+    falls = next(i for i in range(119) if (y[order[i]], y[order[i + 1]]) == (0, 1))
+    rises = next(i for i in range(118, 0, -1) if (y[order[i]], y[order[i + 1]]) == (1, 0))
+    other = rank.copy()
+    for place in (falls, rises):
+        other[order[place]], other[order[place + 1]] = place + 1, place
+    found = compare_auc(y, rank, other, specimen)
+    assert found.difference == pytest.approx(0, abs=1e-12)
+    assert found.low < -1e-4 < 1e-4 < found.high < 0.01
+
+
+def test_one_pair_among_very_many_is_still_a_difference():
+    y = np.tile([0, 1], 20000)
+    score = np.arange(y.size) + 20000.0 * y
+    other = score.copy()
+    misplaced = np.flatnonzero(y == 1)[0]
+    other[misplaced] -= 1.5  # past one negative image
+    found = compare_auc(y, score, other, None)
+    assert found.difference == pytest.approx(1 / 20000**2, rel=1e-3)
+    assert found.high - found.low < 1e-7
+
+
+def test_images_of_a_specimen_that_change_places_tell_nothing_apart():
+    """Each specimen counts the same for both, so the variance is 0; the means differ by rounding alone."""
+    y, score, specimen = clustered(lift=1.0)
+    swapped = score.reshape(-1, 3)[:, [1, 0, 2]].ravel()
+    found = compare_auc(y, score, swapped, specimen)
+    assert found.difference == pytest.approx(0, abs=1e-12)
+    assert (found.low, found.high, found.p, found.same) == (0, 0, 1, False)
+    assert compare_auc(y, score, swapped, None).high > 0.01  # images that are independent do tell
+
+
+def test_folds_whose_differences_cancel_are_not_alike():
+    y, _, specimen = clustered()
+    fold = np.repeat(np.arange(60) // 30, 3)
+    one, other = np.where(fold, y, 0), np.where(fold, 0, y)
+    found = compare_auc(y, one, other, specimen, fold=fold)
+    assert (found.difference, found.p) == (0, 1)
+    assert found.low < -0.1 < 0.1 < found.high
+
+
+def test_perfect_twins_and_perfect_strangers():
+    y, _, specimen = clustered()
+    noise, other = np.random.default_rng(0).random((2, y.size))
+    fold = np.repeat(np.arange(60) // 30, 3)
+    twins = compare_auc(y, y + 0.1 * noise, np.exp(y + 0.1 * noise) + 9 * fold, specimen, fold=fold)
+    assert (twins.low, twins.high, twins.p) == (0, 0, 1)
+    for sign in (1, -1):
+        strangers = compare_auc(y, sign * y + 0.1 * noise, sign * y + 0.1 * other, specimen, fold=fold)
+        assert (strangers.difference, strangers.p) == (0, 1)
+        assert (strangers.low, strangers.high) == pytest.approx(
+            (0.025 ** (1 / 20) - 1, 1 - 0.025 ** (1 / 20))
+        )
+
+
+def test_networks_that_say_the_same_of_every_image_of_a_fold():
+    y, _, specimen = clustered()
+    fold = np.repeat(np.arange(60) // 30, 3)
+    dead, other = np.where(fold, 0.4, 0.7), np.where(fold, 0.9, 0.2)
+    interval = auc_interval(y, dead, specimen, fold=fold)
+    assert (interval.low, interval.estimate, interval.high) == (0.5, 0.5, 0.5)
+    found = compare_auc(y, dead, other, specimen, fold=fold)
+    assert (found.low, found.high, found.p) == (0, 0, 1)
+    pooled = auc_interval(y, dead, specimen)
+    assert pooled.low < pooled.estimate < pooled.high
+
+
 def test_two_perfect_classifiers_leave_room_for_either():
     y, _, specimen = clustered()
     generator = np.random.default_rng(0)

@@ -125,3 +125,12 @@ def test_refusals():
     lonely = Fold(positive[:20], folds[0].validation, folds[0].test)
     with pytest.raises(ScoreError, match="train part of fold 0 has one label only"):
         handmade_only(database, images, [lonely])
+
+
+def test_of_strengths_that_separate_validation_the_likeliest_is_taken():
+    """Every strength puts these in order; the smallest would say about a half of every image."""
+    database, images = fields(lift=100)
+    folds = specimen_folds(database, k=4)
+    known = handmade_only(database, images, folds).validation
+    assert (known[known["label"] == 1]["score"] > 0.9).all()
+    assert (known[known["label"] == 0]["score"] < 0.1).all()

@@ -10,6 +10,7 @@ from hep2lib.evaluation.auc import auc_interval, compare_auc
 from hep2lib.evaluation.claims import KINDS, Claim, ClaimError, judge, make_claims
 from hep2lib.evaluation.decisions import share_interval
 from hep2lib.evaluation.scores import Scores
+from hep2lib.figures.results import claims_table
 
 
 def run(seed=0, specimens=300):
@@ -71,6 +72,37 @@ def verdict(one):
 )
 def test_verdicts(changes, expected):
     assert verdict(claim(**changes)).verdict == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "margin", "expected"),
+    [
+        ("beats", 0.0, "not supported"),
+        ("beats", 0.01, "not supported"),
+        ("not worse", 0.0, "supported"),
+        ("not worse", 0.01, "supported"),
+        ("as good", 0.01, "supported"),
+    ],
+)
+def test_what_is_the_same_is_as_good_and_no_better(kind, margin, expected):
+    """The same ranks; and a result that places all images alike, but ranks two positive ones otherwise."""
+    database, results = run()
+    one = claim(kind=kind, first="good", second="other", reference=None, margin=margin)
+    test = results["good"].test
+    rank = test.groupby("fold")["score"].rank()
+    results["other"] = replace(results["good"], test=test.assign(score=rank**2))
+    (same,) = judged([one], results, database)
+    assert (same.estimate, same.low, same.high) == (0, 0, 0)
+    assert (same.verdict, same.alone) == (expected, expected)
+    for _, fold in test.groupby("fold"):
+        best = fold["score"].nlargest(2).index  # two positive images
+        assert (test.loc[best, "label"] == 1).all()
+        rank[best] = rank[best].to_numpy()[::-1]
+    results["other"] = replace(results["good"], test=test.assign(score=rank))
+    (alike,) = judged([one], results, database)
+    assert (alike.estimate, alike.low, alike.high) == (0, 0, 0)
+    assert alike.verdict == ("not supported" if kind == "beats" else "undecided")
+    assert "no specimen tells them apart" in claims_table(pd.DataFrame([alike]))["This run"][0]
 
 
 def test_every_kind_is_tried_above():

@@ -8,6 +8,7 @@ import pytest
 from hep2lib.evaluation.auc import ScoreError, compare_auc, holm
 from hep2lib.evaluation.claims import against_each
 from hep2lib.evaluation.scores import run_strategies
+from hep2lib.figures.results import comparison_table
 
 from .made_outcomes import DATABASE, LABELS, OWNER, svm_outcome, tuning_outcome
 
@@ -40,6 +41,16 @@ def test_specimens_make_a_test_more_careful_than_images(found):
     assert (differing["p_images"] < differing["p_specimens"]).mean() > 0.7
     # The bootstrap needs no formula and says about the same.
     assert (differing["p_bootstrap"] - differing["p_specimens"]).abs().max() < 0.15
+
+
+def test_a_row_without_difference_says_so(found):
+    first, others = found
+    scaled = replace(first, name="scaled", test=first.test.assign(score=3 * first.test["score"]))
+    table = against_each(first, [scaled, others[-1]], generator=np.random.default_rng(0), repetitions=200)
+    assert table.loc[0, ["difference", "p_images", "p_specimens", "p_bootstrap"]].tolist() == [0, 1, 1, 1]
+    shown = comparison_table(table)["95 % interval"]
+    assert shown[0] == "none seen"
+    assert " to " in shown[1]
 
 
 def test_other_images_or_folds_are_refused(found):

@@ -1,5 +1,7 @@
 """Operating points: decided fold by fold, and the rates, intervals and predictive values that follow."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -89,3 +91,12 @@ def test_a_result_that_never_occurs_has_no_value(tuned):
     positive, negative = predictive_table({"always": always}, {"routine": 0.2}, draw())["always"]
     assert positive.startswith("0.20 (")
     assert negative == "–"
+
+
+def test_what_no_drawing_changes_has_no_interval(tuned):
+    """All images right: the bootstrap would print 1.00 (1.00 to 1.00), as if that were certain."""
+    right = tuned.decided().assign(decision=tuned.test["label"])
+    rates = rates_table({"right": right}, draw())["right"].tolist()
+    assert rates[3:] == ["1.00 (–)", "1.00 (–)"]
+    assert all(re.fullmatch(r"1\.00 \(0\.\d\d to 1\.00\)", text) for text in rates[:3])  # Wilson bounds them
+    assert predictive_table({"right": right}, {"routine": 0.2}, draw())["right"].tolist() == ["1.00 (–)"] * 2

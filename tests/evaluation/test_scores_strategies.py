@@ -8,10 +8,7 @@ import pytest
 from hep2lib.evaluation.auc import auc
 from hep2lib.evaluation.claims import judge
 from hep2lib.evaluation.scores import (
-    best_tuned,
     extracted,
-    nested_extracted,
-    nested_tuned,
     run_strategies,
     seed_aucs,
     tuned,
@@ -20,7 +17,7 @@ from hep2lib.evaluation.scores import (
 from hep2lib.figures.results import claims_table
 from hep2lib.runs.paper import printed_claims
 
-from .made_outcomes import DATABASE, LABELS, OWNER, folds, svm_outcome, tuning_outcome
+from .made_outcomes import DATABASE, LABELS, OWNER, folds, separated_outcome, svm_outcome, tuning_outcome
 
 
 def test_every_strategy_has_its_name():
@@ -50,14 +47,14 @@ def test_every_strategy_has_its_name():
 def test_the_best_is_the_best_on_validation():
     outcome = tuning_outcome()
     means = outcome.means()
-    assert best_tuned(outcome).validation_auc == means["validation_auc"].max()
+    assert outcome.best(rotated=None).validation_auc == means["validation_auc"].max()
 
 
 def test_each_fold_chooses_for_itself():
     tuning, svm = tuning_outcome(), svm_outcome()
     for strategy, table in (
-        (tuned(tuning, nested_tuned(tuning), DATABASE), tuning.table()),
-        (extracted(svm, nested_extracted(svm), DATABASE), svm.table()),
+        (tuned(tuning, tuning.nested(rotated=None), DATABASE), tuning.table()),
+        (extracted(svm, svm.nested(), DATABASE), svm.table()),
     ):
         for fold, best in table.groupby("fold")["validation_auc"].max().items():
             known = strategy.validation[strategy.validation["fold"] == fold]
@@ -65,6 +62,27 @@ def test_each_fold_chooses_for_itself():
             assert sorted(strategy.test.loc[strategy.test["fold"] == fold, "row"]) == sorted(
                 folds()[fold].test
             )
+
+
+def test_of_perfect_separations_the_one_that_an_svm_would_prefer():
+    """Every layer and C separates every validation part; what is chosen is known, and not by the order."""
+    svm = separated_outcome()
+    assert (svm.table()["validation_auc"] == 1).all()
+    found = run_strategies(tuning_outcome(), svm, DATABASE)
+    assert found["SVM"].choice == "inception_3a-output, C = 1"
+    assert found["SVM, best later layer"].choice == "pool5-7x7_s1, C = 0.01"
+    assert found["SVM, by fold"].choice.split("; ") == [
+        "data, C = 1",
+        "inception_3a-output, C = 1",
+        "pool5-7x7_s1, C = 0.01",
+    ]
+    assert [choice.tied for choice in svm.nested()] == [6, 6, 6]
+    # A fold's own choice is what is scored in it.
+    test = found["SVM, by fold"].test
+    for number, (layer, value) in enumerate([("data", 1.0), ("inception_3a-output", 1.0)]):
+        expected = svm.scores(svm.best(layer)).query("fold == @number")["score"]
+        assert svm.best(layer).value == value
+        assert test.loc[test["fold"] == number, "score"].tolist() == expected.tolist()
 
 
 def test_the_twin_without_rotations_trains_as_long():

@@ -1,3 +1,5 @@
+from copy import deepcopy
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,13 +9,15 @@ from hep2lib.cnn.googlenet import LAYERS
 from hep2lib.figures import extraction
 from hep2lib.figures.extraction import (
     block_of,
+    choices_table,
     layers_table,
     measured_times,
     paths_on_an_axis_of_c,
     variants_table,
 )
+from hep2lib.studies.outcomes import LayerChoice, SVMOutcome
 
-from ..evaluation.made_outcomes import DATABASE, LABELS, folds, svm_outcome
+from ..evaluation.made_outcomes import DATABASE, LABELS, folds, separated_outcome, svm_outcome
 
 
 def as_lambda(outcome):
@@ -41,9 +45,40 @@ def test_other_ways_are_compared_with_the_first():
     difference = table["Test AUC"][1] - table["Test AUC"][0]
     assert table["Difference"][0] == ""
     assert table["Difference"][1].startswith(f"{difference:+.3f} (")
-    assert table["Difference"][2] == "none: the same ranks"
+    assert table["Difference"][2] == "none: no specimen tells them apart"
+    assert table["Layer from"].tolist() == ["2 tried", "2 tried", "2 tried"]
     assert table["Chosen"][0] == f"{study.best().layer}, C = {study.best().value:.3g}"
     assert "lambda = " in table["Chosen"][1]
+
+
+def test_a_row_says_where_its_layer_comes_from_and_when_nothing_differs():
+    study = svm_outcome()
+    best = study.best().layer
+    alone = SVMOutcome([r for r in study.records if r["trial"]["layer"] == best], LABELS, folds())
+    # Scores of neighbours with the same label change places: other ranks, but no image is placed elsewhere.
+    moved = deepcopy(alone.records)
+    for record in moved:
+        labels = LABELS[folds()[record["trial"]["fold"]].test]
+        for scores in record["test"]:
+            order = np.argsort(scores)
+            one = next(i for i in range(len(order) - 1) if labels[order[i]] == labels[order[i + 1]])
+            scores[order[one]], scores[order[one + 1]] = scores[order[one + 1]], scores[order[one]]
+    ways = {"refitted": SVMOutcome(moved, LABELS, folds()), "pooled": study}
+    table = variants_table(study, ways, DATABASE).set_index("Way")
+    assert table["Layer from"].tolist() == ["2 tried", "the first row", "2 tried"]
+    assert table.loc["refitted", "Difference"] == "none: no specimen tells them apart"
+    assert variants_table(alone, {}, DATABASE)["Layer from"].tolist() == ["1 tried"]
+
+
+def test_choices_are_shown_with_how_many_were_equal():
+    table = choices_table(separated_outcome())
+    assert table["Chosen for"].tolist() == ["all folds", "fold 1 alone", "fold 2 alone", "fold 3 alone"]
+    assert table["Tied"].tolist() == [6, 6, 6, 6]
+    chosen = ["inception_3a-output", "data", "inception_3a-output", "pool5-7x7_s1"]
+    assert table["Layer"].tolist() == chosen
+    assert table["C"].tolist() == [1, 1, 1, 0.01]
+    np.testing.assert_allclose(table["Hinge loss"], [0.3, 0.1, 0.3, 0.3])
+    assert "lambda" in choices_table(as_lambda(separated_outcome()))
 
 
 def test_lambda_stands_where_its_c_is():
@@ -79,10 +114,13 @@ def test_a_map_of_all_layers_names_each_and_frames_the_best():
             for v in (0.1, 1.0)
         ]
     )
-    figure, alt = extraction.layer_heat_map(means)
+    # The framed cell is what was chosen, which of several equal ones need not be the first.
+    means.loc[[20, 77, 200], "validation_auc"] = 1.0
+    top = means.loc[77]
+    best = LayerChoice(top["layer"], top["value"], 1.0, 0.1, 3)
+    figure, alt = extraction.layer_heat_map(means, best)
     axes = figure.axes[0]
     assert len(axes.get_yticklabels()) == 144
-    top = means.loc[means["validation_auc"].idxmax()]
     frame = axes.patches[0]
     assert (frame.get_x() + 0.5, frame.get_y() + 0.5) == (
         (0.1, 1.0).index(top["value"]),

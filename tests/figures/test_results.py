@@ -20,6 +20,7 @@ from hep2lib.evaluation.mistakes import errors_by
 from hep2lib.evaluation.scores import run_strategies, seed_aucs
 from hep2lib.evaluation.specimens import review_specimens, routine_day
 from hep2lib.figures import certainty, extraction, results
+from hep2lib.studies.outcomes import LayerChoice
 from hep2lib.studies.svm import PAPER_GRID
 
 from ..evaluation.made_outcomes import DATABASE, LABELS, OWNER, svm_outcome, tuning_outcome
@@ -100,7 +101,8 @@ def svm_margins():
 def svm_layers():
     draw = np.random.default_rng(0)
     cells = [(layer, value, draw.random()) for layer in LAYERS for value in PAPER_GRID]
-    return extraction.layer_heat_map(pd.DataFrame(cells, columns=["layer", "value", "validation_auc"]))
+    best = LayerChoice("conv1-7x7_s2", PAPER_GRID[3], 0.9, 0.5, 1)
+    return extraction.layer_heat_map(pd.DataFrame(cells, columns=["layer", "value", "validation_auc"]), best)
 
 
 def svm_depth():

@@ -75,6 +75,8 @@ def test_selection_compares_one_choice_with_one_a_fold(study):
     table = selection_table(study, DATABASE)
     assert table["Frozen layers"].tolist() == ["110", "139", "any"]
     for depth, row in zip((110, 139, None), table.itertuples(index=False), strict=True):
+        tied = [choice.tied for choice in study.nested(depth)]
+        assert row.Tied in (f"{min(tied)} to {max(tied)}", str(tied[0]))
         for column, chosen in ((1, study.best(depth)), (2, study.nested(depth))):
             scores = study.scores(chosen)
             mean = np.mean([auc(part["label"], part["score"]) for _, part in scores.groupby("fold")])
@@ -135,3 +137,17 @@ def test_the_grids_and_the_curves_show_the_means(study):
     first, last = plain[plain["freeze"] == 110]["validation_auc"]
     assert f"freeze 110 goes from {first:.2f} to {last:.2f} in 2 epochs" in alt
     assert figure.axes[0].lines[0].get_ydata().tolist() == [first, last]
+
+
+def test_of_equal_cells_the_chosen_one_is_framed():
+    """Both batch sizes separate the labels; the larger, which stands behind, is surer of it."""
+    records = [record(f, 1.0, epochs=1, freeze=110, batch_size=size) for size in (4, 16) for f in (0, 1)]
+    for one in records:
+        labels = LABELS[FOLDS[one["trial"]["fold"]].validation]
+        shift = 0.1 if one["trial"]["batch_size"] == 4 else 0.4
+        one["epochs"][0]["validation"] = (0.5 + shift * (2 * labels - 1)).tolist()
+    study = FineTuningOutcome(records, LABELS, FOLDS)
+    assert (study.best().batch_size, study.best().tied) == (16, 2)
+    figure, alt = grid_figure(study.means())
+    assert "2 cells, the highest 1.000 at batch size 16" in alt
+    assert [patch.get_x() for patch in figure.axes[0].patches] == [pytest.approx(1.04)]

@@ -3,9 +3,8 @@ from dataclasses import asdict
 import pytest
 from PIL import Image
 
-from hep2lib.cnn.googlenet import GoogLeNet
+from hep2lib.cnn.googlenet import LAYERS, GoogLeNet
 from hep2lib.data.folds import FoldError
-from hep2lib.evaluation.scores import best_tuned
 from hep2lib.runs import run as run_module
 from hep2lib.runs.parameters import ParameterError, make_parameters
 from hep2lib.runs.run import RunFolderError, open_run
@@ -116,15 +115,54 @@ def test_each_way_differs_from_the_plain_one_by_one_option(studied):
     ways = run.svm_variants
     names = {"pooled", "rotated", "refitted", "other-regularisation", "early-stopped", "fine-tuned"}
     assert set(ways) == names
+    tuned = run.tuned_configuration
+    behind = [layer for layer in BLOCKS if LAYERS.index(layer) >= tuned.freeze]
     for name, (layers, variant, networks) in ways.items():
         differing = [key for key, value in asdict(variant).items() if value != asdict(SVMVariant())[key]]
         assert len(differing) == (name != "fine-tuned")
-        assert layers == (BLOCKS if name in ("pooled", "fine-tuned") else (run.svm.best().layer,))
+        expected = {"pooled": BLOCKS, "fine-tuned": behind}.get(name, [run.svm.best().layer])
+        assert list(layers) == list(expected)
         assert bool(networks) == (name == "fine-tuned")
     assert ways["rotated"][1].rotations == 6
     assert ways["other-regularisation"][1].regularisation == "lambda"
-    tuned = run.tuned_configuration
     assert ways["fine-tuned"][2] == {"networks": [tuned], "frozen": tuned.freeze}
+
+
+def frozen_up_to(run, freeze):
+    """All trainings of the run's study moved to one depth."""
+    study = run.fine_tuning
+    for record in study.records:
+        record["trial"]["freeze"] = freeze
+    run.fine_tuning = type(study)(study.records, study.labels, study.folds)
+    return run
+
+
+@pytest.mark.parametrize(
+    ("freeze", "asked", "changed"),
+    [
+        (0, ["pool2-3x3_s2", "inception_5b-output"], ["pool2-3x3_s2", "inception_5b-output"]),
+        (11, ["pool2-3x3_s2", "inception_3a-output"], ["inception_3a-output"]),
+        (110, "all", ["inception_5a-output", "inception_5b-output", "pool5-7x7_s1"]),
+        # Behind the last convolution nothing is learnt that these layers pass on.
+        (136, "all", ["inception_5b-output", "pool5-7x7_s1"]),
+        (137, "all", None),
+        (139, "all", None),
+        # A branch that follows in the list, but not in the network: relu_1x1 is behind 1x1 alone.
+        (127, ["inception_5b-relu_1x1", "inception_5b-3x3"], ["inception_5b-3x3"]),
+        (110, ["data", "conv1-7x7_s2"], None),
+        (110, ["inception_3a-output"], None),
+    ],
+)
+def test_fine_tuned_features_are_those_of_layers_that_were_tuned(studied, freeze, asked, changed):
+    run = frozen_up_to(studied(svm_layers=asked, svm_variants=["fine-tuned"]), freeze)
+    found = run.svm_variants
+    assert (list(found["fine-tuned"][0]) if found else None) == changed
+
+
+def test_no_network_is_trained_again_for_layers_that_it_left_as_they_were(studied):
+    run = frozen_up_to(studied(svm_layers=["data"]), 110)
+    run.tuned_networks = None
+    assert "fine-tuned" not in run.svm_variants
 
 
 def test_without_an_output_of_a_block_every_layer_stands_for_a_depth(studied):
@@ -146,7 +184,7 @@ def test_the_tuned_network_changed_more_than_its_classifier(studied):
     study = run.fine_tuning
     found = run.tuned_configuration
     assert found is not None
-    assert found == best_tuned(study)
+    assert found == study.best(rotated=None)
     for record in study.records:
         if record["trial"]["freeze"] == found.freeze:
             record["trial"]["freeze"] = 139  # now the best one leaves all features as they were

@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 
 from hep2lib.data.folds import Fold
-from hep2lib.studies.outcomes import FineTuningOutcome, OutcomeError, SVMOutcome, out_of_fold
+from hep2lib.studies.outcomes import (
+    FineTuningOutcome,
+    LayerChoice,
+    OutcomeError,
+    SVMOutcome,
+    out_of_fold,
+)
 
 LABELS = np.array([0, 1, 0, 1, 0, 1, 0, 1])
 
@@ -53,6 +59,44 @@ def test_the_best_is_chosen_on_validation_whatever_the_test_says():
     good_on_test = [record(fold, [EVEN], [RIGHT], rate=0.1) for fold in (0, 1)]
     best = outcome(*good_on_test, *both([RIGHT], rate=0.01)).best()
     assert (best.learning_rate, best.validation_auc) == (0.01, 1.0)
+
+
+def test_of_equal_areas_the_lowest_log_loss_decides():
+    near, sure = [0.4, 0.6], [0.0, 1.0]
+    best = outcome(*both([near, RIGHT, near])).best()
+    assert (best.epoch, best.validation_auc, best.tied) == (2, 1.0, 3)
+    assert best.validation_loss == pytest.approx(-np.log(0.9))
+    saturated = outcome(*both([RIGHT], freeze=139), *both([sure], freeze=11)).best()
+    assert (saturated.freeze, saturated.validation_loss) == (11, 0)
+    # In order, but sure of one label everywhere; and the lowest loss of all with a lower area.
+    leaning = outcome(*both([[0.99, 1.0]], freeze=139), *both([near], freeze=11), *both([EVEN], freeze=110))
+    assert leaning.best().freeze == 11
+    wrong_and_sure = outcome(*both([[1.0, 0.0]])).best()
+    assert np.isfinite(wrong_and_sure.validation_loss)
+
+
+def test_each_fold_and_each_kind_of_training_choose_by_the_same_rule():
+    near = [0.4, 0.6]
+    study = outcome(
+        record(0, [near, RIGHT]),
+        record(1, [RIGHT, near]),
+        *both([[0.2, 0.8]], rotations=18),
+        *both([EVEN], rate=1),
+    )
+    assert [(c.epoch, c.rotations, c.tied) for c in study.nested(rotated=None)] == [(2, 1, 3), (1, 1, 3)]
+    assert (study.best(rotated=None).rotations, study.best(rotated=None).tied) == (18, 3)
+    assert study.best().rotations == 1
+    assert outcome(*both([RIGHT]), *both([RIGHT], rotations=18)).best(rotated=None).rotations == 1
+
+
+def test_a_tie_is_a_tie_whatever_the_last_digit():
+    table = outcome(*both([RIGHT, RIGHT, RIGHT])).means()
+    table["validation_auc"] = [0.1 + 0.2, 0.3, 0.2]
+    table["validation_loss"] = [0.5, 0.4, 0.1]
+    chosen = FineTuningOutcome.choose(table)
+    assert (chosen.epoch, chosen.tied) == (2, 2)
+    table["validation_loss"] = [0.4 + 1e-12, 0.4, 0.1]
+    assert FineTuningOutcome.choose(table).epoch == 1
 
 
 def test_of_equals_the_one_that_trains_for_less():
@@ -114,13 +158,36 @@ def svm():
     return SVMOutcome(records, LABELS, FOLDS)
 
 
-def test_of_equal_layers_the_earliest_and_of_equal_values_the_smallest(svm):
+def svm_of(**layers):
+    """By layer, validation margins of both values; the same in both folds."""
+    records = [svm_record(fold, layer, two, [EVEN, EVEN]) for layer, two in layers.items() for fold in (0, 1)]
+    return SVMOutcome(records, LABELS, FOLDS)
+
+
+def test_of_equal_areas_the_lowest_hinge_loss_decides():
+    near, wide, shifted = [-0.5, 0.5], [-2.0, 3.0], [5.0, 6.0]
+    study = svm_of(data=[near, near], pool2=[near, wide], prob=[shifted, shifted])
+    assert study.best() == LayerChoice("pool2", 1.0, 1.0, 0.0, 6)
+    assert [(c.layer, c.value, c.tied) for c in study.nested()] == [("pool2", 1.0, 6)] * 2
+    assert study.best("data", "prob") == LayerChoice("data", 0.1, 1.0, 0.5, 4)
+    assert study.along_the_network()["value"].tolist() == [0.1, 0.1, 1.0, 1.0, 0.1, 0.1]
+    # Image 2 (negative) at 5: 6, image 3 (positive) at 6: 0.
+    assert study.table().query("layer == 'prob'")["validation_loss"].tolist() == [3.0] * 4
+
+
+def test_a_lower_loss_is_no_excuse_for_a_lower_area():
+    assert svm_of(data=[EVEN, EVEN], pool2=[[5.0, 6.0], EVEN]).best().layer == "pool2"
+
+
+def test_what_is_equal_even_then_is_the_strongest_penalty_and_the_earliest_layer(svm):
     best = svm.best()
-    assert (best.layer, best.value, best.validation_auc) == ("pool2", 1.0, 1.0)
-    assert svm.best("pool1").value == 0.1
-    for record in svm.records:
+    assert (best.layer, best.value, best.tied) == ("pool1", 0.1, 3)
+    same = svm_of(pool2=[RIGHT, RIGHT], pool1=[RIGHT, RIGHT])
+    assert (same.best().layer, same.best().value) == ("pool2", 0.1)
+    for record in same.records:
         record["trial"]["regularisation"] = "lambda"
-    assert svm.best("pool1").value == 1.0
+    assert (same.best().layer, same.best().value) == ("pool2", 1.0)
+    assert [(c.layer, c.value) for c in same.nested()] == [("pool2", 1.0)] * 2
 
 
 def test_the_layers_stay_in_the_studys_order(svm):
@@ -129,8 +196,8 @@ def test_the_layers_stay_in_the_studys_order(svm):
 
 def test_margins_of_the_chosen_value(svm):
     assert svm.scores(svm.best("pool1"))["score"].tolist() == [*WRONG, *WRONG]
-    with pytest.raises(OutcomeError, match="no trial on layer 'pool3'"):
-        svm.best("pool3")
+    with pytest.raises(OutcomeError, match="no trial on layer 'pool3' or 'pool4'"):
+        svm.best("pool3", "pool4")
 
 
 def test_each_fold_may_choose_its_own_configuration():
