@@ -3,6 +3,7 @@
 import argparse
 import errno
 import json
+import os
 import re
 import sys
 import time
@@ -12,12 +13,13 @@ from typing import TYPE_CHECKING
 
 from hep2lib.errors import DatabaseError, InputError
 from hep2lib.files import RunError, project_root
+from hep2lib.progress import close_bars
 
 if TYPE_CHECKING:  # importing a run takes seconds, and `hep2 layers` needs none
     from hep2lib.runs.run import Run
     from hep2lib.studies.outcomes import Configuration
 
-_FOLDER_TROUBLE = {errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EPERM}
+_FOLDER_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM, errno.ENAMETOOLONG}
 _DATABASE_OPTIONS = {
     "sheet": "the ground-truth sheet, where it is not found by itself",
     "images": "the folder of the images",
@@ -43,8 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="replace")
     options = _parser().parse_args(arguments)
+    os.environ["MPLBACKEND"] = "agg"  # a person's own is for windows, and an unknown one stops the import
     try:
-        return options.command(options) or EXIT_DONE
+        try:
+            return options.command(options) or EXIT_DONE
+        finally:
+            close_bars()
     except (InputError, RunError) as error:
         message = _as_typed(str(error)) if isinstance(error, DatabaseError) else str(error)
         print(f"hep2: {message}", file=sys.stderr)
@@ -177,8 +183,6 @@ def _opened(options: argparse.Namespace) -> "Run":
     settings = {
         n: getattr(options, n) for n in ("data", "weights", *_DATABASE_OPTIONS) if getattr(options, n)
     }
-    if "data" in settings:
-        settings["data"] = str(Path(settings["data"]).expanduser().absolute())
     settings |= parse_settings(options.set)
     run = open_run(options.out, str(settings.pop("profile", options.profile)), **settings)
     print(f"run: {run.folder}")

@@ -33,6 +33,39 @@ def project_root() -> Path:
     return root
 
 
+def typed_path(typed: str | Path, folder: str | Path = "") -> Path:
+    """Make a path that a person gave absolute: it then means the same file wherever it is read.
+
+    Args:
+        typed: absolute, with ``~`` or ``~user``, or relative to ``folder``.
+        folder: where it was written; "" for the working folder.
+
+    Raises:
+        InputError: if nobody has the home folder that ``~`` stands for.
+    """
+    try:
+        path = Path(folder, Path(typed).expanduser()).absolute()
+    except RuntimeError:
+        raise InputError(f"{typed}: nobody here has that home folder; write the whole path") from None
+    if ".." not in path.parts:
+        return path
+    # A link at the end keeps its name, whose ending may say what it is.
+    return path.resolve() if path.name == ".." else path.parent.resolve() / path.name
+
+
+def database_part(typed: str | Path, data: Path, folder: str | Path = "") -> Path:
+    """Find a sheet or an image folder: in the database's folder (that of ``data``), or where it was written.
+
+    Raises:
+        InputError: if there are two.
+    """
+    places = [typed_path(typed, data if data.is_dir() else data.parent), typed_path(typed, folder)]
+    found = [path for path in places if os.path.exists(path)]  # noqa: PTH110 (pathlib's may raise)
+    if len(found) == 2 and not found[0].samefile(found[1]):
+        raise InputError(f"{typed}: there are {found[0]} and {found[1]}; write the whole path")
+    return [*found, *places][0]
+
+
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """Give a temporary file beside ``path`` to write to, which takes the place of ``path`` at the end.

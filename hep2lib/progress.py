@@ -2,6 +2,7 @@
 
 import os
 import sys
+import weakref
 from collections.abc import Iterable, Iterator, Sized
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ from tqdm import tqdm
 Item = TypeVar("Item")
 
 DELAY = 1  # seconds after which a bar appears: what is done at once needs none
+_bars: "weakref.WeakSet[tqdm[Any]]" = weakref.WeakSet()
 
 
 def progress_bar(
@@ -32,7 +34,7 @@ def progress_bar(
         initial: how many are done already.
         items: what to iterate over, where the bar is not moved by hand.
     """
-    return tqdm(
+    bar = tqdm(
         items,
         desc=description,
         total=total,
@@ -43,6 +45,8 @@ def progress_bar(
         dynamic_ncols=True,
         disable=os.environ.get("HEP2_PROGRESS") == "0",
     )
+    _bars.add(bar)
+    return bar
 
 
 def progress(
@@ -52,3 +56,9 @@ def progress(
     if total is None and isinstance(items, Sized):
         total = len(items)
     return iter(progress_bar(total=total, description=description, unit=unit, items=items))
+
+
+def close_bars() -> None:
+    """End the line of every bar that an error or an interruption left open: a message follows."""
+    for bar in list(_bars):
+        bar.close()

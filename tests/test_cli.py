@@ -3,9 +3,14 @@
 import errno
 
 import pytest
+import yaml
 
 from hep2lib.cli import main
+from hep2lib.errors import InputError
 from hep2lib.files import RunError
+from hep2lib.progress import progress
+from hep2lib.runs.parameters import make_parameters, profile_values, read_parameters
+from hep2lib.runs.run import open_run
 
 from .data.handmade import HEADER, aida_rows, write_aida, write_csv
 
@@ -88,28 +93,30 @@ def test_an_impossible_parameter(said, database, setting, words):
 
 
 def test_what_is_set_by_name_goes_before_the_option(said, database):
-    assert "'nowhere.pth': no such file" in said(database, "--set", "weights=nowhere.pth")
+    assert "nowhere.pth': no such file" in said(database, "--set", "weights=nowhere.pth")
 
 
-def test_a_run_folder_that_belongs_to_other_parameters(said, database):
-    said(database, weights="nowhere.pth")
-    assert "other parameters: seed is 0 there, 4 was asked for" in said(
-        database, "--set", "seed=4", weights="nowhere.pth"
-    )
+@pytest.fixture
+def begun(tmp_path, database):
+    """The folder of a run that was begun, on another database than the one it asks for."""
+    settings = {"data": str(database), "weights": "random-matlab", "training.precision": "bf16"}
+    make_parameters("smoke", settings).write(tmp_path / "run" / "parameters.yaml")
 
 
-def test_a_run_folder_whose_trainings_are_others(said, database):
-    said(database, "--set", "training.precision=bf16", weights="nowhere.pth")
-    same = said(database, "--set", "training.precision=bf16", weights="nowhere.pth")
-    assert "'nowhere.pth': no such file" in same
-    other = said(database, "--set", "training.precision=fp32", weights="nowhere.pth")
+def test_a_run_folder_that_belongs_to_other_parameters(said, database, begun):
+    assert "other parameters: seed is 0 there, 4 was asked for" in said(database, "--set", "seed=4")
+
+
+def test_a_run_folder_whose_trainings_are_others(said, database, begun):
+    assert "specimens" in said(database, "--set", "training.precision=bf16")  # goes on to the database
+    other = said(database, "--set", "training.precision=fp32")
     assert "training.precision is 'bf16' there, 'fp32' was asked for" in other
 
 
 def test_a_weights_file_that_is_missing(said, database):
     message = said(database, weights="nowhere.pth")
     assert message.count("\n") == 1
-    assert "'nowhere.pth': no such file; give an existing one" in message
+    assert "nowhere.pth': no such file; give an existing one" in message
 
 
 def test_imagenet_weights_out_of_reach(said, database, tmp_path, monkeypatch):
@@ -150,3 +157,74 @@ def test_a_failure_of_our_own_is_no_input_error(monkeypatch, capsys):
     monkeypatch.setattr("hep2lib.runs.book.build_book", fail)
     assert main(["book"]) == 1
     assert capsys.readouterr().err == "hep2: the book cannot be rendered\n"
+
+
+def test_nothing_is_left_of_what_was_refused(said, database, tmp_path):
+    said(database, "--set", "folds=20")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_path_on_the_command_line_is_kept_as_the_one_it_meant(tmp_path, monkeypatch, capsys):
+    data = write_aida(tmp_path / "data", aida_rows(specimens=12))
+    (data / SHEET).rename(tmp_path / "truth.csv")
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(profile_values("smoke")), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("hep2lib.runs.notebooks.execute_run", lambda run: None)
+    options = ["--profile", "mine.yaml", "--sheet", "truth.csv", "--weights", "random-matlab", "--out", "run"]
+    assert main(["data", "data", "--sheet", "truth.csv"]) == 0
+    for where in (["--data", "data"], ["--set", "data=./data"], ["--data", str(data)]):
+        assert main(["run", *where, *options]) == 0
+    known = read_parameters(tmp_path / "run" / "parameters.yaml")
+    assert (known.data, known.sheet) == (str(data), str(tmp_path / "truth.csv"))
+    assert known.profile == str(tmp_path / "mine.yaml")
+    monkeypatch.chdir("/")
+    assert len(open_run(tmp_path / "run", known.profile).database) == 24
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["data", "~nosuchuser/db"],
+        ["simulate", "~nosuchuser/db"],
+        ["book", "~nosuchuser/db"],
+        ["publish", "~nosuchuser/db"],
+        ["run", "--profile", "~nosuchuser/db.yaml"],
+        ["run", "--out", "~nosuchuser/db"],
+        ["run", "--data", "~nosuchuser/db"],
+        ["study", "svm", "--set", "sheet=~nosuchuser/db"],
+        ["data", "/", "--sheet", "~nosuchuser/db"],
+    ],
+)
+def test_the_home_of_nobody(command, capsys):
+    assert main(command) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert "~nosuchuser/db" in message
+    assert "nobody here has that home folder; write the whole path" in message
+
+
+def test_a_name_that_is_too_long_for_a_file(tmp_path, capsys):
+    assert main(["run", "--profile", "smoke", "--out", str(tmp_path / ("x" * 300))]) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert "choose another folder" in message
+
+
+@pytest.mark.parametrize("error", [InputError("it cannot be used"), KeyboardInterrupt()])
+def test_a_message_never_stands_on_the_line_of_a_progress_bar(monkeypatch, capsys, error):
+    monkeypatch.setenv("HEP2_PROGRESS", "1")
+    monkeypatch.setattr("hep2lib.progress.DELAY", 0)
+
+    def fail(run):
+        kept = progress(range(9), "decoding")  # the error keeps what has a name
+        for number in kept:
+            if number == 3:
+                raise error
+
+    monkeypatch.setattr("hep2lib.runs.book.build_book", fail)
+    assert main(["book"]) in (2, 130)
+    lines = capsys.readouterr().err.split("\n")
+    assert "decoding" in "".join(lines)
+    (message,) = [line for line in lines if "hep2: " in line]
+    assert message.startswith("hep2: ")

@@ -5,7 +5,16 @@ import threading
 
 import pytest
 
-from hep2lib.files import cores, write_bytes, write_json, write_text, written_whole
+from hep2lib.errors import InputError
+from hep2lib.files import (
+    cores,
+    database_part,
+    typed_path,
+    write_bytes,
+    write_json,
+    write_text,
+    written_whole,
+)
 
 
 def test_the_folder_is_made_and_nothing_else_is_left(tmp_path):
@@ -84,6 +93,43 @@ def test_what_is_written_is_what_was_given(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "c", float("nan"))
     assert (tmp_path / "c").read_text(encoding="utf-8") == text
+
+
+def test_one_file_has_one_path_however_it_is_typed(tmp_path, monkeypatch):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "a" / "b", target_is_directory=True)
+    (tmp_path / "a" / "w.pth").symlink_to("blob")  # a store of files by their contents
+    monkeypatch.chdir(tmp_path / "a")
+    for typed in ("w.pth", "./w.pth", "b/../w.pth", "../link/../w.pth", str(tmp_path / "a" / "w.pth")):
+        assert typed_path(typed) == tmp_path / "a" / "w.pth"
+    assert (typed_path(".."), typed_path("."), typed_path("b/..")) == (
+        tmp_path,
+        tmp_path / "a",
+        tmp_path / "a",
+    )
+    assert typed_path("x", tmp_path / "link") == tmp_path / "link" / "x"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert typed_path("~/a") == tmp_path / "a"
+    with pytest.raises(InputError, match="~nosuchuser/a: nobody here has that home folder; write the whole"):
+        typed_path("~nosuchuser/a")
+
+
+def test_a_part_of_a_database_is_found_in_it_or_where_it_was_typed(tmp_path, monkeypatch):
+    data = tmp_path / "data"
+    data.mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert database_part("truth.csv", data) == data / "truth.csv"
+    (tmp_path / "truth.csv").touch()
+    assert database_part("truth.csv", data) == tmp_path / "truth.csv"
+    assert database_part(data / "truth.csv", data) == data / "truth.csv"
+    (data / "truth.csv").symlink_to(tmp_path / "truth.csv")
+    assert database_part("truth.csv", data) == data / "truth.csv"  # the same file
+    assert database_part("truth.csv", data / "truth.csv") == data / "truth.csv"
+    (data / "truth.csv").unlink()
+    (data / "truth.csv").touch()
+    with pytest.raises(InputError, match=r"truth\.csv: there are .*data/truth\.csv and .*; write the whole"):
+        database_part("truth.csv", data)
+    assert database_part("x" * 300, data) == data / ("x" * 300)
 
 
 def test_there_is_a_core():

@@ -28,7 +28,7 @@ from hep2lib.data.layouts import (
 )
 from hep2lib.data.sheets import SHEET_SUFFIXES, fluorescence
 from hep2lib.errors import DatabaseError, counted, printable, quoted, some
-from hep2lib.files import cores
+from hep2lib.files import cores, database_part, typed_path
 from hep2lib.progress import progress
 
 _NO_PATTERN = re.compile(r"neg|ac-?0|none|no$|nessun|-$", re.IGNORECASE)
@@ -62,8 +62,9 @@ def read_database(
 
     Args:
         path: the folder, or a sheet beside its images.
-        sheet: the ground-truth sheet (xls, xlsx, csv), absolute or relative to the folder.
-        images: the image folder, absolute or relative to the folder.
+        sheet: the ground-truth sheet (xls, xlsx, csv), absolute or relative to the folder, else to the
+            working folder.
+        images: the image folder, likewise.
         image_column: header of the column of file names, where it is not found by itself.
         label_column: header of the positive/negative column.
         specimen_column: header of the specimen (patient, well) column.
@@ -87,15 +88,16 @@ def read_database(
 
     Raises:
         DatabaseError: it cannot be used; the message holds every problem that was found, with file and row.
+        InputError: a path may mean two files, or a home folder is not known.
     """
-    root = Path(path).expanduser()
+    root = typed_path(path)
     if not os.path.lexists(root):
         raise DatabaseError(
             f"{root}: no such folder; give the folder of a database, or run `hep2 simulate` to write one"
         )
     options = Options(
-        sheet=Path(sheet).expanduser() if sheet is not None else None,
-        images=Path(images).expanduser() if images is not None else None,
+        sheet=database_part(sheet, root) if sheet is not None else None,
+        images=database_part(images, root) if images is not None else None,
         columns={
             "image": image_column,
             "label": label_column,

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
@@ -61,8 +62,13 @@ class Drawing(NamedTuple):
 
 @contextmanager
 def style() -> Iterator[None]:
-    """The book's look, inside a ``with`` block or, as ``@style()``, inside a function only."""
-    with plt.rc_context(_STYLE):
+    """The book's look, inside a ``with`` block or, as ``@style()``, inside a function only.
+
+    It starts from matplotlib's own defaults: what a person's ``matplotlibrc`` says is for other figures.
+    """
+    with plt.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)
         yield
 
 

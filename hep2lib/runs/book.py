@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from hep2lib.errors import InputError
-from hep2lib.files import RunError, project_root, write_json, write_text
+from hep2lib.files import RunError, project_root, typed_path, write_json, write_text
 from hep2lib.progress import progress
 from hep2lib.runs.notebooks import without_control
 
@@ -54,12 +54,13 @@ def build_book(run: Path | None = None, *, project: Path | None = None) -> Path:
         RunError: if the pages cannot be rendered: the renderer's warnings.
     """
     project = project or project_root()
-    output = project / "_build" / "html" if run is None else Path(run).absolute() / "html"
-    run = published_run(project) if run is None else Path(run).absolute()
+    output = project / "_build" / "html" if run is None else typed_path(run) / "html"
+    run = published_run(project) if run is None else typed_path(run)
     pages = _toc_pages(project)
+    executed = _executed(run, pages)
     work = output.with_name("site")
     shutil.rmtree(work, ignore_errors=True)
-    _stage(project, run, work / "source", pages)
+    _stage(project, run, work / "source", executed)
     _render(work, len(pages))
     shutil.rmtree(output, ignore_errors=True)
     (work / "_build" / "html").replace(output)
@@ -83,10 +84,11 @@ def publish_run(run: Path, *, project: Path | None = None) -> Path:
         BookError: if the run lacks a page or a result file.
     """
     project = project or project_root()
-    run, target = Path(run).absolute(), published_run(project)
+    run, target = typed_path(run), published_run(project)
+    executed = _executed(run, _toc_pages(project))
     part = target.with_name(".run-part")
     shutil.rmtree(part, ignore_errors=True)
-    _stage(project, run, part, _toc_pages(project))
+    _stage(project, run, part, executed)
     staged = part / RUN
     for heavy in (*staged.glob("figures/*.svg"), *staged.glob("tables/*.csv")):
         heavy.unlink()
@@ -108,13 +110,25 @@ def _toc_pages(project: Path) -> list[str]:
     return [toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])]
 
 
-def _stage(project: Path, run: Path, source: Path, pages: list[str]) -> None:
-    """Put pages and results together as the clone has them where the run is the published one."""
+def _executed(run: Path, pages: list[str]) -> list[Path]:
+    """The executed notebooks of a run that is complete; asked for before anything is written or deleted."""
     if not run.is_dir():
         raise BookError(f"{run}: there is no such run; make one with `hep2 run --out {run}`")
     missing = [name for name in RESULTS if name not in ("figures", "tables") and not (run / name).exists()]
     if missing:
         raise BookError(f"{run}: is no complete run, it has no {missing[0]}; make it again with `hep2 run`")
+    found = []
+    for name in (f"{Path(page).name}.ipynb" for page in pages if page.startswith(f"{RUN}/")):
+        found.append(run / "notebooks" / name if (run / "notebooks" / name).is_file() else run / name)
+        if not found[-1].is_file():
+            raise BookError(
+                f"{run}: page {found[-1].stem} has not been executed; execute it with `hep2 run --out {run}`"
+            )
+    return found
+
+
+def _stage(project: Path, run: Path, source: Path, executed: list[Path]) -> None:
+    """Put pages and results together as the clone has them where the run is the published one."""
     source.mkdir(parents=True)
     for name in ("_config.yml", "_toc.yml"):
         shutil.copyfile(project / name, source / name)
@@ -128,14 +142,8 @@ def _stage(project: Path, run: Path, source: Path, pages: list[str]) -> None:
             shutil.copytree(run / name, staged / name, ignore=shutil.ignore_patterns(".*"))
         elif (run / name).is_file():
             shutil.copyfile(run / name, staged / name)
-    for page in (Path(page).name for page in pages if page.startswith(f"{RUN}/")):
-        executed = run / "notebooks" / f"{page}.ipynb"
-        executed = executed if executed.is_file() else run / f"{page}.ipynb"
-        if not executed.is_file():
-            raise BookError(
-                f"{run}: page {page} has not been executed; execute it with `hep2 run --out {run}`"
-            )
-        shutil.copyfile(executed, staged / f"{page}.ipynb")
+    for notebook in executed:
+        shutil.copyfile(notebook, staged / notebook.name)
 
 
 def _render(work: Path, pages: int) -> None:

@@ -270,9 +270,10 @@ def execute(
             failed.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(after, failed)
             raise _failure(error, page, cell_seconds, failed) from None
-        folders = {Path(temporary): "", project: "", Path.home(): "~"}
-        if not run.is_relative_to(project):
-            folders[run] = run.name
+        folders = {Path(temporary): "", project: "", Path("~").expanduser(): "~"}
+        for path in (Path(value) for value in parameters.values() if isinstance(value, str | Path)):
+            if path.is_absolute() and len(path.parts) > 2 and not path.is_relative_to(project):
+                folders[path.parent] = ""
         executed = normalise(nbformat.read(after, as_version=4), page, folders)
     write_text(target, notebook_text(executed))
     failed.unlink(missing_ok=True)
@@ -300,7 +301,8 @@ def _kernel(folder: Path) -> type[AsyncKernelManager]:
     """A kernel that is this interpreter, with ``folder`` for what IPython would keep in the user's home."""
     quiet = ["--HistoryManager.enabled=False", "--IPKernelApp.log_level=50"]
     command = make_ipkernel_cmd(extra_arguments=quiet, executable=sys.executable)
-    environment = {"IPYTHONDIR": str(folder / "ipython"), "HEP2_PROGRESS": "0"}
+    own = {"IPYTHONDIR": str(folder / "ipython"), "PYTHONSTARTUP": "", "MPLBACKEND": "agg"}
+    environment = own | {"HEP2_PROGRESS": "0", "PYTHONWARNINGS": "ignore"}
 
     class ThisInterpreter(AsyncKernelManager):
         @property

@@ -3,17 +3,19 @@
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from hep2lib.cnn.googlenet import LAYERS
+from hep2lib.cnn.weights import RANDOM
 from hep2lib.errors import InputError
-from hep2lib.files import project_root, write_text
+from hep2lib.files import database_part, project_root, typed_path, write_text
 from hep2lib.studies.fine_tuning import Grid, Rotation
 from hep2lib.studies.svm_study import SINGLE_TENSOR
 from hep2lib.studies.trial import TrainingOptions
@@ -23,10 +25,22 @@ class ParameterError(InputError):
     """A parameter that does not exist or cannot have its value."""
 
 
-Depth = Annotated[int, Field(ge=0, le=len(LAYERS))]
-BatchSize = Annotated[int, Field(ge=1, le=4096)]
-LearningRate = Annotated[float, Field(gt=0, le=10)]
-Epochs = Annotated[int, Field(ge=1, le=1000)]
+def _number(value: Any) -> Any:
+    """Read what everybody reads as the same number; ``010`` is 10 to some programs, and 8 to YAML."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        return float(value) if re.search("[.eE]", value) else int(value)
+    if isinstance(value, str | bool):
+        raise ValueError("a number is needed, as in 3, 0.5 or 1e-3")
+    return value
+
+
+_NUMBER = re.compile(r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+Whole = Annotated[int, BeforeValidator(_number)]
+Real = Annotated[float, BeforeValidator(_number)]
+Depth = Annotated[Whole, Field(ge=0, le=len(LAYERS))]
+BatchSize = Annotated[Whole, Field(ge=1, le=4096)]
+LearningRate = Annotated[Real, Field(gt=0, le=10)]
+Epochs = Annotated[Whole, Field(ge=1, le=1000)]
 SVMWay = Literal["fine-tuned", "pooled", "rotated", "refitted", "other-regularisation", "early-stopped"]
 
 
@@ -41,16 +55,16 @@ class GridParameters(_Strict):
     batch_sizes: Annotated[tuple[BatchSize, ...], Field(min_length=1)]
     learning_rates: Annotated[tuple[LearningRate, ...], Field(min_length=1)]
     epochs: Epochs
-    seeds: Annotated[int, Field(ge=1, le=100)] = 1
+    seeds: Annotated[Whole, Field(ge=1, le=100)] = 1
 
 
 class TrainingParameters(_Strict):
     """How networks are trained apart from the search: see ``hep2lib.studies.trial.TrainingOptions``."""
 
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    l2: Annotated[float, Field(ge=0, le=10)] = 1e-4
-    bias_rate_factor: Annotated[float, Field(ge=0, le=1000)] = 2.0
-    head_rate_factor: Annotated[float, Field(ge=0, le=1000)] = 1.0
+    momentum: Annotated[Real, Field(ge=0, lt=1)] = 0.9
+    l2: Annotated[Real, Field(ge=0, le=10)] = 1e-4
+    bias_rate_factor: Annotated[Real, Field(ge=0, le=1000)] = 2.0
+    head_rate_factor: Annotated[Real, Field(ge=0, le=1000)] = 1.0
     class_weights: Literal["none", "balanced"] = "none"
     shuffle: Literal["once", "every-epoch"] = "once"
     last_batch: Literal["drop", "keep"] = "drop"
@@ -66,7 +80,7 @@ class Parameters(_Strict):
     """
 
     profile: str = "quick"
-    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    seed: Annotated[Whole, Field(ge=0, le=2**31 - 1)] = 0
     data: str = ""
     sheet: str = ""
     images: str = ""
@@ -76,30 +90,35 @@ class Parameters(_Strict):
     pattern_column: str = ""
     specimen_pattern: str = ""
     layout: str = ""
-    specimens: Annotated[int, Field(ge=10, le=20000)] = 100
-    image_size: Annotated[int, Field(ge=64, le=1024)] = 224
+    specimens: Annotated[Whole, Field(ge=10, le=20000)] = 100
+    image_size: Annotated[Whole, Field(ge=64, le=1024)] = 224
     aspect: Literal["stretch", "pad"] = "stretch"
     colour: Literal["rgb", "green"] = "rgb"
-    folds: Annotated[int, Field(ge=2, le=50)] = 5
+    folds: Annotated[Whole, Field(ge=2, le=50)] = 5
     variant: Literal["torchvision", "bvlc"] = "torchvision"
     weights: Annotated[str, Field(min_length=1)] = "auto"
     grids: Annotated[tuple[GridParameters, ...], Field(min_length=1)]
-    rotations: Annotated[int, Field(ge=1, le=360)] = 18
-    views_per_epoch: Annotated[int, Field(ge=0, le=360)] = 0
+    rotations: Annotated[Whole, Field(ge=1, le=360)] = 18
+    views_per_epoch: Annotated[Whole, Field(ge=0, le=360)] = 0
     rotation_epochs: Epochs = 10
     training: TrainingParameters = TrainingParameters()
     batchnorm: GridParameters | None = None
-    batchnorm_folds: Annotated[int, Field(ge=0, le=50)] = 0
+    batchnorm_folds: Annotated[Whole, Field(ge=0, le=50)] = 0
     svm_layers: Annotated[tuple[str, ...], Field(min_length=1)] = SINGLE_TENSOR
     svm_variants: tuple[SVMWay, ...] = get_args(SVMWay)
-    svm_rotations: Annotated[int, Field(ge=2, le=360)] = 4
-    svm_values: Annotated[int, Field(ge=1, le=1000)] = 20
-    svm_smallest: Annotated[float, Field(ge=-12, le=12)] = -6.0
-    svm_largest: Annotated[float, Field(ge=-12, le=12)] = 2.5
+    svm_rotations: Annotated[Whole, Field(ge=2, le=360)] = 4
+    svm_values: Annotated[Whole, Field(ge=1, le=1000)] = 20
+    svm_smallest: Annotated[Real, Field(ge=-12, le=12)] = -6.0
+    svm_largest: Annotated[Real, Field(ge=-12, le=12)] = 2.5
     svm_regularisation: Literal["C", "lambda"] = "C"
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
-    workers: Annotated[int, Field(ge=0, le=1024)] = 0
-    cache_gigabytes: Annotated[float, Field(ge=0, le=1e6)] = 0.0
+    workers: Annotated[Whole, Field(ge=0, le=1024)] = 0
+    cache_gigabytes: Annotated[Real, Field(ge=0, le=1e6)] = 0.0
+
+    @field_validator("batchnorm", mode="before")
+    @classmethod
+    def _none(cls, value: Any) -> Any:
+        return None if value in ("null", "~", "") else value
 
     @field_validator("svm_layers", mode="before")
     @classmethod
@@ -177,6 +196,8 @@ class Parameters(_Strict):
 
 
 _YAML = (".yaml", ".yml")
+WEIGHTS = ("auto", "imagenet", *RANDOM)
+"""Words for weights; any other text names a file."""
 
 # Parameters with named parts, which can be set one by one.
 _WITH_PARTS: dict[str, type[BaseModel]] = {"training": TrainingParameters, "batchnorm": GridParameters}
@@ -185,13 +206,27 @@ _WITH_PARTS: dict[str, type[BaseModel]] = {"training": TrainingParameters, "batc
 _RENAMED = {"svm_reading": "svm_regularisation"}
 
 
+class _AsWritten(yaml.SafeLoader):
+    """YAML whose words stay as written: YAML's own 010 is 8, 1:30 is 90, yes is true and 1e-3 a text."""
+
+    yaml_implicit_resolvers = {"<": yaml.SafeLoader.yaml_implicit_resolvers["<"]}  # noqa: RUF012 (yaml's own)
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        keys = [key.value for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.YAMLError(f"{key} is set twice")
+        return node
+
+
 def profile_names() -> list[str]:
     """Names of the profiles that come with the clone."""
     return sorted(file.stem for file in (project_root() / "notebooks" / "profiles").glob("*.yaml"))
 
 
 def profile_values(profile: str) -> dict[str, Any]:
-    """What a profile sets.
+    """What a profile sets, words and numbers as they are written there.
 
     Args:
         profile: the name of one that comes with the clone, or the path of a YAML file.
@@ -200,16 +235,16 @@ def profile_values(profile: str) -> dict[str, Any]:
         ParameterError: if there is no such profile, or it is no YAML mapping.
     """
     file = project_root() / "notebooks" / "profiles" / f"{profile}.yaml"
-    if profile.endswith(_YAML):
-        file = Path(profile).expanduser()
+    if profile.lower().endswith(_YAML):
+        file = typed_path(profile)
     if not file.is_file():
         raise ParameterError(
             f"profile {profile!r}: there is none of that name; choose one of {', '.join(profile_names())}, "
             "or give the path of a YAML file"
         )
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        values = yaml.load(file.read_text(encoding="utf-8"), _AsWritten)
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise ParameterError(f"{file}: not readable as YAML ({error})") from None
     if not isinstance(values, dict):
         raise ParameterError(f"{file}: a profile is a list of `name: value` lines")
@@ -223,13 +258,17 @@ def make_parameters(profile: str = "quick", settings: Mapping[str, Any] | None =
         profile: a profile's name, or the path of a YAML file.
         settings: values by parameter name; ``training.precision`` names a part of ``training``.
 
+    Relative paths are relative to the working folder, those in a profile to the profile's folder; ``sheet``
+    and ``images`` to the database's folder first. The parameters hold absolute ones.
+
     Raises:
         ParameterError: naming the parameter, what is wrong with it, and the nearest name if it is unknown.
     """
-    if profile.endswith(_YAML):  # notebooks are executed in another folder
-        profile = str(Path(profile).expanduser().absolute())
+    settings = settings or {}
+    if profile.lower().endswith(_YAML):
+        profile = str(typed_path(profile))
     values = profile_values(profile) | {"profile": profile}
-    for name, value in (settings or {}).items():
+    for name, value in settings.items():
         whole, dot, part = name.partition(".")
         if dot and whole in Parameters.model_fields and whole not in _WITH_PARTS:
             raise ParameterError(
@@ -241,6 +280,10 @@ def make_parameters(profile: str = "quick", settings: Mapping[str, Any] | None =
     for name in values:
         if name not in Parameters.model_fields:
             raise ParameterError(f"parameter {name!r} is unknown; {_hint(name)}")
+    for name in ("data", "weights", "sheet", "images"):
+        typed, folder = values.get(name), "" if name in settings else Path(profile).parent
+        if isinstance(typed, str | Path) and typed != "" and (name != "weights" or typed not in WEIGHTS):
+            values[name] = _placed(name, typed, folder, str(values.get("data") or ""))
     try:
         return Parameters(**values)
     except ValidationError as error:
@@ -249,6 +292,16 @@ def make_parameters(profile: str = "quick", settings: Mapping[str, Any] | None =
         inner = {problem["loc"][:depth] for problem in problems for depth in range(len(problem["loc"]))}
         sentences = [_sentence(problem) for problem in problems if problem["loc"] not in inner]
         raise ParameterError("\n".join(sentences)) from None
+
+
+def _placed(name: str, typed: str | Path, folder: str | Path, data: str) -> str:
+    """The absolute path of a parameter that is one."""
+    try:
+        if data and name in ("sheet", "images"):
+            return str(database_part(typed, Path(data), folder))
+        return str(typed_path(typed, folder))
+    except InputError as error:
+        raise ParameterError(f"parameter {name}: {error}") from None
 
 
 def _hint(name: str) -> str:
@@ -271,12 +324,17 @@ def _sentence(problem: Any) -> str:
     place = ".".join(str(part) for part in problem["loc"])
     given = problem["input"]
     reason = problem["msg"].removeprefix("Value error, ")
-    shown = f" = {given!r}" if isinstance(given, str | int | float | bool) else ""
+    number = isinstance(given, str) and _NUMBER.fullmatch(given)
+    shown = f" = {given if number else repr(given)}" if isinstance(given, str | int | float) else ""
     if problem["type"] == "extra_forbidden":
         return f"parameter {place!r} is unknown; {_hint(place)}"
     if problem["type"] == "model_type" and place in _WITH_PARTS:
         parts = ", ".join(_WITH_PARTS[place].model_fields)
         return f"parameter {place}{shown}: it has parts, {parts}; set one of them as {place}.NAME=VALUE"
+    if problem["type"] == "string_type":
+        return f"parameter {place}{shown}: a text is needed; put it in quotes (for papermill, -r and not -p)"
+    if problem["type"] == "tuple_type":
+        return f"parameter {place}{shown}: a list is needed, as in [a, b]"
     return f"parameter {place}{shown}: {reason[0].lower() + reason[1:]}"
 
 
@@ -287,32 +345,37 @@ def read_parameters(file: Path) -> Parameters:
         ParameterError: if the file is missing or damaged.
     """
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        values = yaml.load(file.read_text(encoding="utf-8"), _AsWritten)
         return Parameters(**values)
     except ValidationError as error:
         problems = "; ".join(_sentence(problem) for problem in error.errors())
         raise ParameterError(
             f"{file}: not a run's parameters as this version reads them ({problems}); choose another folder"
         ) from None
-    except (OSError, yaml.YAMLError, TypeError) as error:
+    except (OSError, yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
         raise ParameterError(f"{file}: not a run's parameters ({str(error).splitlines()[0]})") from None
 
 
 def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
     """Read ``name=value`` texts; a value is written as in YAML (``3``, ``[4, 8]``, ``random``).
 
-    A name may be that of a part, ``training.momentum``.
+    A name may be that of a part, ``training.momentum``. The value of a parameter that takes a text is that
+    text to the letter, unless it is in quotes.
 
     Raises:
         ParameterError: if a text is not of that form.
     """
     values: dict[str, Any] = {}
     for text in settings:
-        name, sign, value = text.partition("=")
-        if not sign or not name.strip():
+        name, sign, value = (part.strip() for part in text.partition("="))
+        if not sign or not name:
             raise ParameterError(f"--set {text!r}: write it as name=value, for example --set seed=3")
+        field = Parameters.model_fields.get(name)
+        if not value or (field and field.annotation is str and value[0] not in "'\""):
+            values[name] = value
+            continue
         try:
-            values[name.strip()] = yaml.safe_load(value) if value.strip() else ""
+            values[name] = yaml.load(value, _AsWritten)
         except yaml.YAMLError as error:
             raise ParameterError(f"--set {text!r}: the value is not readable as YAML ({error})") from None
     return values

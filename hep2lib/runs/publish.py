@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from hep2lib.errors import InputError
+from hep2lib.figures.style import style
 from hep2lib.files import write_bytes, write_json, write_text
 
 Format = str | Callable[[object], str]
@@ -171,9 +172,11 @@ class Publication:
         drawn = figure if isinstance(figure, Figure) else getattr(figure, "figure", None)
         if not isinstance(drawn, Figure):
             raise PublishError(f"figure {name!r}: {type(figure).__name__} is not a Matplotlib figure")
-        png, width = _figure_png(drawn)
+        with style():  # much of a figure is settled only when it is saved
+            png, width = _figure_png(drawn)
+            svg = _figure_svg(drawn, name)
         write_bytes(self.folder / "figures" / f"{name}.png", png)
-        write_bytes(self.folder / "figures" / f"{name}.svg", _figure_svg(drawn, name))
+        write_bytes(self.folder / "figures" / f"{name}.svg", svg)
         plt.close(drawn)
         self._content["figures"][name] = {"alt": alt, "caption": caption, "width": width}
         self._write()

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import platform
+import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import cached_property
 from importlib.metadata import version
@@ -23,7 +25,7 @@ from hep2lib.data.database import database_checksum, read_database
 from hep2lib.data.folds import Fold, read_folds, specimen_folds, write_folds
 from hep2lib.data.images import load_images
 from hep2lib.errors import InputError
-from hep2lib.files import project_root, write_json
+from hep2lib.files import project_root, typed_path, write_json
 from hep2lib.runs.parameters import Parameters, make_parameters, read_parameters
 from hep2lib.runs.publish import Publication
 from hep2lib.simulator.physics import Physics
@@ -69,7 +71,7 @@ class Run:
         """The database's table (``hep2lib.data.database.read_database``); a simulated one is written."""
         p = self.parameters
         if p.data:
-            return read_database(Path(p.data).expanduser(), **p.database_options)
+            return read_database(p.data, **p.database_options)
         # Another simulator writes another database: its own folder, so that an older run keeps its images.
         simulator = hashlib.sha256(f"{VERSION} {asdict(Physics())}".encode()).hexdigest()[:6]
         folder = project_root() / "data" / f"simulated-{p.specimens}-seed{p.seed}-{simulator}"
@@ -145,14 +147,25 @@ class Run:
         write_tensors(file, network.state_dict(), texts)
         return network
 
+    def check(self) -> None:
+        """Raise whatever the studies would, having written nothing but the cache of decoded images."""
+        p = self.parameters
+        _ = self.device
+        if p.weights not in ("auto", *RANDOM):
+            self.network = GoogLeNet(variant=p.variant, classes=2)
+            load_weights(self.network, p.weights, seed=p.seed)
+        if p.data:
+            specimen_folds(self.database, p.folds, p.seed)
+            _ = self.images
+
     @property
     def device(self) -> str:
         """Where the studies compute: "cpu" or "cuda"."""
         asked = self.parameters.device
         if asked == "auto":
             return "cuda" if torch.cuda.is_available() else "cpu"
-        if asked.startswith("cuda") and not torch.cuda.is_available():
-            raise RunFolderError(f"device {asked}: torch finds no GPU here; choose device auto or cpu")
+        if asked != "cpu" and int(asked[5:] or 0) >= torch.cuda.device_count():
+            raise RunFolderError(f"device {asked}: torch finds no such GPU here; choose device auto or cpu")
         return asked
 
     @property
@@ -285,7 +298,8 @@ class Run:
     def short_statement(self) -> str:
         """What results were obtained on, short enough for a caption."""
         used = self.weights["used"]
-        weights = {"imagenet": "ImageNet weights", "random": "random weights"}.get(used, f"weights {used}")
+        words = {"imagenet": "ImageNet weights", "random": "random weights"}
+        weights = words.get(used, f"weights {Path(used).name}")
         profile = self.parameters.profile_name
         return f"Obtained on: {self.database.attrs['name']}; {weights}; profile {profile}"
 
@@ -320,7 +334,7 @@ class Run:
                 "sha256": database_checksum(self.database),
             },
             "weights": {
-                "asked for": self.weights["asked"],
+                "asked for": Path(self.weights["asked"]).name,
                 "used": self.network.provenance.description,
                 "sha256": self.network.provenance.sha256,
             },
@@ -333,22 +347,28 @@ class Run:
 def open_run(folder: str | Path = "", profile: str = "quick", /, **settings: Any) -> Run:
     """Open the run with these parameters, making its folder if need be.
 
+    Before a new folder is made, a database that was given is read, divided and decoded, and a file's weights
+    are loaded: what is refused leaves nothing behind.
+
     Args:
         folder: the run's folder; "" takes ``runs/NAME`` in the clone, named after the parameters.
         profile: a profile's name, or the path of a YAML file.
-        settings: parameters that differ from the profile's, as ``make_parameters`` takes them. For a folder
-            that holds a run already they only have to agree with that run's.
+        settings: parameters that differ from the profile's, as ``make_parameters`` takes them; None for the
+            profile's. For a folder that holds a run already they only have to agree with that run's.
 
     Raises:
         ParameterError: for an unknown parameter or an impossible value.
         RunFolderError: if the folder holds something else, or a run with other parameters.
+        InputError: if the database, the weights or the device cannot be used.
     """
+    settings = {n: value for n, value in settings.items() if value is not None or n == "batchnorm"}
     parameters = make_parameters(profile, settings)
-    where = Path(folder).expanduser().absolute() if folder else project_root() / "runs" / parameters.run_name
+    where = typed_path(folder) if folder else project_root() / "runs" / parameters.run_name
     file = where / "parameters.yaml"
     if file.is_file():
         known = read_parameters(file)
-        names = ("profile", *settings)
+        # A folder named after all parameters has to agree in all: the profile may have changed.
+        names = ("profile", *settings) if folder else tuple(Parameters.model_fields)
         kept, asked = ({n: _value(p.model_dump(), n) for n in names} for p in (known, parameters))
         differing = [n for n in names if kept[n] != asked[n]]
         if differing:
@@ -358,19 +378,32 @@ def open_run(folder: str | Path = "", profile: str = "quick", /, **settings: Any
                 "another folder (--out on the command line)"
             )
         return Run(where, known)
-    if where.is_dir() and any(where.iterdir()):
+    if where.is_dir() and any(path.name != "cache" for path in where.iterdir()):
         raise RunFolderError(
             f"{where}: the folder is not empty and holds no run (no parameters.yaml); choose another one"
         )
     if where.exists() and not where.is_dir():
         raise RunFolderError(f"{where}: there is a file of that name; choose another folder for the run")
+    for other in (str(project_root() / "book"), parameters.data):
+        if other and where.resolve().is_relative_to(Path(other).resolve()):
+            raise RunFolderError(
+                f"{where}: lies in {other}; choose another folder (--out on the command line)"
+            )
+    run, new = Run(where, parameters), not where.exists()
     try:
+        run.check()
         parameters.write(file)
-    except OSError as error:
+    except BaseException as error:
+        if new:
+            shutil.rmtree(where / "cache", ignore_errors=True)
+            with suppress(OSError):
+                where.rmdir()
+        if not isinstance(error, OSError):
+            raise
         raise RunFolderError(
             f"{where}: cannot be written ({error.strerror}); choose another folder"
         ) from None
-    return Run(where, parameters)
+    return run
 
 
 def _value(values: dict[str, Any], name: str) -> Any:

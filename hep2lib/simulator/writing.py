@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from openpyxl import Workbook
 from PIL import Image
 
-from hep2lib.files import cores
+from hep2lib.files import cores, typed_path
 from hep2lib.progress import progress_bar
 from hep2lib.simulator.cells import PHASES
 from hep2lib.simulator.cohort import Laboratory, Specimen
@@ -247,10 +247,9 @@ def write_database(
     )
     if workers is not None and workers < 1:
         raise SimulationError(f"workers {workers}: at least one process has to draw")
-    target = Path(path).expanduser()
+    target = typed_path(path)
     if _there_already(target, simulation):
         return planned_images(simulation)
-    target = target.absolute()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))

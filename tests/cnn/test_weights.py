@@ -125,6 +125,17 @@ def test_a_refusing_network_counts_as_none(torch_home, monkeypatch):
     assert not imagenet_available(timeout=5)
 
 
+@pytest.mark.parametrize("proxy", ["foo", "foo:bar", "ftp://x:y", "http://[", "http://\u00e4:1", "://", " "])
+def test_a_proxy_that_is_none_is_no_network_and_nothing_is_said(tmp_path, monkeypatch, capfd, proxy):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    for name in ("http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, proxy)
+    said = []
+    monkeypatch.setattr("threading.excepthook", said.append)
+    imagenet_available(timeout=0.5)
+    assert said == []
+
+
 def test_a_file_in_the_cache_counts(imagenet):
     assert imagenet_available()
 

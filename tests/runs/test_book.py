@@ -90,9 +90,14 @@ def complete(tmp_path, small_run):
 def test_a_run_that_no_book_can_be_made_of(complete, spoil, message):
     project, run = complete
     spoil(run)
-    with pytest.raises(BookError, match=message):
-        build_book(run, project=project)
-    assert not (run / "html").exists()
+    if run.exists():
+        (run / "site").mkdir()
+        (run / "site" / "index.html").write_text("somebody's own", encoding="utf-8")
+    before = files(project)
+    for make in (build_book, publish_run):
+        with pytest.raises(BookError, match=message):
+            make(run, project=project)
+    assert files(project) == before  # nothing new, and nothing that was there is gone
 
 
 def test_the_clone_is_found_from_the_package():

@@ -222,6 +222,45 @@ def test_an_executed_page_holds_nothing_of_the_machine(executed):
     assert [(output.name, output.text) for output in printed] == [("stdout", "20%  <object object>\n")]
 
 
+MACHINE = """
+```{code-cell} ipython3
+:tags: [parameters]
+
+run = "runs/mine"
+data = ""
+```
+
+```{code-cell} ipython3
+import warnings
+import matplotlib.pyplot as plt
+import pandas as pd
+from hep2lib.runs.publish import Publication
+
+publish = Publication(run, "03-fine-tuning")
+publish.value("precision", pd.get_option("display.precision"))
+publish.value("backend", plt.get_backend())
+warnings.warn("nobody's fault", DeprecationWarning)
+```
+"""
+
+
+def test_what_a_persons_shell_is_set_up_to_do_stays_out_of_a_page(project, monkeypatch):
+    startup = project / "startup.py"
+    startup.write_text("import pandas as pd\npd.set_option('display.precision', 1)\n", encoding="utf-8")
+    (project / "ipython" / "profile_default" / "startup").mkdir(parents=True)
+    (project / "ipython" / "profile_default" / "startup" / "00.py").write_text("raise SystemExit(3)")
+    monkeypatch.setenv("PYTHONSTARTUP", str(startup))
+    monkeypatch.setenv("IPYTHONDIR", str(project / "ipython"))
+    monkeypatch.setenv("MPLBACKEND", "nonsense")
+    monkeypatch.setenv("PYTHONWARNINGS", "error")
+    write(project, MACHINE)
+    given = {"run": project / "run", "data": "/home/me/study/db"}
+    notebook = execute("03-fine-tuning", project / "run", given, project=project)
+    assert 'data = "db"' in cells(notebook)[1].source
+    values = read_pages(project / "run")["03-fine-tuning"]["values"]
+    assert values == {"precision": {"value": 6}, "backend": {"value": "agg"}}
+
+
 def test_parameters_are_folded_away_and_the_given_ones_marked(executed):
     _, _, notebook = executed
     parameters, injected, *rest = cells(notebook)

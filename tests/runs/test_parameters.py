@@ -1,3 +1,4 @@
+import re
 from dataclasses import fields
 from pathlib import Path
 
@@ -111,8 +112,184 @@ def test_a_damaged_profile(tmp_path, content, message):
 
 
 def test_settings_are_written_as_in_yaml():
-    settings = parse_settings(["seed=3", "svm_layers=[a, b]", "weights=random", "data="])
-    assert settings == {"seed": 3, "svm_layers": ["a", "b"], "weights": "random", "data": ""}
+    settings = parse_settings(["seed= 3", "svm_layers=[a, b]", "weights=random", "data=", "training.l2=1e-3"])
+    assert settings == {
+        "seed": "3",
+        "svm_layers": ["a", "b"],
+        "weights": "random",
+        "data": "",
+        "training.l2": "1e-3",
+    }
+    parameters = make_parameters("smoke", settings | {"svm_layers": "all"})
+    assert (parameters.seed, parameters.training.l2) == (3, 0.001)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "010",
+        "Yes",
+        "1",
+        "null",
+        "2020-01-01",
+        "Result: final",
+        "Label # 2",
+        "%positive",
+        "*",
+        "[0-9]+",
+        r"^(?P<specimen>\w+)_\d",
+        "a=b",
+        "1:30",
+        "it's",
+    ],
+)
+def test_a_text_that_is_set_arrives_as_it_was_typed(text):
+    assert make_parameters("smoke", parse_settings([f"label_column={text}"])).label_column == text
+
+
+@pytest.mark.parametrize("quoted", ['"Yes"', "'Yes'"])
+def test_quotes_around_a_text_are_no_part_of_it(quoted):
+    assert parse_settings([f"label_column={quoted}"]) == {"label_column": "Yes"}
+
+
+@pytest.fixture
+def profile(tmp_path):
+    """Writes a profile that says this and no more than it has to."""
+
+    def write(lines, name="mine.yaml"):
+        grid = "grids: [{freeze: [11], batch_sizes: [8], learning_rates: [1e-2], epochs: 1}]"
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"{grid}\n{lines}\n", encoding="utf-8")
+        return str(file)
+
+    return write
+
+
+NO_NUMBERS = (
+    "010",
+    "-07",
+    "1:30",
+    "true",
+    "True",
+    "yes",
+    "on",
+    "0x10",
+    "1_000",
+    ".inf",
+    ".nan",
+    "nan",
+    "3px",
+    "",
+)
+
+
+@pytest.mark.parametrize("written", NO_NUMBERS)
+def test_what_only_yaml_takes_for_a_number_is_refused_as_it_was_written(profile, written):
+    for parameters in (
+        lambda: make_parameters(profile(f"seed: {written}")),
+        lambda: make_parameters("smoke", parse_settings([f"seed={written}"])),
+        lambda: make_parameters("smoke", parse_settings([f"training.l2={written}"])),
+    ):
+        with pytest.raises(
+            ParameterError, match=f"= '{re.escape(written)}': a number is needed, as in 3, 0.5"
+        ):
+            parameters()
+    with pytest.raises(ParameterError, match=r"parameter seed = True: a number is needed"):
+        make_parameters("smoke", {"seed": True})
+
+
+@pytest.mark.parametrize(
+    ("written", "value"), [("1e-3", 1e-3), (".5", 0.5), ("1.", 1), ("+2", 2), ("1.0e-05", 1e-5), ("'3'", 3)]
+)
+def test_a_number_may_be_written_in_any_way_that_has_one_meaning(profile, written, value):
+    assert make_parameters(profile(f"training: {{l2: {written}}}")).training.l2 == value
+    assert make_parameters("smoke", parse_settings([f"training.l2={written}"])).training.l2 == value
+
+
+def test_words_in_a_profile_are_words_and_nothing_is_nothing(profile):
+    known = make_parameters(profile("label_column: No\nspecimen_column: 007\nbatchnorm: null\ndata:"))
+    assert (known.label_column, known.specimen_column, known.batchnorm, known.data) == ("No", "007", None, "")
+    with pytest.raises(ParameterError, match="there is no layer no"):
+        make_parameters(profile("svm_layers: [no]"))
+    with pytest.raises(ParameterError, match="svm_layers = 'data': a list is needed"):
+        make_parameters(profile("svm_layers: data"))
+
+
+def test_a_number_where_a_text_is_needed_says_how_to_give_one():
+    with pytest.raises(ParameterError, match=r"parameter data = 10: a text is needed; put it in quotes .*-r"):
+        make_parameters("smoke", {"data": 10})
+
+
+@pytest.mark.parametrize(
+    ("lines", "name"),
+    [("seed: 1\nseed: 2", "seed"), ("training: {l2: 0.1, momentum: 0.5, l2: 0.2}", "l2")],
+)
+def test_a_name_that_a_profile_sets_twice_is_refused(profile, lines, name):
+    with pytest.raises(ParameterError, match=rf"mine\.yaml: .*{name} is set twice"):
+        make_parameters(profile(lines))
+
+
+def test_a_profile_may_merge_what_it_named(profile, tmp_path):
+    lines = "batchnorm: &one {freeze: [139], batch_sizes: [4], learning_rates: [0.1], epochs: 1}"
+    file = profile(lines)
+    text = Path(file).read_text(encoding="utf-8").splitlines()[1] + "\ngrids: [{<<: *one, epochs: 3}]"
+    Path(file).write_text(text, encoding="utf-8")
+    (grid,) = make_parameters(file).grids
+    assert (grid.freeze, grid.epochs) == ((139,), 3)
+
+
+def test_a_path_is_relative_to_where_it_was_written(tmp_path, monkeypatch, profile):
+    file = profile("data: images\nweights: ../w.pth", "there/mine.yaml")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path / "there", target_is_directory=True)
+    for typed in (file, "there/mine.yaml", "./there/mine.yaml", "there/../there/mine.yaml"):
+        known = make_parameters(typed)
+        assert known.data == str(tmp_path / "there" / "images")
+        assert known.weights == str(tmp_path / "w.pth")
+        assert known.profile == file
+    for typed in ("images", "./images", "there/../images", Path("images"), str(tmp_path / "images")):
+        known = make_parameters(file, {"data": typed, "weights": "w.pth"})
+        assert (known.data, known.weights) == (str(tmp_path / "images"), str(tmp_path / "w.pth"))
+        assert known.run_name == make_parameters(file, {"data": str(tmp_path / "images")}).run_name
+
+
+def test_a_word_for_weights_is_a_word_and_all_else_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "random").touch()
+    for word in ("auto", "imagenet", "random", "random-caffe", "random-matlab"):
+        assert make_parameters("smoke", {"weights": word}).weights == word
+    assert make_parameters("smoke", {"weights": "./random"}).weights == str(tmp_path / "random")
+    assert make_parameters("smoke", {"weights": "Random"}).weights == str(tmp_path / "Random")
+
+
+def test_a_sheet_is_in_the_databases_folder_or_where_it_was_written(tmp_path, monkeypatch, profile):
+    file = profile("data: db\nsheet: a.csv\nimages: pictures")
+    for folder in ("db/pictures", "elsewhere"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "db" / "a.csv").touch()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    known = make_parameters(file)
+    assert known.sheet == str(tmp_path / "db" / "a.csv")
+    assert known.images == str(tmp_path / "db" / "pictures")
+    (tmp_path / "elsewhere" / "b.csv").touch()
+    assert make_parameters(file, {"sheet": "b.csv"}).sheet == str(tmp_path / "elsewhere" / "b.csv")
+    (tmp_path / "elsewhere" / "a.csv").touch()
+    assert make_parameters(file).sheet == known.sheet  # in the profile: its folder has none
+    with pytest.raises(
+        ParameterError, match=r"parameter sheet: a\.csv: there are .*db/a\.csv and .*elsewhere"
+    ):
+        make_parameters(file, {"sheet": "a.csv"})
+
+
+def test_a_home_folder(monkeypatch, tmp_path, profile):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert make_parameters("smoke", {"data": "~/db"}).data == str(tmp_path / "db")
+    assert make_parameters(profile("data: ~/db")).data == str(tmp_path / "db")
+    assert make_parameters("~/mine.yaml").profile == str(tmp_path / "mine.yaml")
+    for name in ("data", "weights", "sheet", "images"):
+        with pytest.raises(ParameterError, match=f"parameter {name}: ~nosuchuser/x: nobody .* whole path"):
+            make_parameters("smoke", {name: "~nosuchuser/x"})
 
 
 @pytest.mark.parametrize("text", ["seed", "=3", "seed=["])

@@ -1,12 +1,17 @@
 from dataclasses import asdict
 
 import pytest
+import yaml
 from PIL import Image
 
 from hep2lib.cnn.googlenet import LAYERS, GoogLeNet
+from hep2lib.cnn.weight_files import write_tensors
+from hep2lib.cnn.weights import load_weights
 from hep2lib.data.folds import FoldError
+from hep2lib.errors import DatabaseError, InputError
+from hep2lib.files import project_root
 from hep2lib.runs import run as run_module
-from hep2lib.runs.parameters import ParameterError, make_parameters
+from hep2lib.runs.parameters import ParameterError, make_parameters, profile_values
 from hep2lib.runs.run import RunFolderError, open_run
 from hep2lib.simulator.simulation import VERSION
 from hep2lib.simulator.writing import write_database
@@ -51,6 +56,86 @@ def test_a_folder_that_holds_something_else_is_refused(tmp_path):
         open_run(tmp_path / "letter.txt", "smoke")
 
 
+def refused(folder, kind, words, **settings):
+    with pytest.raises(kind, match=words):
+        open_run(folder, "smoke", **settings)
+    return not folder.exists()
+
+
+def test_what_is_refused_leaves_no_folder(tmp_path, database, monkeypatch):
+    run = tmp_path / "run"
+    assert refused(run, InputError, "no such folder", data=tmp_path / "nowhere")
+    assert refused(run, InputError, r"nowhere\.pth.: no such file", weights=tmp_path / "nowhere.pth")
+    (tmp_path / "letter.pth").write_text("Dear", encoding="utf-8")
+    assert refused(run, InputError, r"letter\.pth", weights=tmp_path / "letter.pth", data=database)
+    assert refused(run, FoldError, "specimens", data=database, folds=40)
+    assert refused(run, InputError, "no such column|column", data=database, label_column="Verdict")
+    assert refused(run, InputError, r"truth\.xlsx", data=database, sheet="truth.xlsx")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    assert refused(run, RunFolderError, "device cuda:1: torch finds no such GPU", device="cuda:1")
+    image = next((tmp_path / "data" / "aida_project_database").iterdir())
+    image.write_bytes(image.read_bytes()[:-200])  # its header is whole
+    assert refused(run, DatabaseError, image.name, data=database)
+
+
+def test_a_folder_that_was_there_stays(tmp_path, database):
+    run = tmp_path / "run"
+    run.mkdir()
+    assert not refused(run, FoldError, "specimens", data=database, folds=40)
+    assert list(run.iterdir()) == []
+
+
+def test_a_run_keeps_out_of_what_is_read(tmp_path, database):
+    data = tmp_path / "data"
+    (tmp_path / "link").symlink_to(data, target_is_directory=True)
+    for folder in (data / "run", tmp_path / "link" / "runs" / "mine", project_root() / "book" / "mine"):
+        assert refused(folder, RunFolderError, "lies in .*; choose another folder", data=database)
+
+
+def test_a_run_means_the_same_files_wherever_it_is_opened(tmp_path, database, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    opened = open_run("run", "smoke", data="data", images="aida_project_database")
+    assert opened.folder == tmp_path / "run"
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    again = open_run("../run", "smoke", data="../data")
+    assert again.parameters == opened.parameters
+    assert again.parameters.data == database
+    assert again.database["path"].tolist() == opened.database["path"].tolist()
+
+
+def test_what_is_not_said_is_the_profiles_and_then_the_runs(tmp_path, database):
+    profile = tmp_path / "mine.yaml"
+    values = profile_values("smoke") | {"data": "data", "seed": 5}
+    profile.write_text(yaml.safe_dump(values), encoding="utf-8")
+    run = open_run(tmp_path / "run", str(profile), data=None, weights=None, seed=None)
+    assert (run.parameters.data, run.parameters.seed) == (database, 5)
+    again = open_run(tmp_path / "run", str(profile), data=None, weights=None, seed=None)
+    assert again.parameters == run.parameters
+    off = open_run(tmp_path / "off", "smoke", batchnorm=None)
+    assert off.parameters.batchnorm is None
+
+
+def test_a_profile_that_changed_is_not_taken_for_the_one_a_run_was_named_after(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_module, "project_root", lambda: tmp_path)
+    profile = tmp_path / "mine.yaml"
+    profile.write_text(yaml.safe_dump(profile_values("smoke")), encoding="utf-8")
+    assert open_run("", str(profile)).folder == tmp_path / "runs" / "mine"
+    profile.write_text(yaml.safe_dump(profile_values("smoke") | {"image_size": 96}), encoding="utf-8")
+    with pytest.raises(RunFolderError, match="image_size is 64 there, 96 was asked for"):
+        open_run("", str(profile))
+
+
+def test_captions_name_a_weights_file_without_its_folder(tmp_path, database):
+    file = tmp_path / "mine.safetensors"
+    network = GoogLeNet(variant="torchvision", classes=2)
+    load_weights(network, "random-matlab")
+    write_tensors(file, network.state_dict(), {})
+    run = open_run(tmp_path / "run", "smoke", data=database, weights=file)
+    assert "; weights mine.safetensors; " in run.short_statement
+    assert str(tmp_path) not in run.statement
+
+
 @pytest.mark.parametrize(("reachable", "used"), [(True, "imagenet"), (False, "random")])
 def test_which_weights_auto_means_is_settled_once_and_said(tmp_path, monkeypatch, reachable, used):
     monkeypatch.setattr(run_module, "imagenet_available", lambda: reachable)
@@ -89,6 +174,7 @@ def test_bf16_on_a_processor_without_it_is_advised_against(
 ):
     monkeypatch.setattr("hep2lib.runs.run.bf16_is_faster", lambda: faster)
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
     run = open_run(tmp_path / "run", "smoke", **{"training.precision": precision, "device": device})
     assert ("training.precision=fp32" in run.advice) is warned
 

@@ -1,0 +1,58 @@
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import pytest
+
+from hep2lib.figures.style import panels, style
+from hep2lib.runs.publish import Publication
+
+HOSTILE = {
+    "axes.facecolor": "black",
+    "axes.labelcolor": "white",
+    "axes.unicode_minus": False,
+    "figure.facecolor": "black",
+    "figure.constrained_layout.h_pad": 1.0,
+    "font.family": "monospace",
+    "font.size": 30,
+    "image.cmap": "hot",
+    "lines.linewidth": 9,
+    "path.sketch": (1, 100, 2),
+    "savefig.bbox": "standard",
+    "savefig.transparent": True,
+    "svg.image_inline": False,
+    "text.color": "white",
+    "text.usetex": True,
+    "xtick.color": "white",
+    "xtick.minor.visible": True,
+}
+
+
+@style()
+def drawn():
+    figure, grid = panels(1, 2, 4, 2)
+    grid[0, 0].plot([-1, 2], [1, 3], label="a line")
+    grid[0, 0].set(xlabel="$x^2$", title="Lines")
+    grid[0, 0].legend()
+    grid[0, 1].imshow([[1, 2], [3, 4]])
+    return figure
+
+
+def published(folder):
+    alt = "A line that rises, beside a picture of two by two pixels."
+    Publication(folder, "01-dataset").figure("lines", drawn(), alt=alt, caption="Lines and pixels.")
+    return [(folder / "figures" / f"lines.{ending}").read_bytes() for ending in ("png", "svg")]
+
+
+def test_a_persons_own_matplotlibrc_changes_no_figure(tmp_path):
+    plain = published(tmp_path / "plain")
+    with mpl.rc_context(HOSTILE):
+        assert published(tmp_path / "hostile") == plain
+        assert mpl.rcParams["font.size"] == 30  # theirs again
+    assert published(tmp_path / "again") == plain
+
+
+@pytest.mark.parametrize("name", sorted(HOSTILE))
+def test_the_look_starts_from_the_defaults(name):
+    with mpl.rc_context({name: HOSTILE[name]}), style():
+        own = {"figure.facecolor": "white", "font.size": 10}
+        assert mpl.rcParams[name] == own.get(name, mpl.rcParamsDefault[name])
+    plt.close("all")
