@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hep2lib.errors import DatabaseError, InputError
 from hep2lib.files import RunError, project_root
@@ -27,7 +27,9 @@ _DATABASE_OPTIONS = {
     "label_column": "column that says positive or negative",
     "specimen_column": "column of specimens (patients, wells)",
     "pattern_column": "column of staining patterns",
-    "specimen_pattern": "regular expression that finds the specimen in a file's name",
+    "specimen_pattern": "regular expression: the specimen in a file's name, or in --specimen-column",
+    "negative": "VALUE,VALUE: further words that mean negative",
+    "bits": "how many bits the 16-bit images use, 8 to 16",
     "layout": "aida, manifest, folders, mivia or i3a",
 }
 """The keywords of `hep2lib.data.database.read_database` that can be typed, and what they say."""
@@ -129,7 +131,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_database_options(parser: argparse.ArgumentParser) -> None:
     for name, what in _DATABASE_OPTIONS.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", default="", help=what)
+        kind = int if name == "bits" else str
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, help=what)
 
 
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -155,9 +158,8 @@ def _data(options: argparse.Namespace) -> None:
     from hep2lib.data.database import read_database
     from hep2lib.data.report import describe
 
-    given = {name: getattr(options, name) or None for name in _DATABASE_OPTIONS}
     try:
-        report = describe(read_database(options.path, **given))
+        report = describe(read_database(options.path, **_given(options, *_DATABASE_OPTIONS)))
     except DatabaseError as error:
         if options.json:
             problems = [_as_typed(problem) for problem in error.problems]
@@ -166,6 +168,11 @@ def _data(options: argparse.Namespace) -> None:
     print(json.dumps(report.as_dict(), indent=1, ensure_ascii=False) if options.json else report.text())
     if not report.usable:
         raise DatabaseError(report.problems, str(options.path))
+
+
+def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """Collect the options that were typed."""
+    return {name: getattr(options, name) for name in names if getattr(options, name) not in (None, "")}
 
 
 def _layers(options: argparse.Namespace) -> None:
@@ -180,9 +187,7 @@ def _opened(options: argparse.Namespace) -> "Run":
     from hep2lib.runs.parameters import parse_settings
     from hep2lib.runs.run import open_run
 
-    settings = {
-        n: getattr(options, n) for n in ("data", "weights", *_DATABASE_OPTIONS) if getattr(options, n)
-    }
+    settings = _given(options, "data", "weights", *_DATABASE_OPTIONS)
     settings |= parse_settings(options.set)
     run = open_run(options.out, str(settings.pop("profile", options.profile)), **settings)
     print(f"run: {run.folder}")

@@ -1,14 +1,16 @@
 """``hep2 data`` and ``hep2 simulate``: what is printed where, and the exit code."""
 
+import inspect
 import json
 import re
 import shutil
 
 import pytest
 
-from hep2lib.cli import main
+from hep2lib.cli import _DATABASE_OPTIONS, main
 from hep2lib.data.database import read_database
 from hep2lib.errors import DatabaseError
+from hep2lib.runs.parameters import ParameterError, make_parameters
 
 from .data.handmade import HEADER, aida_rows, write_aida, write_csv
 from .data.spoiling import IMAGES, SHEET, truncated
@@ -77,7 +79,7 @@ def test_columns_are_given_as_options(database, capsys):
 
 OPTIONS = {
     "--images ...": lambda root: shutil.rmtree(root / IMAGES),
-    "--sheet ...": lambda root: shutil.copy(root / SHEET, root / f"copy of {SHEET}"),
+    "--sheet ...": lambda root: write_csv(root / f"copy of {SHEET}", [HEADER, *aida_rows(5)]),
     "--image-column ...": lambda root: write_csv(root / SHEET, [("a", *HEADER[1:]), *aida_rows()]),
     "--label-column ...": lambda root: write_csv(root / SHEET, [(*HEADER[:2], "b", "c"), *aida_rows()]),
     "--specimen-column ...": lambda root: write_csv(
@@ -126,14 +128,53 @@ def test_an_option_that_does_not_fit_is_named_as_it_was_typed(
 
 def test_a_database_is_simulated_with_every_option(tmp_path, capsys):
     out = tmp_path / "out"
-    options = ["--specimens", "6", "--seed", "2", "--laboratories", "3", "--shortcut", "--scale", "0.15"]
+    options = ["--specimens", "12", "--seed", "2", "--laboratories", "3", "--shortcut", "--scale", "0.15"]
     assert main(["simulate", str(out), *options, "--label-noise", "0.2", "--masks"]) == 0
-    assert capsys.readouterr().out == f"{out}: 12 images of 6 specimens\n"
+    assert capsys.readouterr().out == f"{out}: 25 images of 12 specimens\n"
     record = json.loads((out / "simulation.json").read_text(encoding="utf-8"))
-    written = {"specimens": 6, "seed": 2, "laboratories": 3, "shortcut": True, "label_noise": 0.2}
+    written = {"specimens": 12, "seed": 2, "laboratories": 3, "shortcut": True, "label_noise": 0.2}
     assert {**written, "scale": 0.15, "masks": True}.items() <= record.items()
     assert (out / "masks" / "cells.csv").is_file()
     assert main(["data", str(out)]) == 0
     assert "size shortcut" in capsys.readouterr().out
     assert main(["simulate", str(out)]) == 2
     assert "nothing is overwritten" in capsys.readouterr().err
+
+
+def test_what_no_folds_can_be_made_of_is_not_usable(tmp_path, capsys):
+    few = write_aida(tmp_path / "few", aida_rows(4))
+    assert main(["data", str(few), "--json"]) == 2
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["usable"] is False
+    assert "no k works" in printed.err
+
+
+def test_the_sheet_of_two_columns(tmp_path, capsys):
+    rows = [(row[0], "Negative" if row[2] == "negative" else "Nucleolar, weak") for row in aida_rows()]
+    root = write_aida(tmp_path / "AIDA", rows, ("ImageFileName", "StainingPatterns"))
+    given = ["--label-column", "StainingPatterns", "--specimen-pattern", r"^(\d+)_"]
+    assert main(["data", str(root)]) == 2
+    message = capsys.readouterr().err
+    assert '--label-column "StainingPatterns" reads it, with --negative "VALUE,VALUE"' in message
+    assert "--specimen-pattern ... finds it in file names" in message
+    assert main(["data", str(root), *given]) == 0
+    assert re.search(r"negative images +6 +582\nspecimens +6 ", capsys.readouterr().out)
+    assert main(["data", str(root), *given, "--negative", '"Nucleolar, weak",Negative']) == 2
+    assert "only images of label 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("bits", ["7", "17", "0"])
+def test_bits_out_of_range_are_named_as_typed(bits, database, capsys):
+    assert main(["data", str(database), "--bits", bits]) == 2
+    assert f"--bits {bits}: 16-bit images use " in capsys.readouterr().err
+    assert main(["data", str(database), "--bits", "12"]) == 0
+
+
+def test_the_options_are_those_of_reading_and_of_a_run():
+    keywords = [*inspect.signature(read_database).parameters][1:]
+    assert sorted(_DATABASE_OPTIONS) == sorted(keywords)
+    given = {name: 12 if name == "bits" else "/x" for name in keywords}
+    assert make_parameters("smoke", given).database_options == given
+    assert make_parameters("smoke").database_options == {}
+    with pytest.raises(ParameterError, match="parameter bits = 20: "):
+        make_parameters("smoke", {"bits": 20})

@@ -4,8 +4,9 @@ import hashlib
 import json
 import os
 import re
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -20,13 +21,16 @@ from hep2lib.data.layouts import (
     Listing,
     MissingImage,
     Options,
+    class_folders,
     contest_sheets,
     read_class_folders,
-    read_i3a,
-    read_mivia,
+    read_contest,
     read_rows,
+    sheets_of,
+    tallied,
+    words,
 )
-from hep2lib.data.sheets import SHEET_SUFFIXES, fluorescence
+from hep2lib.data.sheets import SHEET_SUFFIXES
 from hep2lib.errors import DatabaseError, counted, printable, quoted, some
 from hep2lib.files import cores, database_part, typed_path
 from hep2lib.progress import progress
@@ -40,8 +44,8 @@ LAYOUTS: dict[str, Callable[[Path, Options], Listing]] = {
     "aida": partial(read_rows, layout="AIDA"),
     "manifest": read_rows,
     "folders": read_class_folders,
-    "mivia": read_mivia,
-    "i3a": read_i3a,
+    "mivia": partial(read_contest, layout="MIVIA"),
+    "i3a": partial(read_contest, layout="I3A Task 2"),
 }
 
 
@@ -55,6 +59,7 @@ def read_database(
     specimen_column: str | None = None,
     pattern_column: str | None = None,
     specimen_pattern: str | None = None,
+    negative: str | None = None,
     layout: str | None = None,
     bits: int | None = None,
 ) -> pd.DataFrame:
@@ -66,12 +71,14 @@ def read_database(
             working folder.
         images: the image folder, likewise.
         image_column: header of the column of file names, where it is not found by itself.
-        label_column: header of the positive/negative column.
+        label_column: header of the positive/negative column, or of one of staining patterns of which some
+            mean negative; all others are positive then.
         specimen_column: header of the specimen (patient, well) column.
         pattern_column: header of the staining pattern column.
-        specimen_pattern: regular expression that finds the specimen in an image's name: its group
-            "specimen", else its first group, else the whole match. Only used when given, and then before any
-            column.
+        specimen_pattern: regular expression that finds the specimen in an image's name, or in its cell of
+            ``specimen_column`` where that is given too: its group "specimen", else its first group, else the
+            whole match. Only used when given.
+        negative: "VALUE,VALUE", further words that mean negative; one with a comma in it in double quotes.
         layout: "aida", "manifest", "folders", "mivia" or "i3a"; found out if None.
         bits: how many bits the 16-bit images of this database use (8 to 16): 2^bits - 1 is white. If None,
             16, or fewer where at least two images stop at the most that fewer bits hold.
@@ -105,6 +112,7 @@ def read_database(
             "pattern": pattern_column,
         },
         specimen_pattern=_compiled(specimen_pattern),
+        negative=words(negative),
     )
     simulation = _simulation(root)
     try:
@@ -113,7 +121,7 @@ def read_database(
         raise DatabaseError(
             f"{error.filename or root}: cannot be read ({error.strerror or error})"
         ) from error
-    rows = _checked(listing, options.specimen_pattern, root)
+    rows, remarks = _checked(listing, options, root)
     table = _table(rows)
     several = [row["image"] for row in rows if row["header"].frames > 1]
     more = f"{counted(len(several), 'file')} with more: {some(several)}"
@@ -130,6 +138,8 @@ def read_database(
         "places": {row["image"]: row["place"] for row in rows},
         "warnings": [
             *listing.remarks,
+            *remarks,
+            *listing.folder.remarks(),
             *_unlisted(listing, table),
             *_specimens(table),
             *_contradictions(listing, table),
@@ -140,77 +150,101 @@ def read_database(
     return table
 
 
-def _checked(listing: Listing, pattern: re.Pattern[str] | None, root: Path) -> list[dict[str, Any]]:
+def _checked(listing: Listing, options: Options, root: Path) -> tuple[list[dict[str, Any]], list[str]]:
     """Check every entry of a listing: names, labels, specimens, files and image headers.
 
     Returns:
-        A row of the table for each, with its "place" and its image's "header" besides.
+        A row of the table for each, with its "place" and its image's "header" besides; and remarks.
 
     Raises:
         DatabaseError: all problems at once; no image at all; images of one class only.
     """
     rows: list[dict[str, Any]] = []
     problems: list[str] = []
-    missing = unlabelled = 0
+    unknown: Counter[str] = Counter()
     names: dict[str, str] = {}
     files: dict[Path, str] = {}
+    located, remarks = listing.folder.locate(e.image for e in listing.entries if e.image and not e.path)
     with quietly():
         for entry in progress(listing.entries, "checking images", unit="image"):
-            row, wrong = _words(entry, listing, pattern)
-            unlabelled += "label" not in row
+            row, wrong = _words(entry, listing, options)
+            unknown[entry.label] += "label" not in row
             if entry.image in names:
                 first = names[entry.image]
                 wrong.append(f"{quoted(entry.image)} is listed already, at {first}; delete one of the rows")
             elif entry.image:
                 names[entry.image] = entry.place
                 try:
-                    path = _file(entry, listing, files)
+                    path = _file(entry, entry.path or located[entry.image], listing, files)
                     row |= {"path": str(path), "header": read_header(path), "place": entry.place}
                 except DatabaseError as error:
-                    missing += isinstance(error, MissingImage)
                     wrong.append(str(error))
             problems += [f"{entry.place}: {text}" for text in wrong]
             if not wrong:
                 rows.append(row)
-    if listing.entries and missing == len(listing.entries):
-        listed = some((entry.image for entry in listing.entries), 3)
+    if located and all(isinstance(found, MissingImage) for found in located.values()):
+        _, but, instead = str(next(iter(located.values()))).partition(", but ")
         raise DatabaseError(
-            f"{listing.folder.folder}: none of the {counted(missing, 'listed image')} is in this "
-            f"folder ({listed}); give the image folder with images=..."
+            f"{listing.folder.folder}: none of the {counted(len(located), 'listed image')} is in this folder "
+            f"({some(located, 3)}){but}{instead}; give the image folder with images=..."
         )
-    if len(listing.entries) > 1 and unlabelled == len(listing.entries):
-        words = some(sorted({repr(entry.label) for entry in listing.entries}))
-        raise DatabaseError(
-            f"{listing.entries[0].place} and all others: no label is understood ({words}); a label may be "
-            f"{listing.expected}; if it stands in another column, say which with label_column=..."
+    unknown = +unknown
+    everywhere = unknown.total() == len(listing.entries) > 1
+    if everywhere or len(unknown) > 3:
+        whom = "no label is" if everywhere else f"{counted(unknown.total(), 'label')} are not"
+        text = (
+            f"{whom} understood: {tallied(unknown)}; a label may be {listing.expected}; if it stands in "
+            "another column, say which with label_column=...; if these are staining patterns, all of them "
+            'positive, give this column so, and the words for negative with negative="VALUE,VALUE"'
         )
+        others = (problem for problem in problems if ": the label " not in problem)
+        problems = [f"{listing.entries[0].place} and others: {text}", *others]
     if problems:  # whoever mends them wants to know of all
         images = [(Path(row["path"]), row["place"]) for row in rows]
-        raise DatabaseError([*problems, *each_image(decode, images, "decoding images")[1]], str(root))
+        problems += each_image(decode, images, "decoding images")[1]
+        raise DatabaseError(_grouped(problems), str(root))
     labels = {row["label"] for row in rows}
     if len(labels) < 2:
         only = "no images" if not labels else f"only images of label {labels.pop()}"
-        raise DatabaseError(
-            f"{root}: holds {only}; images of both classes are needed (1 positive, 0 negative)"
-        )
-    return rows
+        wanted = "images of both classes are needed (1 positive, 0 negative)"
+        odd = (*listing.remarks, *listing.folder.remarks())
+        raise DatabaseError(f"{root}: {'; '.join((f'holds {only}', wanted, *odd))}")
+    return rows, remarks
 
 
-def _file(entry: Entry, listing: Listing, files: dict[Path, str]) -> Path:
-    """Find an entry's file, with all links followed, and note that it is taken."""
-    folder = listing.folder
-    path = folder.inside(entry.path, entry.image) if entry.path else folder.find(entry.image)
+def _grouped(problems: Iterable[str]) -> list[str]:
+    """Say problems of one kind, which differ in names and numbers only, in one line if they are many."""
+    kinds: defaultdict[str, list[str]] = defaultdict(list)
+    for problem in problems:
+        text = problem.partition(": ")[2]
+        kinds[re.sub(r"'(?:[^'\\]|\\.)*'|\S*/\S*|\d+", "", text)].append(problem)
+    lines = []
+    for found in kinds.values():
+        lines += found if len(found) <= 3 else found[:1]
+        if len(found) > 3:
+            places = [problem.partition(": ")[0] for problem in found]
+            same = places[0].rpartition("row ")[0]
+            alike = bool(same) and all(place.rpartition("row ")[0] == same for place in places)
+            others = [place.removeprefix(f"{same}row ") if alike else place for place in places[1:]]
+            lines[-1] += f"; likewise {'rows ' * alike}{some(others, 20)}"
+    return lines
+
+
+def _file(entry: Entry, found: Path | DatabaseError, listing: Listing, files: dict[Path, str]) -> Path:
+    """Give an entry's file, with all links followed, and note that it is taken."""
+    if isinstance(found, DatabaseError):
+        raise found
+    path = listing.folder.inside(found, entry.image)
     if path in files:
         raise DatabaseError(
-            f"{quoted(entry.image)} is the same file as the image at {files[path]}; delete one of the rows"
+            f"{quoted(entry.image)} is the same file as the image at {files[path]}; delete one of the rows, "
+            "or put the file that is missing into the folder"
         )
     files[path] = entry.place
     return path
 
 
-def _words(
-    entry: Entry, listing: Listing, specimen_pattern: re.Pattern[str] | None
-) -> tuple[dict[str, object], list[str]]:
+def _words(entry: Entry, listing: Listing, options: Options) -> tuple[dict[str, object], list[str]]:
     """Check what an entry says: (columns of the table, problems)."""
     wrong = []
     if not entry.image:
@@ -227,26 +261,15 @@ def _words(
         if intensity and entry.known.get("intensity", "") in ("", entry.label):
             row["intensity"] = intensity  # the label names it, and no column of its own says more
     specimen = entry.specimen
-    if specimen_pattern is not None:
-        found = specimen_pattern.search(entry.image)
-        specimen = _group(found).strip() if found else ""
-        if not specimen and entry.image:
-            wrong.append(
-                f"specimen_pattern={specimen_pattern.pattern!r} finds no specimen in {quoted(entry.image)}"
-            )
-    elif not specimen:
+    if not specimen and options.specimen_pattern is None:
         wrong.append("the specimen is empty")
+    elif not specimen and options.specimen_pattern and entry.image:
+        where = quoted(entry.image) if options.columns["specimen"] is None else "the specimen's cell"
+        wrong.append(f"specimen_pattern={options.specimen_pattern.pattern!r} finds no specimen in {where}")
     if specimen.casefold() in _NOBODY:
         wrong.append(f"the specimen {specimen!r} names nobody; give each unknown one a name of its own")
     row["specimen"] = specimen
     return row, wrong
-
-
-def _group(found: re.Match[str]) -> str:
-    """Take the group "specimen", else the first group, else the whole match."""
-    if "specimen" in found.re.groupindex:
-        return found["specimen"] or ""
-    return (found[1] if found.re.groups else found[0]) or ""
 
 
 def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -265,27 +288,44 @@ def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 def _unlisted(listing: Listing, table: pd.DataFrame) -> Iterator[str]:
     listed = set(table["path"])
-    others = [
-        p for p in listing.folder.images() if str(p.resolve()) not in listed and p not in listing.skipped
-    ]
+    folder = listing.folder
+    others = [p for p in folder.images if str(p.resolve()) not in listed and p not in listing.skipped]
+    others += [p for p in folder.unread if p not in listing.skipped]
     if others:
-        names = some(path.relative_to(listing.folder.folder).as_posix() for path in others)
+        names = [path.relative_to(folder.folder).as_posix() for path in others]
+        if listing.layout == "class folders":
+            tops = Counter(name.rpartition("/")[0].partition("/")[0] or "no folder" for name in names)
+            names = [f"{number:,} in {top}" for top, number in tops.most_common()]
         verb = "is" if len(others) == 1 else "are"
-        yield f"{counted(len(others), 'image')} in the folder {verb} not listed, hence left out: {names}"
+        what = f"{counted(len(others), 'image')} in the folder {verb} not listed, hence left out"
+        listed_too = f"{counted(len(table), 'image')} of {counted(table['specimen'].nunique(), 'specimen')}"
+        yield f"{what}: {some(names)} (listed: {listed_too})"
 
 
 def _specimens(table: pd.DataFrame) -> Iterator[str]:
-    spelt: defaultdict[str, set[str]] = defaultdict(set)
-    for specimen in table["specimen"]:
-        spelt[re.sub(r"[\s_\-.]+", "", specimen).casefold()].add(specimen)
-    for spellings in spelt.values():
-        if len(spellings) > 1:
-            same = ", ".join(map(repr, sorted(spellings)))
-            yield f"specimens {same} differ only in case, spaces or separators: one or several?"
+    spelt: defaultdict[str, list[str]] = defaultdict(list)
+    for specimen in sorted(set(table["specimen"])):
+        spelt[_same_name(specimen)].append(specimen)
+    alike = [" and ".join(map(repr, names)) for names in spelt.values() if len(names) > 1]
+    if alike:
+        yield (
+            f"specimens {some(alike)} differ only in case, blanks, separators, leading zeros or letters that "
+            f"look like digits: {counted(len(alike), 'patient')}, or more? One with two names would stand on "
+            "both sides of a fold"
+        )
     for name in sorted({specimen for specimen in table["specimen"] if specimen.casefold() == "na"}):
         yield f"the specimen {name!r} may mean that it is not known: one patient, or several taken for one?"
     if table["specimen"].is_unique:
         yield "every specimen has one image: if the same patient appears twice, this is the wrong column"
+
+
+def _same_name(specimen: str) -> str:
+    """Make specimens equal that people mix up: "7" and "007", "P-1" and "p1", "S1O" and "S10"."""
+    plain = re.sub(r"[\s_.\-\u2010-\u2015\u2212]+", "-", unicodedata.normalize("NFKC", specimen).casefold())
+    plain = re.sub(r"(?<!\d)-|-(?!\d)", "", plain)  # but "1-11" is not "11-1"
+    if re.search(r"\d", plain):
+        plain = plain.translate(str.maketrans("oil", "011"))
+    return re.sub(r"(?<!\d)0+(?=\d)", "", plain)
 
 
 def _contradictions(listing: Listing, table: pd.DataFrame) -> Iterator[str]:
@@ -399,8 +439,8 @@ def _reader(root: Path, options: Options, layout: str | None) -> Callable[[Path,
         return LAYOUTS["aida"]
     if options.sheet is None and contest_sheets(root):
         raise DatabaseError(f"{root}: looks like a contest's database; say layout='mivia' or layout='i3a'")
-    folders = any(p.is_dir() and fluorescence(p.name) is not None for p in here)
-    if folders and options.sheet is None and not any(p.suffix.casefold() in SHEET_SUFFIXES for p in here):
+    told = options.sheet is not None or any(options.columns.values())
+    if class_folders(root, options.negative) and not told and not sheets_of(root):
         return read_class_folders
     return read_rows
 

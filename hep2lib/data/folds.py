@@ -22,6 +22,10 @@ class FoldError(InputError):
     """Folds that cannot be made, or must not be used."""
 
 
+class NoFoldsError(FoldError):
+    """Specimens that cannot be divided into any number of folds."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Fold:
     """The three parts of one fold, as row numbers of the database.
@@ -54,19 +58,21 @@ def specimen_folds(database: pd.DataFrame, k: int = 5, seed: int = 0) -> list[Fo
 
     Raises:
         FoldError: a class has too few specimens for every part of every fold to hold both classes; the
-            message says which, and the largest k that works.
+            message says which, and a k that works; `NoFoldsError` if none does.
     """
     if k < 2:
         raise FoldError(f"k = {k}: cross-validation needs at least 2 folds")
     specimens = _Specimens.of(database)
-    _check_enough(specimens, k, database.attrs.get("classes", _CLASSES))
     folds = _divide(specimens, k, seed)
     try:
         check_folds(folds, database)
     except FoldError as error:
-        raise FoldError(
-            f"k = {k}: these specimens cannot be divided so; {_working(specimens, database, k, seed)}"
-        ) from error
+        scarce = _scarce(specimens, k, database.attrs.get("classes", _CLASSES))
+        other = _working(specimens, database, k, seed)
+        if other is None:
+            advice = "no k works, since every part needs specimens of either class: at least 3 of each"
+            raise NoFoldsError(f"k = {k}: {scarce}; {advice}") from error
+        raise FoldError(f"k = {k}: {scarce}; k = {other} works") from error
     return folds
 
 
@@ -85,16 +91,16 @@ def _divide(specimens: "_Specimens", k: int, seed: int) -> list[Fold]:
     return folds
 
 
-def _working(specimens: "_Specimens", database: pd.DataFrame, k: int, seed: int) -> str:
-    """Say which k works where one that should does not: tried, not guessed."""
+def _working(specimens: "_Specimens", database: pd.DataFrame, k: int, seed: int) -> int | None:
+    """Find the nearest k that works where one does not: tried, not guessed."""
     possible = range(2, min(specimens.having()) + 1)
     for other in sorted(set(possible) - {k}, key=lambda number: abs(number - k)):
         try:
             check_folds(_divide(specimens, other, seed), database)
         except FoldError:
             continue
-        return f"k = {other} works"
-    return "no k works"
+        return other
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,17 +130,15 @@ class _Specimens:
         return [int(number) for number in (self.images > 0).sum(axis=0)]
 
 
-def _check_enough(specimens: _Specimens, k: int, classes: Sequence[str]) -> None:
-    largest = min(specimens.having())
-    advice = f"k = {largest} or fewer works" if largest > 3 else "k = 3 works"
-    if largest < 3:
-        advice = "no k works, since every part needs a specimen of either class: at least 3 of each"
-    for having, name in zip(specimens.having(), classes, strict=True):
-        if having < max(k, 3):
-            raise FoldError(
-                f"k = {k}: only {counted(having, 'specimen')} with {name} images, too few for {k} folds with "
-                f"both classes in training, validation and test; {advice}"
-            )
+def _scarce(specimens: _Specimens, k: int, classes: Sequence[str]) -> str:
+    """Say why specimens cannot be divided into k folds."""
+    having, name = min(zip(specimens.having(), classes, strict=True))
+    if having >= max(k, 3):
+        return "these specimens cannot be divided so"
+    return (
+        f"only {counted(having, 'specimen')} with {name} images, too few for {k} folds with both classes in "
+        "training, validation and test"
+    )
 
 
 def _deal(

@@ -1,39 +1,76 @@
 """The layouts of databases: how each lists its images, and which of a folder's files a sheet means."""
 
+import csv
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePath, PureWindowsPath
+from urllib.parse import unquote
 
 from hep2lib.data.sheets import (
     SHEET_SUFFIXES,
     Sheet,
     fluorescence,
+    label_reader,
     positive_or_intermediate,
     read_sheet,
+    same_table,
     simplified,
 )
-from hep2lib.errors import DatabaseError, quoted, some
+from hep2lib.errors import DatabaseError, counted, quoted, some
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".png", ".tif", ".tiff")
+_UNREAD = re.compile(
+    r".+\.(webp|gif|jp2|j2[kc]|jp[fx]|jx[lr]|hei[cf]|avif|dcm|dicom|czi|svs|ndpi|scn|mrxs|vsi|nd2|li[fm]|lsm"
+    r"|oi[bf]|ims|stk|zvi|tga|pcx|p[pgbn]m|psd|xcf|raw|cr[23]|nef|arw|dng|exr|ico|fits)",
+    re.IGNORECASE,
+)
+_READ_CONTENT = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|BM.{4}\0{4}|(II[*+]\0|MM\0[*+])", re.DOTALL)
+_OTHER_CONTENT = re.compile(rb"GIF8|RIFF.{4}WEBP|\0{3}\x0cjP  |.{4}ftyp(hei|avi|mif)|.{128}DICM", re.DOTALL)
+_CLUTTER = re.compile(
+    r"\..*|__macosx|[@#](eadir|tmp|recycle|recently-snapshot|snapshot)|\$recycle\.bin|recycler|lost\+found"
+    r"|system volume information|thumb(nail)?s?",
+    re.IGNORECASE,
+)
+_ARCHIVES = (".git", ".hg", ".svn", ".snapshot", ".snapshots", ".zfs", "#snapshot")  # large, and no fields
+_BACKUP = re.compile(r".*\.(jp.{1,2}|png|bmp|tiff?)(~|\.(bak|old|orig|tmp|part|crdownload))", re.IGNORECASE)
+
+
+def _loose(name: str) -> str:
+    """Make names equal that differ in case, blanks, dashes, or in how wide their letters are."""
+    plain = re.sub("[\u2010-\u2015\u2212]", "-", unicodedata.normalize("NFKC", name))
+    return " ".join(plain.split()).casefold()
+
+
+_SPELLINGS: tuple[Callable[[str], str], ...] = (
+    str,
+    lambda name: unicodedata.normalize("NFC", name),  # macOS writes accents apart
+    lambda name: unicodedata.normalize("NFC", name).casefold(),
+    _loose,
+)
+"""How names are compared, one after the other until a file is found: first of all as they are written."""
 
 
 class MissingImage(DatabaseError):
     """A listed image that is not in the folder."""
 
 
-def _key(name: str) -> str:
-    """Make names equal that differ only in case or in how accents are encoded."""
-    return unicodedata.normalize("NFC", name).casefold()
-
-
 class ImageFolder:
-    """The regular files below a folder, found by the names that people write into sheets."""
+    """The regular files below a folder, found by the names that people write into sheets.
+
+    Attributes:
+        folder: the folder.
+        folders: those below it that are looked into.
+        images: files with the ending of an image, or that are one by their contents; sorted.
+        unread: images of kinds that are not read (webp, ...), by their ending or contents.
+        left_out: what nobody means (thumbnails, hidden images) or is not followed (links), and how many.
+    """
 
     def __init__(self, folder: Path) -> None:
-        """List the folder once, without following links.
+        """List the folder once, without following links; files of unknown endings are looked into.
 
         Raises:
             DatabaseError: there is no such folder, or it cannot be read.
@@ -45,67 +82,137 @@ class ImageFolder:
             raise DatabaseError(f"{error.filename}: the folder cannot be read ({error.strerror})") from error
 
         self.folder = folder
+        self.folders: list[Path] = []
+        self.images: list[Path] = []
+        self.unread: list[Path] = []
+        self.left_out: Counter[str] = Counter()
+        self._names: dict[Path, str] = {}
         self._real = folder.resolve()
-        self._by_path: dict[str, list[Path]] = {}
-        self._by_name: dict[str, list[Path]] = {}
-        self._by_stem: dict[str, list[Path]] = {}
+        self._indices: dict[int, dict[tuple[str, str], list[Path]]] = {}
         for parent, folders, files in os.walk(folder, onerror=refuse):
-            folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__MACOSX")
+            for name in sorted(folders):
+                path = Path(parent, name)
+                if path.is_symlink():
+                    self.left_out[f"the folder behind the link {path.relative_to(folder)}"] = 1
+                elif not _CLUTTER.fullmatch(name):
+                    self.folders.append(path)
+                    continue
+                elif name.casefold() not in _ARCHIVES:
+                    below = (p for p in path.rglob("[!.]*.*") if p.suffix.casefold() in IMAGE_SUFFIXES)
+                    self.left_out[f"images in {name}"] += sum(p.is_file() for p in below)
+                folders.remove(name)
             for name in sorted(files):
-                if not name.startswith("."):
-                    self._add(Path(parent) / name)
+                self._add(Path(parent, name))
+        self.images.sort()
+        self.unread.sort()
 
     def _add(self, path: Path) -> None:
-        inside = path.relative_to(self.folder).as_posix()
-        self._by_path.setdefault(_key(inside), []).append(path)
-        self._by_name.setdefault(_key(path.name), []).append(path)
-        if path.suffix.casefold() in IMAGE_SUFFIXES:
-            self._by_stem.setdefault(_key(path.stem), []).append(path)
+        """Sort a file in by its name, and by its contents where the name does not say what it is."""
+        known = path.suffix.casefold() in IMAGE_SUFFIXES
+        if path.name.startswith("."):
+            self.left_out["hidden images"] += known and not path.name.startswith("._")
+            return
+        self._names[path] = path.relative_to(self.folder).as_posix()
+        content = "" if known else _content(path)
+        if _BACKUP.fullmatch(path.name):
+            self.left_out["backups of images"] += 1
+        elif known or content == "image":
+            self.images.append(path)
+        elif content or _UNREAD.fullmatch(path.name):
+            self.unread.append(path)
 
-    def images(self) -> list[Path]:
-        """List the files that have the extension of an image."""
-        return sorted(path for paths in self._by_stem.values() for path in paths)
+    def remarks(self) -> Iterator[str]:
+        """Say what lies here and is left out."""
+        found = [f"{name} ({number:,})" for name, number in self.left_out.most_common() if number]
+        if found:
+            yield f"left out, and how many: {some(found)}; rename what holds fields nevertheless"
 
-    def find(self, name: str) -> Path:
-        r"""Find the file that a sheet means.
+    def _index(self, level: int) -> dict[tuple[str, str], list[Path]]:
+        """Sort all files by their path, name, and both without an image's ending, as spelt at a level."""
+        if level not in self._indices:
+            index = self._indices[level] = defaultdict(list)
+            for path, inside in sorted(self._names.items()):
+                keys = {("path", inside), ("name", path.name), ("near", path.stem)}
+                if path.suffix.casefold() in IMAGE_SUFFIXES:
+                    keys |= {("stem", path.stem), ("stem", inside[: -len(path.suffix)])}
+                for kind, name in keys:
+                    index[kind, _SPELLINGS[level](name)].append(path)
+        return self._indices[level]
+
+    def locate(self, names: Iterable[str]) -> tuple[dict[str, Path | DatabaseError], list[str]]:
+        r"""Find the files that a sheet's names mean, which lie below the folder whatever the names say.
 
         Args:
-            name: the file's name as the sheet has it: any case, with or without sub-folders (``/`` or
-                ``\``), and without its extension where no second file has the same name.
+            names: the path from the folder on, or the name alone where only one file below has it, with or
+                without an image's ending; or a whole path of another machine (``C:\data\im.jpg``), whose end
+                counts, as much of it as there is here. Names are compared as they are written, then without
+                regard to case, last of all to blanks and dashes.
 
         Returns:
-            The file below the folder, absolute, with all links followed.
-
-        Raises:
-            DatabaseError: it is missing, ambiguous, no regular file, or outside the folder.
+            name to file, or to what is wrong: missing (`MissingImage`) or ambiguous; and remarks.
         """
-        inside = name.strip().replace("\\", "/").removeprefix("./")
-        if PurePosixPath(inside).is_absolute() or PureWindowsPath(inside).drive or ".." in inside.split("/"):
-            raise DatabaseError(
-                f"{quoted(name)} leaves the image folder, which is refused; put the file into it"
-            )
-        exact = self.folder / inside
-        found = self._by_path.get(_key(inside), [])
-        if exact in found:
-            found = [exact]
-        if not found and "/" not in inside:
-            found = self._by_name.get(_key(inside), []) or self._by_stem.get(_key(inside), [])
-        if not found:
-            what = "a folder, not an image," if self._is_folder(inside) else "not"
-            raise MissingImage(f"{quoted(name)} is {what} in {self.folder}")
-        if len(found) > 1:
-            names = some(path.relative_to(self.folder).as_posix() for path in found)
-            raise DatabaseError(f"{quoted(name)} may be any of {names}; write the whole name into the sheet")
-        return self.inside(found[0], name)
+        found: dict[str, Path | DatabaseError] = {}
+        ends: dict[str, tuple[str, str]] = {}
+        respelt = set()
+        for name in dict.fromkeys(names):
+            try:
+                found[name], start, end, level = self._find(name)
+            except DatabaseError as error:
+                found[name] = error
+                continue
+            ends[name] = (start, end)
+            respelt |= {name} if _SPELLINGS[level] is _loose else set()
+        # "data/P2/1.png" does not mean the only 1.png where "data/P1/1.png" was found as P1/1.png.
+        homes = {start for start, end in ends.values() if "/" in end}
+        for name, (start, end) in ends.items():
+            if "/" not in end and any(start != home and start.startswith(home) for home in homes):
+                found[name] = self._missing(name)
+        odd = [
+            f"{quoted(name)} is {self._names[path]}"
+            for name, path in found.items()
+            if isinstance(path, Path) and (ends[name][0] != "./" or name in respelt)
+        ]
+        remark = (
+            f"{counted(len(odd), 'name')} in the sheet are not as here: found by the ends of whole paths, or "
+            f"in spite of other blanks or dashes ({some(odd, 2)})"
+        )
+        return found, [remark] if odd else []
 
-    def _is_folder(self, inside: str) -> bool:
-        try:
-            return (self.folder / inside).is_dir()
-        except (OSError, ValueError):  # too long a name
-            return False
+    def _find(self, name: str) -> tuple[Path, str, str, int]:
+        """Find one file: (file, beginning of the path that was cut off, what was found, how it was spelt)."""
+        if ("path", name) in self._index(0):  # which may hold a backslash
+            return self._index(0)["path", name][0], "./", name, 0
+        start, parts = _parted(name)
+        for first in range(len(parts)):
+            end = "/".join(parts[first:])
+            for level, spelt in enumerate(_SPELLINGS):
+                for kind in ("path", "name", "stem"):
+                    found = self._index(level).get((kind, spelt(end)), [])
+                    if len(found) > 1:
+                        which = some(self._names[path] for path in found)
+                        raise DatabaseError(
+                            f"{quoted(name)} may be any of {which}; write the whole name into the sheet"
+                        )
+                    if found:
+                        return found[0], "/".join([start, *parts[:first], ""]), end, level
+        raise self._missing(name)
+
+    def _missing(self, name: str) -> MissingImage:
+        """Say that there is no such file, and which one there is that differs in its ending only."""
+        start, parts = _parted(name)
+        if start != ".":
+            where = f"leaves the image folder, which is refused; put the file into {self.folder}"
+            return MissingImage(f"{quoted(name)} {where}")
+        what = "a folder, not an image," if self.folder.joinpath(*parts) in self.folders else "not"
+        near = self._index(3).get(("near", _loose(PureWindowsPath(name).stem)), [])
+        but = f", but {some(self._names[path] for path in near)} is" if near else ""
+        but += "; convert it to png, its kind is not read" if near and near[0] in self.unread else ""
+        return MissingImage(f"{quoted(name)} is {what} in {self.folder}{but}")
 
     def inside(self, path: Path, name: str) -> Path:
         """Follow all links of the file called ``name``, which has to be a regular one below the folder."""
+        if path in self.unread:
+            raise DatabaseError(f"{quoted(name)} is an image of a kind that is not read; convert it to png")
         try:
             real = path.resolve(strict=True)
         except (OSError, RuntimeError) as error:
@@ -119,6 +226,33 @@ class ImageFolder:
         return real
 
 
+def _parted(name: str) -> tuple[str, list[str]]:
+    """Cut a path of any system into where it starts ("." for a relative one, "C:", ...) and its parts."""
+    text = unquote(name.partition("://")[2]) if "://" in name else name
+    path = PureWindowsPath(text)  # which takes both / and \ for what they are
+    start = path.anchor or ("." if text == name and not text.startswith("~") else "://")
+    parts: list[str] = []
+    for part in path.parts[bool(path.anchor) :]:
+        start = ".." if part == ".." and not parts else start
+        parts = parts[:-1] if part == ".." else [*parts, part]
+    return start, parts
+
+
+def _content(path: Path) -> str:
+    """Look at a file's first bytes: "image" if they begin one that is read, "other" if another, else ""."""
+    try:
+        if path.is_symlink() or not path.is_file():  # a pipe would be waited for
+            return ""
+        with path.open("rb") as stream:
+            head = stream.read(132)
+    except OSError:
+        return ""
+    read = _READ_CONTENT.match(head)
+    if read and not (read[1] and _UNREAD.fullmatch(path.name)):  # many a microscope's file begins as a TIFF
+        return "image"
+    return "other" if _OTHER_CONTENT.match(head) else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What the person said about the database; None where it is to be found out.
@@ -127,13 +261,31 @@ class Options:
         sheet: the ground-truth sheet.
         images: the image folder.
         columns: role ("image", "label", "specimen", "pattern") to the column's header.
-        specimen_pattern: regular expression that finds the specimen in a file name.
+        specimen_pattern: regular expression that finds the specimen in a file name, or in the column for it
+            where that was given.
+        negative: words that mean negative, besides those that do anyway.
     """
 
     sheet: Path | None
     images: Path | None
     columns: Mapping[str, str | None]
     specimen_pattern: re.Pattern[str] | None
+    negative: tuple[str, ...] = ()
+
+    def specimen(self, image: str, cell: str) -> str:
+        """Give an image's specimen, "" where the pattern finds none."""
+        pattern = self.specimen_pattern
+        if pattern is None:
+            return cell
+        found = pattern.search(image if self.columns["specimen"] is None else cell)
+        group = "specimen" if "specimen" in pattern.groupindex else min(pattern.groups, 1)
+        return ((found and found[group]) or "").strip()
+
+
+def words(text: str | None) -> tuple[str, ...]:
+    """Cut "VALUE,VALUE" into its values; one with a comma in it is written "like, this" (with the quotes)."""
+    rows = csv.reader([text or ""], skipinitialspace=True)
+    return tuple(word.strip() for row in rows for word in row if word.strip())
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +296,7 @@ class Entry:
         place: where it is listed, for messages ("GroundTruth.xls, row 5").
         image: the image's name.
         label: the word that says positive or negative.
-        specimen: the specimen's name, "" to derive it from the image's name.
+        specimen: the specimen's name, "" where none was found.
         known: what else is known: pattern, intensity, laboratory, instrument, age, sex.
         path: the file, where the layout knows it.
     """
@@ -182,7 +334,7 @@ class Listing:
     skipped: frozenset[Path] = field(default_factory=frozenset)
 
 
-def _sheets(folder: Path) -> list[Path]:
+def sheets_of(folder: Path) -> list[Path]:
     """List the sheets that lie directly in a folder (not notes, and not what we may have left there)."""
     return sorted(
         path
@@ -190,7 +342,7 @@ def _sheets(folder: Path) -> list[Path]:
         if path.suffix.casefold() in SHEET_SUFFIXES
         and path.is_file()
         and not path.name.startswith((".", "~$"))
-        and not re.match(r"(read|note|licen)", path.name.casefold())
+        and not re.match(r"(read.?me|notes?|licen[cs]e)\b", path.name.casefold())
     )
 
 
@@ -215,22 +367,37 @@ def _not_outside(path: Path, root: Path, option: str) -> Path:
     return path
 
 
-def _entries(sheet: Sheet, require_specimen: bool) -> Iterator[Entry]:
+def _entries(sheet: Sheet, options: Options) -> Iterator[Entry]:
     """Turn the rows of a sheet with one row an image into entries."""
-    beside = ""
-    whom = " (whom an image belongs to decides the folds; specimen_pattern=... finds it in file names)"
+    required = {"image": "", "label": ""}
     if "pattern" in sheet.columns:
-        beside = " (staining patterns alone do not say which images are negative, and this is not guessed)"
-    sheet.require({"image": "", "label": beside, **({"specimen": whom} if require_specimen else {})})
+        header = sheet.headers[sheet.columns["pattern"]]
+        values = Counter(sheet.cell(row, "pattern") for _, row in sheet.rows)
+        required["label"] = (
+            f" ({header!r} holds staining patterns, {tallied(values)}; which means negative is not "
+            f'guessed: where one does and all others are positive, label_column="{header}" reads it, with '
+            'negative="VALUE,VALUE" if its word for negative is an unusual one)'
+        )
+    if options.specimen_pattern is None or options.columns["specimen"] is not None:
+        required["specimen"] = (
+            " (whom an image belongs to decides the folds; specimen_pattern=... finds it in file names, or "
+            "in a column that is given too)"
+        )
+    sheet.require(required)
     others = ("pattern", "intensity", "laboratory", "instrument", "age", "sex")
     for place, row in sheet.rows:
         yield Entry(
             place=f"{sheet.path.name}, {place}",
             image=sheet.cell(row, "image"),
             label=sheet.cell(row, "label"),
-            specimen=sheet.cell(row, "specimen"),
+            specimen=options.specimen(sheet.cell(row, "image"), sheet.cell(row, "specimen")),
             known={role: sheet.cell(row, role) for role in others if role in sheet.columns},
         )
+
+
+def tallied(values: Counter[str]) -> str:
+    """List values with how often each occurs: "'Negative' (12), 'Homogeneous' (6) and 3 more"."""
+    return some((f"{quoted(value)} ({number:,})" for value, number in values.most_common()), 8)
 
 
 def read_rows(path: Path, options: Options, layout: str = "manifest") -> Listing:
@@ -238,42 +405,69 @@ def read_rows(path: Path, options: Options, layout: str = "manifest") -> Listing
 
     AIDA's is one, ``AIDA_HEp-2_GroundTruth.xls`` beside a flat image folder. Of its columns two are known,
     ``ImageFileName`` and ``StainingPatterns``; the others are found by name where that is obvious and given
-    as options otherwise.
+    as options otherwise. A column of patterns that is given as the label's is the patterns' too.
 
-    The path is that of the sheet itself, or of a folder with exactly one sheet (or one called ground truth).
+    The path is that of the sheet itself, or of a folder with exactly one sheet (or one called ground truth;
+    several with the same contents are one).
 
     Raises:
-        DatabaseError: no sheet, several, or a column missing.
+        DatabaseError: no sheet, several, a column missing, or one of labels that cannot be settled.
     """
-    source = _the_sheet(path, options)
+    source, same = _the_sheet(path, options)
     folder = _image_folder(path if path.is_dir() else path.parent, options)
     sheet = read_sheet(source, options.columns)
-    entries = list(_entries(sheet, require_specimen=options.specimen_pattern is None))
-    return Listing(layout, folder, entries, remarks=sheet.remarks)
+    entries = list(_entries(sheet, options))
+    patterns = options.columns["label"] is not None
+    read_label, settled = label_reader(
+        [entry.label for entry in entries], patterns=patterns, negative=options.negative
+    )
+    label = sheet.columns["label"]
+    for entry in entries if patterns and sheet.columns.get("pattern", label) == label else ():
+        named = fluorescence(entry.label) is None and (read_label(entry.label) or (0, ""))[0] == 1
+        entry.known["pattern"] = entry.label if named else ""
+    remarks = (*same, *sheet.remarks, *settled)
+    return Listing(layout, folder, entries, read_label, remarks=remarks)
 
 
-def _the_sheet(path: Path, options: Options) -> Path:
-    """Find the one sheet of a database."""
+def _the_sheet(path: Path, options: Options) -> tuple[Path, list[str]]:
+    """Find the one sheet of a database, and say which others hold the same."""
     root = path if path.is_dir() else path.parent
     if options.sheet is not None:
-        return root / options.sheet
+        return root / options.sheet, []
     if path.is_file():
-        return path
-    sheets = _sheets(path)
+        return path, []
+    sheets = sheets_of(path)
     truths = [sheet for sheet in sheets if "groundtruth" in re.sub(r"[^a-z]", "", sheet.stem.casefold())]
     found = truths or sheets
     if not found:
-        below = [folder for folder in sorted(path.iterdir()) if folder.is_dir() and _sheets(folder)]
-        hint = f"there is one in {below[0]}, give that folder" if below else "give it with sheet=..."
-        raise DatabaseError(
-            f"{path}: no ground-truth sheet (xls, xlsx or csv) in this folder; {hint}, or sort the images "
-            "into one folder a class"
-        )
-    if len(found) > 1:
-        raise DatabaseError(
-            f"{path}: several sheets, {some(s.name for s in found)}; say which with sheet=..."
-        )
-    return _not_outside(found[0], path, "sheet")
+        below = [folder for folder in sorted(path.iterdir()) if folder.is_dir()]
+        hint = "give it with sheet=..., or sort the images into one folder a class"
+        for folder in below:
+            if sheets_of(folder):
+                hint = f"there is one in {folder}, give that folder"
+            elif class_folders(folder):
+                hint = f"there are class folders in {folder}: give that folder, or put all parts together"
+        raise DatabaseError(f"{path}: no ground-truth sheet (xls, xlsx or csv) in this folder; {hint}")
+    first, *others = [_not_outside(sheet, path, "sheet") for sheet in found]
+    if not others:
+        return first, []
+    names = some(sheet.name for sheet in found)
+    try:
+        table = read_sheet(first, options.columns)
+        same = all(same_table(table, read_sheet(other, options.columns)) for other in others)
+    except DatabaseError:  # one of them is no ground truth
+        same = False
+    if not same:
+        raise DatabaseError(f"{path}: several sheets that differ, {names}; say which with sheet=...")
+    return first, [f"{names} hold the same table; {first.name} is read"]
+
+
+def class_folders(root: Path, negative: Sequence[str] = ()) -> list[str]:
+    """Name the folders that are called as a class is: all of them beside one that ``negative`` names."""
+    names = sorted(p.name for p in root.iterdir() if p.is_dir() and not _CLUTTER.fullmatch(p.name))
+    if {name.casefold() for name in names} & {word.casefold() for word in negative}:
+        return names
+    return [name for name in names if fluorescence(name) is not None]
 
 
 def read_class_folders(path: Path, options: Options) -> Listing:
@@ -283,29 +477,65 @@ def read_class_folders(path: Path, options: Options) -> Listing:
     ``options.images`` may point at another such folder.
 
     Raises:
-        DatabaseError: no class folders, or images whose specimen is not known.
+        DatabaseError: no class folders, one within another, or images whose specimen is not known.
     """
     root = path if options.images is None else path / options.images
     folder = ImageFolder(root)
-    entries = []
-    flat = []
-    for image in folder.images():
-        inside = image.relative_to(root)
-        if len(inside.parts) < 2 or fluorescence(inside.parts[0]) is None:
-            continue
-        specimen = "/".join(inside.parts[1:-1])
-        if not specimen and options.specimen_pattern is None:
-            flat.append(inside.as_posix())
-        name = inside.as_posix()
-        entries.append(Entry(name, name, inside.parts[0], specimen, {}, image))
-    if flat:
+    classes = class_folders(root, options.negative)
+    read_label, settled = label_reader(classes, patterns=False, negative=options.negative)
+    classes = [name for name in classes if read_label(name) is not None]
+
+    def below(paths: Iterable[Path]) -> list[PurePath]:
+        inside = [path.relative_to(root) for path in paths]
+        return [path for path in inside if path.parts[0] in classes]
+
+    def specimen(image: PurePath) -> str:
+        return options.specimen(image.as_posix(), "/".join(image.parts[1:-1]))
+
+    images, unread = below(folder.images), below(folder.unread)
+    # A specimen may be called "1" or "P", not "positive".
+    nested = [p for p in images if any(len(s) > 2 and fluorescence(s) is not None for s in p.parts[1:-1])]
+    if nested:
+        raise DatabaseError(
+            f"{root}: class folders within class folders ({some(map(str, nested))}); move them apart"
+        )
+    flat = [image.as_posix() for image in (*images, *unread) if len(image.parts) == 2]
+    if flat and options.specimen_pattern is None:
         raise DatabaseError(
             f"{root}: whom an image belongs to is not known ({some(flat)}); put each specimen's images into "
             "a folder of their own inside the class folder, or give specimen_pattern=..."
         )
-    if not entries:
-        raise DatabaseError(f"{root}: no images in class folders (positive, negative)")
-    return Listing("class folders", folder, entries)
+    remarks = list(settled)
+    for label, meaning in enumerate(("negative", "positive")):
+        alike = [name for name in classes if (read_label(name) or (None,))[0] == label]
+        remarks += [f"the folders {some(alike)} are all read as {meaning}"] if len(alike) > 1 else []
+    whose, theirs = set(map(specimen, images)), set(map(specimen, unread))
+    if unread:
+        kinds = Counter(image.suffix.casefold() or "without an ending" for image in unread)
+        listed = some(f"{number:,} {kind}" for kind, number in kinds.most_common())
+        lost = sorted(theirs - whose)
+        remarks.append(
+            f"{counted(len(unread), 'image')} in {counted(len(theirs), 'specimen')} cannot be read and are "
+            f"left out: {listed}; convert them to png"
+        )
+        remarks[-1] += f"; nothing is left of {counted(len(lost), 'specimen')}: {some(lost)}" if lost else ""
+    outer = Counter(name.partition("/")[0] for name in whose if options.specimen_pattern is None)
+    full = {path.parent for path in (*folder.images, *folder.unread, *folder.folders)}
+    for what, found in {
+        "files without the ending of an image, read for what they hold": [
+            image.as_posix() for image in images if image.suffix.casefold() not in IMAGE_SUFFIXES
+        ],
+        "folders without an image": [p.as_posix() for p in below(p for p in folder.folders if p not in full)],
+        "folders in which each folder is taken for a specimen (if the outer one is the patient's, give "
+        "specimen_pattern='/([^/]+)/')": [name for name, number in sorted(outer.items()) if number > 1],
+    }.items():
+        remarks += [f"{what}: {some(found)}"] if found else []
+    if not images:
+        said = "; ".join(("no images in class folders (positive, negative)", *remarks, *folder.remarks()))
+        raise DatabaseError(f"{root}: {said}")
+    entries = [Entry(p.as_posix(), p.as_posix(), p.parts[0], specimen(p), {}, root / p) for p in images]
+    skipped = frozenset(root / p for p in unread)
+    return Listing("class folders", folder, entries, read_label, remarks=tuple(remarks), skipped=skipped)
 
 
 def contest_sheets(root: Path) -> list[Path]:
@@ -314,37 +544,74 @@ def contest_sheets(root: Path) -> list[Path]:
     return sorted(path for path in found if path.stem.casefold().startswith(("gt_", "gt-", "gt.")))
 
 
-def _contest(layout: str, path: Path, options: Options) -> tuple[Listing, list[Path], list[Sheet]]:
-    """Find a contest's images without the masks, and its sheets; the listing's entries are to be filled."""
+def read_contest(path: Path, options: Options, layout: str) -> Listing:
+    """Read a database of the contests of 2012 to 2016: which specimens are positive and which intermediate.
+
+    "MIVIA": 28 fields of 28 patients. A sheet may have one row a cell: the rows of an image have to agree,
+    and their patterns are joined. An image is a specimen of its own unless the sheet says otherwise.
+
+    "I3A Task 2": four fields of each specimen, listed in one row together or in one row each; the fields of
+    specimen 7 lie in a folder "7" or are called "7_1.tif", "007-p2.png" and so on.
+
+    Sheets are called ``gt_*.csv``, images lie somewhere below. Files with "mask" in their name or folder are
+    left out.
+
+    Raises:
+        DatabaseError: no sheet, no column for the image, the specimen or the intensity, a field that is
+            missing, rows of one image that disagree.
+    """
+    if options.negative:
+        raise DatabaseError("negative=...: this layout has no negative images, only intermediate ones")
     root = path if path.is_dir() else path.parent
-    folder = ImageFolder(root if options.images is None else root / options.images)
-    images = [image for image in folder.images() if not _is_mask(image, folder.folder)]
-    if options.sheet is not None:
-        paths = [root / options.sheet]
-    else:
-        paths = [path] if path.is_file() else contest_sheets(path)
+    images = ImageFolder(root if options.images is None else root / options.images)
+    folder = images.folder
+    masks = [p for p in images.images if any("mask" in s.casefold() for s in p.relative_to(folder).parts)]
+    fields = [p for p in images.images if p not in masks]
+    paths = [path] if path.is_file() else contest_sheets(path)
+    paths = paths if options.sheet is None else [root / options.sheet]
     if not paths:
         raise DatabaseError(f"{path}: no ground-truth sheet called gt_*.csv; give it with sheet=...")
-    listing = Listing(
+    sheets = [read_sheet(sheet, options.columns) for sheet in paths]
+    whose = {} if layout == "MIVIA" else _by_specimen(fields, sheets)
+    rows: dict[Path, list[Entry]] = {}
+    problems = []
+    for sheet in sheets:
+        sheet.require({"label": "", **({"image": ""} if layout == "MIVIA" else {})})
+        near = [image for image in fields if image.is_relative_to(sheet.path.parent)]
+        for where, row in sheet.rows:
+            place, name = f"{sheet.path.name}, {where}", sheet.cell(row, "image")
+            specimen = sheet.cell(row, "specimen") if layout == "MIVIA" else row[_specimen_column(sheet)]
+            found = whose.get(_plain(specimen), []) if not name else _numbered(near, name)
+            found = found or _numbered(fields, name)
+            if not found or (name and len(found) > 1):
+                what = f"are called {name!r}" if name else f"of specimen {specimen!r}"
+                problems.append(f"{place}: {len(found) or 'no'} images {what} in {folder}")
+                continue
+            intensity = sheet.cell(row, "intensity" if "intensity" in sheet.columns else "label")
+            known = {"pattern": sheet.cell(row, "pattern"), "intensity": intensity}
+            for image in found:
+                inside = image.relative_to(folder).as_posix()
+                patient = options.specimen(inside, specimen or inside)
+                cell = Entry(place, inside, intensity, patient, dict(known), image)
+                rows.setdefault(image, []).append(cell)
+    for cells in rows.values():
+        said = {(cell.label.casefold(), cell.specimen) for cell in cells}
+        if len(said) > 1:
+            first = cells[0]
+            problems.append(f"{first.place}: the rows of {first.image!r} disagree: {sorted(said)}")
+        cells[0].known["pattern"] = " + ".join(sorted({cell.known["pattern"] for cell in cells} - {""}))
+    if problems:
+        raise DatabaseError(problems, str(path))
+    return Listing(
         layout,
-        folder,
-        [],
+        images,
+        [cells[0] for cells in rows.values()],
         positive_or_intermediate,
         "positive or intermediate",
         ("intermediate", "positive"),
         ("label 0 means intermediate intensity: this database holds no negative specimens",),
-        frozenset(folder.images()) - frozenset(images),
+        frozenset(masks),
     )
-    return listing, images, [read_sheet(sheet, options.columns) for sheet in paths]
-
-
-def _intensity(sheet: Sheet, row: list[str]) -> str:
-    """Give the cell that says positive or intermediate, from the intensity column where there is one."""
-    return sheet.cell(row, "intensity" if "intensity" in sheet.columns else "label")
-
-
-def _is_mask(path: Path, root: Path) -> bool:
-    return any("mask" in part.casefold() for part in path.relative_to(root).parts)
 
 
 def _numbered(images: list[Path], name: str) -> list[Path]:
@@ -352,81 +619,6 @@ def _numbered(images: list[Path], name: str) -> list[Path]:
     key = name.casefold()
     found = [path for path in images if key in (path.name.casefold(), path.stem.casefold())]
     return found or [path for path in images if name.isdecimal() and _plain(path.stem) == _plain(name)]
-
-
-def read_mivia(path: Path, options: Options) -> Listing:
-    """Read the MIVIA database: 28 fields of 28 patients, annotated by image and by cell.
-
-    Sheets are called ``gt_*.csv``, images lie somewhere below. An image is one entry, also where a sheet has
-    one row a cell: these rows have to agree on its intensity, and their patterns are joined. Every image is a
-    specimen of its own unless the sheet says otherwise.
-
-    Raises:
-        DatabaseError: no sheet, no image or intensity column, an image that is missing, or cells of one image
-            that disagree on its intensity.
-    """
-    listing, images, sheets = _contest("MIVIA", path, options)
-    folder = listing.folder.folder
-    rows: dict[Path, list[Entry]] = {}
-    problems = []
-    for sheet in sheets:
-        sheet.require({"image": "", "label": ""})
-        for place, row in sheet.rows:
-            place, name = f"{sheet.path.name}, {place}", sheet.cell(row, "image")
-            near = [image for image in images if image.is_relative_to(sheet.path.parent)]
-            found = _numbered(near, name) or _numbered(images, name)
-            if len(found) != 1:
-                problems.append(f"{place}: {len(found) or 'no'} images are called {name!r} in {folder}")
-                continue
-            inside = found[0].relative_to(folder).as_posix()
-            specimen = sheet.cell(row, "specimen") or inside
-            known = {"pattern": sheet.cell(row, "pattern"), "intensity": _intensity(sheet, row)}
-            rows.setdefault(found[0], []).append(
-                Entry(place, inside, known["intensity"], specimen, known, found[0])
-            )
-    for cells in rows.values():
-        said = {cell.label.casefold() for cell in cells}
-        if len(said) > 1:
-            problems.append(
-                f"{cells[0].place}: the rows of {cells[0].image!r} disagree on its intensity: {said}"
-            )
-        patterns = sorted({cell.known["pattern"] for cell in cells} - {""})
-        cells[0].known["pattern"] = " + ".join(patterns)
-        listing.entries.append(cells[0])
-    if problems:
-        raise DatabaseError(problems, str(path))
-    return listing
-
-
-def read_i3a(path: Path, options: Options) -> Listing:
-    """Read the I3A Task 2 database: four fields of each specimen, with masks, and the specimen's intensity.
-
-    A sheet ``gt_*.csv`` with one row a specimen serves as well as one with one row an image; the fields of
-    specimen 7 lie in a folder "7" or are called "7_1.tif", "007-p2.png" and so on. Files with "mask" in their
-    name or folder are left out.
-
-    Raises:
-        DatabaseError: no sheet, no specimen or intensity column, or a specimen without fields.
-    """
-    listing, images, sheets = _contest("I3A Task 2", path, options)
-    folder = listing.folder.folder
-    by_specimen = _by_specimen(images, sheets)
-    problems: list[str] = []
-    for sheet in sheets:
-        sheet.require({"label": ""})
-        for place, row in sheet.rows:
-            place, specimen = f"{sheet.path.name}, {place}", row[_specimen_column(sheet)]
-            name = sheet.cell(row, "image")
-            fields = _numbered(images, name) if name else by_specimen.get(_plain(specimen), [])
-            if not fields:
-                problems.append(f"{place}: no images of specimen {specimen!r} in {folder}")
-            known = {"pattern": sheet.cell(row, "pattern"), "intensity": _intensity(sheet, row)}
-            for image in fields:
-                inside = image.relative_to(folder).as_posix()
-                listing.entries.append(Entry(place, inside, known["intensity"], specimen, dict(known), image))
-    if problems:
-        raise DatabaseError(problems, str(path))
-    return listing
 
 
 def _by_specimen(images: list[Path], sheets: list[Sheet]) -> dict[str, list[Path]]:

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hep2lib.data.duplicates import Duplicates, find_duplicates, fingerprints
-from hep2lib.data.folds import FoldError, specimen_folds
+from hep2lib.data.folds import FoldError, NoFoldsError, specimen_folds
 from hep2lib.data.images import Header
 from hep2lib.errors import counted, printable, some
 from hep2lib.ranking import auc
@@ -202,7 +202,8 @@ class DatabaseReport:
 def describe(database: pd.DataFrame) -> DatabaseReport:
     """Look at every image of a database (`hep2lib.data.database.read_database`) and report what is in it.
 
-    Images whose header was fine but whose pixels cannot be read are among the report's problems.
+    Images whose header was fine but whose pixels cannot be read are among the report's problems, and so are
+    too few specimens for any number of folds.
     """
     labels, specimens = database["label"], database["specimen"]
     prints, problems = fingerprints(database)
@@ -213,6 +214,12 @@ def describe(database: pd.DataFrame) -> DatabaseReport:
     shortcuts = find_shortcuts(database.iloc[readable].reset_index(drop=True), headers) if both else []
     mixed = [str(name) for name, group in labels.groupby(specimens) if group.nunique() > 1]
     flat = [database["image"].iloc[row] for row in readable if getattr(prints[row], "flat", False)]
+    unfolded: list[str] = []
+    try:
+        specimen_folds(database)
+    except FoldError as error:
+        text = f"the paper's five folds cannot be made: {error}"
+        (problems if isinstance(error, NoFoldsError) else unfolded).append(text)
     attrs = database.attrs
     classes = attrs.get("classes", ("negative", "positive"))
     return DatabaseReport(
@@ -234,7 +241,7 @@ def describe(database: pd.DataFrame) -> DatabaseReport:
         duplicates=tuple(duplicates),
         mixed_specimens=tuple(mixed),
         shortcuts=tuple(shortcuts),
-        warnings=(*attrs.get("warnings", ()), *_warnings(database, duplicates, shortcuts, mixed, flat)),
+        warnings=(*attrs.get("warnings", ()), *_warnings(duplicates, shortcuts, mixed, flat), *unfolded),
         problems=tuple(problems),
     )
 
@@ -281,7 +288,6 @@ def _images_per_specimen(database: pd.DataFrame, classes: Sequence[str]) -> dict
 
 
 def _warnings(
-    database: pd.DataFrame,
     duplicates: list[Duplicates],
     shortcuts: list[Shortcut],
     mixed: list[str],
@@ -311,10 +317,6 @@ def _warnings(
         yield f"{counted(len(mixed), 'specimen')} {verb} images of both classes: {some(mixed)}"
     if flat:
         yield f"{counted(len(flat), 'image')} without any structure, all pixels equal: {some(flat)}"
-    try:
-        specimen_folds(database)
-    except FoldError as error:
-        yield f"the paper's five folds cannot be made: {error}"
 
 
 def _lines(report: DatabaseReport) -> Iterator[str]:

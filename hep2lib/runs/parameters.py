@@ -89,6 +89,8 @@ class Parameters(_Strict):
     specimen_column: str = ""
     pattern_column: str = ""
     specimen_pattern: str = ""
+    negative: str = ""
+    bits: Annotated[Whole, Field(ge=8, le=16)] | None = None
     layout: str = ""
     specimens: Annotated[Whole, Field(ge=10, le=20000)] = 100
     image_size: Annotated[Whole, Field(ge=64, le=1024)] = 224
@@ -115,7 +117,7 @@ class Parameters(_Strict):
     workers: Annotated[Whole, Field(ge=0, le=1024)] = 0
     cache_gigabytes: Annotated[Real, Field(ge=0, le=1e6)] = 0.0
 
-    @field_validator("batchnorm", mode="before")
+    @field_validator("batchnorm", "bits", mode="before")
     @classmethod
     def _none(cls, value: Any) -> Any:
         return None if value in ("null", "~", "") else value
@@ -170,7 +172,8 @@ class Parameters(_Strict):
     def database_options(self) -> dict[str, Any]:
         """What was said about the database's sheet, as ``read_database`` takes it."""
         names = ("sheet", "images", "image_column", "label_column", "specimen_column", "pattern_column")
-        given = {name: getattr(self, name) for name in (*names, "specimen_pattern", "layout")}
+        others = ("specimen_pattern", "negative", "bits", "layout")
+        given = {name: getattr(self, name) for name in (*names, *others)}
         return {name: value for name, value in given.items() if value}
 
     @property

@@ -109,11 +109,11 @@ HEADER = ("ImageFileName", "Patient ID", "Fluorescence", "StainingPatterns")
 
 
 def aida_rows(specimens: int = 6, each: int = 2, extension: str = ".png") -> list[list[object]]:
-    """List images in AIDA's manner: every third specimen negative."""
+    """List images in AIDA's manner: every third specimen negative, and the fifth, so that three are."""
     rows: list[list[object]] = []
     for specimen in range(1, specimens + 1):
         for field in range(each):
-            negative = specimen % 3 == 0
+            negative = specimen % 3 == 0 or specimen == 5
             word, pattern = ("negative", "") if negative else ("positive", "homogeneous")
             rows.append([f"{specimen:02d}_{field}{extension}", specimen, word, pattern])
     return rows

@@ -47,7 +47,10 @@ ERRORS: dict[str, tuple[Spoil, str]] = {
         "none of the 12 listed images is in this",
     ),
     "sheet gone": (lambda root: (root / SHEET).unlink(), "no ground-truth sheet"),
-    "two sheets": (lambda root: shutil.copy(root / SHEET, root / f"copy of {SHEET}"), "several sheets"),
+    "two sheets": (
+        lambda root: write_csv(root / f"copy of {SHEET}", [HEADER, *aida_rows(5)]),
+        "several sheets that differ",
+    ),
     "database one folder further down": (
         lambda root: [
             root.rename(root.parent / "aida"),
@@ -103,7 +106,7 @@ ERRORS: dict[str, tuple[Spoil, str]] = {
     "label empty": (relisted(3, 2, ""), f"{SHEET}, row 5: the label is empty"),
     "labels in another language": (
         sheet(lambda p: write_csv(p, [HEADER, *([*row[:2], "foo", row[3]] for row in aida_rows())])),
-        r"row 2 and all others: no label is understood \('foo'\).*label_column=\.\.\.",
+        r"row 2 and others: no label is understood: 'foo' \(12\).*label_column=\.\.\..*negative=\"VALUE",
     ),
     "specimen empty": (relisted(3, 1, " "), f"{SHEET}, row 5: the specimen is empty"),
     "specimen nan": (relisted(3, 1, "NaN"), f"{SHEET}, row 5: the specimen 'NaN' names nobody; give each"),
@@ -127,7 +130,7 @@ ERRORS: dict[str, tuple[Spoil, str]] = {
     "two files differ in case only": (other_case_twin, "row 2: '01_0.Png' may be any of 01_0.PNG, 01_0.png"),
     "name that leaves the folder": (relisted(0, 0, f"../{SHEET}"), "row 2: '../.*' leaves the image folder"),
     "absolute name": (relisted(0, 0, "/etc/hostname"), "row 2: '/etc/hostname' leaves the image folder"),
-    "name with a drive": (relisted(0, 0, r"C:\01_0.png"), "row 2: 'C:.*' leaves the image folder"),
+    "name with a drive": (relisted(0, 0, r"C:\gone.png"), "row 2: 'C:.*' leaves the image folder"),
     "link out of the folder": (
         image("01_0.png", link_to(f"../{SHEET}")),
         "row 2: .* is a link out of the image",

@@ -17,7 +17,7 @@ from hep2lib.errors import DatabaseError
 from tests.data.handmade import HEADER, aida_rows, draw, write_aida, write_csv, write_xlsx
 from tests.data.spoiling import IMAGES, SHEET, Spoil, as_jpeg, as_workbook, image, relisted, sheet
 
-LABELS = [1, 1, 1, 1, 0, 0, 1, 1, 1, 1, 0, 0]
+LABELS = [1, 1, 1, 1, 0, 0, 1, 1, 0, 0, 0, 0]
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def brighter(source: str) -> Spoil:
 
 WARNINGS: dict[str, tuple[Spoil, str]] = {
     "image not listed": (unlisted, "1 image in the folder is not listed, hence left out: extra.png"),
-    "specimens spelt alike": (sheet(spelt_alike), "specimens 'P-1', 'p1' differ only in case, spaces or"),
+    "specimens spelt alike": (sheet(spelt_alike), "specimens 'P-1' and 'p1' differ only in case, blanks,"),
     "specimen NA": (relisted(0, 1, "NA"), "the specimen 'NA' may mean that it is not known"),
     "one image each": (sheet(one_image_each), "every specimen has one image"),
     "negative with a pattern": (
@@ -96,7 +96,7 @@ WARNINGS: dict[str, tuple[Spoil, str]] = {
     ),
     "too few specimens": (
         lambda root: None,
-        "five folds cannot be made: .* only 2 specimens with negative images",
+        "five folds cannot be made: .* only 3 specimens with negative images.*; k = 3 works",
     ),
 }
 
@@ -139,7 +139,8 @@ def litter(root: Path) -> None:
         f"~${SHEET}",
     ):
         (root / name).write_bytes(b"litter")
-    draw(root / IMAGES / "__MACOSX" / "x.png")
+    (root / IMAGES / "__MACOSX").mkdir()
+    (root / IMAGES / "__MACOSX" / "._x.png").write_bytes(b"litter")
 
 
 def lettered(words: tuple[str, str], root: Path) -> None:

@@ -17,12 +17,12 @@ def large(folder: Path) -> Path:
 
 def test_report_counts_what_is_there(tmp_path: Path) -> None:
     report = describe(read_database(large(tmp_path / "AIDA")))
-    assert report.counts == {"images": 40, "positive images": 28, "negative images": 12, "specimens": 20}
+    assert report.counts == {"images": 40, "positive images": 26, "negative images": 14, "specimens": 20}
     assert report.published == PUBLISHED_AIDA
-    assert report.images_per_specimen == {"negative": {2: 6}, "positive": {2: 14}, "both": {}}
-    assert report.values["format"] == {"PNG": 28, "BMP": 12}
+    assert report.images_per_specimen == {"negative": {2: 7}, "positive": {2: 13}, "both": {}}
+    assert report.values["format"] == {"PNG": 26, "BMP": 14}
     assert report.values["size"] == {"40 x 30": 40}
-    assert report.values["pattern"] == {"homogeneous": 28}
+    assert report.values["pattern"] == {"homogeneous": 26}
     assert report.values["sex"] == {"M": 40}
     assert report.age == {"known": 40, "youngest": 40.0, "median": 41.0, "oldest": 42.0}
     assert report.duplicates == ()
@@ -40,14 +40,14 @@ def test_text_of_the_report(tmp_path: Path) -> None:
     assert lines[0] == "AIDA (AIDA)"
     for line in (
         "images                  40   2,080",
-        "negative images         12     582",
+        "negative images         14     582",
         "specimens               20   1,000",
-        "  negative  6 specimens, mean 2.00 images: 6 with 2",
-        "  BMP      12",
+        "  negative  7 specimens, mean 2.00 images: 7 with 2",
+        "  BMP      14",
         "Age: 40 to 42 years, median 41 (known for 40 images)",
         "  same pixels     0 within a specimen,    0 across specimens",
         "Specimens with both labels: 0",
-        "    BMP, RGB                    12 negative      0 positive",
+        "    BMP, RGB                    14 negative      0 positive",
         "Warnings (1)",
         "This database can be used.",
     ):
@@ -70,8 +70,8 @@ def test_report_as_json(tmp_path: Path) -> None:
             "across": True,
         }
     ]
-    assert content["shortcuts"][0]["table"]["BMP, RGB"] == [12, 0]
-    assert content["images_per_specimen"]["positive"] == {"2": 14}
+    assert content["shortcuts"][0]["table"]["BMP, RGB"] == [14, 0]
+    assert content["images_per_specimen"]["positive"] == {"2": 13}
 
 
 def test_an_auc_above_the_limit_is_a_warning_whatever_chance_does(tmp_path: Path, monkeypatch) -> None:
@@ -104,5 +104,18 @@ def test_long_lists_are_cut_in_the_text_only(tmp_path: Path) -> None:
     for number, row in enumerate(rows):
         row[3] = "" if row[2] == "negative" else f"pattern {number}"
     report = describe(read_database(write_aida(tmp_path, rows)))
-    assert len(report.values["pattern"]) == 28
-    assert "  13 others       13" in report.text().splitlines()
+    assert len(report.values["pattern"]) == 26
+    assert "  11 others       11" in report.text().splitlines()
+
+
+def test_too_few_specimens_for_any_folds_are_a_problem_and_for_five_a_warning(tmp_path: Path) -> None:
+    few = describe(read_database(write_aida(tmp_path / "few", aida_rows(4))))
+    assert not few.usable
+    assert few.problems[0].startswith(
+        "the paper's five folds cannot be made: k = 5: only 1 specimen with negative"
+    )
+    assert "no k works" in few.problems[0]
+    assert not any("folds" in warning for warning in few.warnings)
+    enough = describe(read_database(write_aida(tmp_path / "enough", aida_rows(6))))
+    assert enough.usable
+    assert enough.warnings[-1].endswith("k = 3 works")
