@@ -1,5 +1,6 @@
 """Readers of GoogLeNet's weights in .onnx and .caffemodel files; they need the package onnx."""
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,19 +10,27 @@ import numpy as np
 import onnx
 import torch
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 from torch import Tensor
 
-from hep2lib.cnn.googlenet import ALPHA, BETA, SIZE, VARIANTS, GoogLeNet, K
+from hep2lib.cnn.googlenet import ALPHA, BETA, SIZE, VARIANTS, GoogLeNet, K, architecture
 from hep2lib.cnn.layers import LEARNABLE, Kind, Layer
-from hep2lib.cnn.preprocessing import CAFFE, Preprocessing
-from hep2lib.cnn.weight_files import WeightFile, WeightsError, key, plain_name
+from hep2lib.cnn.preprocessing import CAFFE, TORCHVISION_TRANSFORMED, Preprocessing
+from hep2lib.cnn.weight_files import WeightFile, WeightsError, key, other_variant, plain_name
 
 #: Element types of weights and shapes. Types of less than a byte would take what memory their shape asks for.
-_TYPES = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.INT32, TensorProto.INT64}
+_TYPES = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
+_TYPES |= {TensorProto.INT32, TensorProto.INT64}
 
 #: Operators that hand their first input on, as far as this package is concerned.
-_PASSED = {"Cast", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}
+_PASSED = {"Cast", "CastLike", "Dropout", "Expand", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}
+
+#: By what torchvision's ``transform_input`` multiplies the channels of the image, and what it adds.
+_TRANSFORM_INPUT = [[0.458, 0.448, 0.45], [-0.03, -0.088, -0.188]]
+
+#: At most so many bytes of values are read from files beside a graph.
+_LARGEST = 256 << 20
 
 #: ONNX's operators for each kind of layer that must be there as a node.
 _OPERATORS = {
@@ -39,51 +48,71 @@ class _AnotherGraphError(Exception):
     """The graph differs from the network's; the message says at which layer."""
 
 
+@np.errstate(all="ignore")  # a damaged file's numbers are refused later
 def read_onnx(path: Path, network: GoogLeNet) -> WeightFile:
     """Read the parameters of an ONNX file by following its graph, whatever its values are called.
 
-    The graph is walked from the result back to the image, side by side with the network's layers, so that two
-    layers of one shape are never mistaken for each other. A file that subtracts a mean itself is MATLAB's:
-    it takes the red channel first. One that does not is Caffe's and takes blue first.
+    The graph is walked from a result back to the image, side by side with the network's layers, so that two
+    layers of one shape are never mistaken for each other. What it does to the image is made part of the
+    preprocessing. A bvlc graph that does nothing to it is Caffe's and takes blue first.
 
     Raises:
-        WeightsError: if the graph is another one; the first layer that differs is named.
-        Exception: of any kind, if the file is damaged or keeps values in other files.
+        WeightsError: if the graph is another one (the first layer that differs is named), of the other
+            variant, or quantised, or if a file that holds its values is missing.
+        Exception: of any kind, if the file is damaged; an EOFError if it ends early.
     """
-    graph = _Graph(path)
-    values = {network.layers[-1].name: graph.source(graph.output)}
+    graph, differences = _Graph(path), list[_AnotherGraphError]()
+    for variant in (network.variant, *(VARIANTS.keys() - {network.variant})):
+        for output in graph.outputs:  # auxiliary heads have some of their own
+            try:
+                tensors, image = _walk(graph, output, architecture(variant))
+            except _AnotherGraphError as error:
+                differences.append(error)
+                continue
+            if variant != network.variant:
+                raise WeightsError(f"{path} {other_variant(variant, network)}")
+            untouched = CAFFE if variant == "bvlc" else VARIANTS[variant].preprocessing
+            preprocessing = _preprocessing(graph, image, untouched)
+            form = "ONNX file" if preprocessing is untouched else "ONNX file with its own preprocessing"
+            return WeightFile(tensors, preprocessing, form, graph.files)
+    raise WeightsError(
+        f"{path} has another graph than GoogLeNet's, variant {network.variant}: {differences[0]}. Give the "
+        "network as it is exported for evaluation, or its state_dict()"
+    )
+
+
+def _walk(graph: "_Graph", output: str, layers: Sequence[Layer]) -> tuple[dict[str, Tensor], str]:
+    """The parameters of all layers, and the value that the first convolution takes."""
+    values = {layers[-1].name: graph.source(output)}
     tensors: dict[str, Tensor] = {}
-    preprocessing = CAFFE if network.variant == "bvlc" else VARIANTS[network.variant].preprocessing
-    try:
-        for layer in reversed(network.layers):
-            inputs, arrays = _visit(graph, layer, values[layer.name])
-            for name, value in zip(layer.inputs, map(graph.source, inputs), strict=True):
-                if values.setdefault(name, value) != value:
-                    raise _AnotherGraphError(f"the layers after {name} take different values")
-            if layer.kind in LEARNABLE:
-                weight, bias = map(torch.tensor, arrays)
-                tensors |= {key(layer.name, "weight"): weight, key(layer.name, "bias"): bias}
-            elif arrays:
-                preprocessing = _without_mean(*arrays)
-    except _AnotherGraphError as error:
-        raise WeightsError(
-            f"{path} is an ONNX file of another network than GoogLeNet, variant {network.variant}: {error}. "
-            "Caffe's and MATLAB's are of the variant bvlc"
-        ) from error
-    return WeightFile(tensors, preprocessing, "ONNX file")
+    for layer in reversed(layers[1:]):
+        inputs, arrays = _visit(graph, layer, values[layer.name])
+        for name, value in zip(layer.inputs, map(graph.source, inputs), strict=True):
+            if values.setdefault(name, value) != value:
+                raise _AnotherGraphError(f"the layers after {name} take different values")
+        for parameter, array in zip(("weight", "bias"), arrays, strict=False):
+            tensors[key(layer.name, parameter)] = torch.tensor(array)
+    return tensors, values[layers[0].name]
 
 
 class _Graph:
     """Which node makes which value from which, and the constants among the values."""
 
     def __init__(self, path: Path) -> None:
-        graph = onnx.load_model_from_string(path.read_bytes()).graph
+        graph = _parsed(onnx.ModelProto, path).graph
         if not graph.node or not graph.output:
             raise ValueError("it holds no graph")
+        operators = {node.op_type for node in graph.node}
+        if quantised := sorted(name for name in operators if re.search("Quantize|QLinear|Integer", name)):
+            raise WeightsError(
+                f"{path} is quantised ({', '.join(quantised)}): give the network that it was made from"
+            )
+        self.path, self._room = path, _LARGEST
+        self.files: tuple[Path, ...] = ()
         self._initializers = {tensor.name: tensor for tensor in graph.initializer}
         self._nodes = {node.output[0]: node for node in graph.node if node.output}
         self.inputs = {value.name for value in graph.input} - self._initializers.keys()
-        self.output = graph.output[0].name
+        self.outputs = [value.name for value in graph.output[:200]]
 
     def node(self, name: str) -> NodeProto:
         """The node that makes the value ``name``; an empty one if none does."""
@@ -101,44 +130,89 @@ class _Graph:
     def constant(self, name: str, depth: int = 8) -> np.ndarray | None:
         """The value of ``name`` if it is a constant, rearranged at most ``depth`` times."""
         if name in self._initializers:
-            return _array(self._initializers[name])
+            return self._array(self._initializers[name])
         node = self.node(name)
-        if node.op_type == "Constant":
-            tensor = _attribute(node, "value", None)
-            return _array(tensor) if isinstance(tensor, TensorProto) else None
+        if node.op_type == "Constant" and node.attribute:
+            value = helper.get_attribute_value(node.attribute[0])
+            return self._array(value) if isinstance(value, TensorProto) else np.asarray(value, np.float64)
         if node.op_type not in {"Transpose", *_PASSED} or not node.input or not depth:
             return None
-        # At most a value and its shape: a damaged file may branch without end.
-        values = [self.constant(other, depth - 1) for other in node.input[:2]]
-        value, shape = values[0], values[-1]
-        if value is None or shape is None:
-            return None
-        if node.op_type == "Reshape":
-            sizes = shape if len(values) == 2 else _attribute(node, "shape", ())
-            return value.reshape([value.shape[i] if size == 0 else size for i, size in enumerate(sizes)])
+        value = self.constant(node.input[0], depth - 1)
+        if value is None or node.op_type not in ("Reshape", "Transpose", "Flatten"):
+            return value
         if node.op_type == "Transpose":
             return value.transpose(_attribute(node, "perm", None))
         if node.op_type == "Flatten":
             return value.reshape(int(np.prod(value.shape[: _attribute(node, "axis", 1)])), -1)
-        return value
+        shape = self.integers(node, 1) or _attribute(node, "shape", ())
+        return value.reshape([value.shape[i] if size == 0 else size for i, size in enumerate(shape)])
+
+    def integers(self, node: NodeProto, place: int) -> list[int]:
+        """The constant whole numbers that are a node's input at ``place``; none if there are none."""
+        value = self.constant(node.input[place]) if len(node.input) > place else None
+        return [] if value is None else value.ravel().astype(int).tolist()
 
     def parameter(self, layer: Layer, name: str) -> np.ndarray:
         value = self.constant(name)
         if value is None:
             raise _AnotherGraphError(f"{layer.name} has no constant parameters ({name})")
-        return value
+        return value.astype(np.float64)
 
+    def linear(self, name: str) -> tuple[str, np.ndarray, np.ndarray] | None:
+        """If a value is another one times constants plus constants: that one, the factors, the terms."""
+        node, one = self.node(name), np.ones(())
+        if node.op_type not in ("Add", "Sub", "Mul", "Div", "BatchNormalization"):
+            return None
+        values = [self.constant(value) for value in node.input[:5]]
+        constants = [value.astype(np.float64) for value in values if value is not None]
+        if len(values) - len(constants) != 1 or len(values) != (5 if node.op_type[0] == "B" else 2):
+            return None
+        source = next(name for name, value in zip(node.input, values, strict=False) if value is None)
+        constant = constants[0]
+        match node.op_type, values[0] is None:
+            case "Add", _:
+                return source, one, constant
+            case "Sub", last:
+                return (source, one, -constant) if last else (source, -one, constant)
+            case "Mul", _:
+                return source, constant, 0 * one
+            case "Div", True:
+                return source, 1 / constant, 0 * one
+            case "BatchNormalization", True:
+                gain, shift, mean, variance = (value.reshape(-1, 1, 1) for value in constants)
+                gain = gain / np.sqrt(variance + _attribute(node, "epsilon", 1e-5))
+                return source, gain, shift - gain * mean
+        return None
 
-def _array(tensor: TensorProto) -> np.ndarray:
-    if tensor.data_location == TensorProto.EXTERNAL:
-        raise ValueError(f"the values of {tensor.name} are in another file: save the model as a single one")
-    if tensor.data_type not in _TYPES:
-        raise ValueError(f"{tensor.name} is of element type {tensor.data_type}, which no weights here have")
-    shape = tuple(tensor.dims)
-    try:
-        return numpy_helper.to_array(tensor)
-    except ValueError:
-        raise ValueError(f"{tensor.name} does not have the numbers that its shape {shape} needs") from None
+    def _array(self, tensor: TensorProto) -> np.ndarray:
+        if tensor.data_type not in _TYPES:
+            raise ValueError(
+                f"{tensor.name} is of element type {tensor.data_type}, which no weights here have"
+            )
+        if tensor.data_location == TensorProto.EXTERNAL:
+            tensor = self._beside(tensor)
+        shape = tuple(tensor.dims)
+        try:
+            return numpy_helper.to_array(tensor)
+        except ValueError:
+            raise ValueError(
+                f"{tensor.name} does not have the numbers that its shape {shape} needs"
+            ) from None
+
+    def _beside(self, tensor: TensorProto) -> TensorProto:
+        """A tensor with its values, which lie in another file of the same folder."""
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        file, data = self.path.with_name(entries["location"]), b""
+        length = int(entries.get("length", 8 * math.prod(tensor.dims)))
+        if file.is_file():
+            with file.open("rb") as stream:
+                stream.seek(int(entries.get("offset", 0)))
+                data = stream.read(max(0, min(length, self._room)))
+        if len(data) < int(entries.get("length", 1)):
+            raise WeightsError(f"{self.path} keeps its values in {file}, which is missing or ends early")
+        self._room -= len(data)
+        self.files = tuple(dict.fromkeys((*self.files, file)))
+        return TensorProto(name=tensor.name, dims=tensor.dims, data_type=tensor.data_type, raw_data=data)
 
 
 def _attribute(node: NodeProto, name: str, default: object) -> Any:
@@ -147,26 +221,16 @@ def _attribute(node: NodeProto, name: str, default: object) -> Any:
 
 
 def _visit(graph: _Graph, layer: Layer, value: str) -> tuple[Sequence[str], list[np.ndarray]]:
-    """Check that ``value`` is the layer's; give the values it takes, and its weight and bias if it has any.
-
-    The input layer's only array is the mean that the graph takes off the image.
-    """
-    node, biases = graph.node(value), []
-    if layer.kind == Kind.INPUT:
-        if not node.op_type and value in graph.inputs:
-            return (), []
-        if node.op_type == "Sub" and graph.source(node.input[0]) in graph.inputs:
-            return (), [graph.parameter(layer, node.input[1])]
-        raise _AnotherGraphError(f"the image reaches {layer.name} through {_words(node)}")
-    if layer.kind == Kind.SOFTMAX and node.op_type == "Softmax":
+    """Check that ``value`` is the layer's; give the values it takes, and its weight and bias, if any."""
+    factor, term, depth = np.ones(()), np.zeros(()), 8 if layer.kind in LEARNABLE else 0
+    while depth and (step := graph.linear(value)):  # batch normalisation, or a bias apart
+        value, factor, term = graph.source(step[0]), factor * step[1], factor * step[2] + term
+        depth -= 1
+    node = graph.node(value)
+    if layer.kind == Kind.SOFTMAX and node.op_type in ("Softmax", "LogSoftmax"):
         return node.input[:1], []
     if layer.kind not in _OPERATORS:
         return [value], []
-    if layer.kind == Kind.FULLY_CONNECTED and node.op_type == "Add":  # a product, and its bias apart
-        constants = {name: graph.constant(name) for name in node.input[:2]}
-        biases = [constant for constant in constants.values() if constant is not None]
-        product = next((name for name, constant in constants.items() if constant is None), "")
-        node = graph.node(graph.source(product))
     if node.op_type not in _OPERATORS[layer.kind]:
         raise _AnotherGraphError(f"{layer.name} is {_words(node)}, not {layer.kind}")
     inputs = node.input if layer.kind == Kind.CONCATENATION else node.input[:1]
@@ -182,8 +246,11 @@ def _visit(graph: _Graph, layer: Layer, value: str) -> tuple[Sequence[str], list
         weight = weight.reshape(weight.shape[:2] if node.op_type == "Conv" else weight.shape[-2:])
         if node.op_type == "MatMul" or (node.op_type == "Gemm" and not _attribute(node, "transB", 0)):
             weight = weight.T
-    biases = [*own, *biases, np.zeros(len(weight))]
-    return inputs, [weight, biases[0].reshape(-1)]
+    bias = factor.ravel() * (own[0].ravel() if own else 0) + term.ravel()
+    if not {factor.size, bias.size} <= {1, len(weight)}:
+        raise _AnotherGraphError(f"{layer.name} has {max(factor.size, bias.size)} biases or factors")
+    weight = weight * factor.reshape(-1, *(1,) * (weight.ndim - 1))
+    return inputs, [weight, np.broadcast_to(bias, len(weight)).copy()]
 
 
 def _check_attributes(layer: Layer, node: NodeProto) -> None:
@@ -210,20 +277,81 @@ def _check_attributes(layer: Layer, node: NodeProto) -> None:
         check("dilation", _attribute(node, "dilations", (1, 1)), (1, 1))
 
 
-def _without_mean(mean: np.ndarray) -> Preprocessing:
-    """What takes off a mean of three numbers, or a mean image."""
-    image = mean.astype(np.float32)
-    image = image.reshape(image.shape[-3:] if image.ndim >= 3 else (-1, 1, 1))
-    if len(image) != 3:
-        raise _AnotherGraphError(f"the mean that is taken off has the shape {mean.shape}")
-    red, green, blue = image.mean(axis=(1, 2), dtype=np.float64).tolist()
-    if (image == image[:, :1, :1]).all():
-        return Preprocessing((red, green, blue))
-    return Preprocessing((red, green, blue), mean_image=image)
+def _image(
+    graph: _Graph, name: str, depth: int = 24, joins: int = 1
+) -> tuple[list[int], np.ndarray, np.ndarray]:
+    """What a graph makes of the image: some of its channels, times factors, plus terms.
+
+    Returns:
+        The channels, the factors, C x 1 x 1, and the terms, C x 1 x 1 or C x H x W.
+    """
+    name = graph.source(name)
+    node = graph.node(name)
+    along = _attribute(node, "axis", 0) == 1
+    if name in graph.inputs:
+        return [0, 1, 2], np.ones((3, 1, 1)), np.zeros((3, 1, 1))
+    if depth and (step := graph.linear(name)):
+        channels, factors, terms = _image(graph, step[0], depth - 1, joins)
+        factor, term = (one.reshape(one.shape[-3:] if one.ndim > 2 else (-1, 1, 1)) for one in step[1:])
+        if factor.size in (1, len(channels)) and len(term) in (1, len(channels)):
+            return channels, factors * factor, terms * factor + term
+    if depth and joins and node.op_type == "Concat" and along and len(node.input) == 3:
+        parts = [_image(graph, part, depth - 1, joins - 1) for part in node.input]
+        if all(terms.shape == (1, 1, 1) for _, _, terms in parts):
+            factors, terms = (np.concatenate([part[i] for part in parts]) for i in (1, 2))
+            return [channel for part in parts for channel in part[0]], factors, terms
+    if depth and node.op_type == "Gather" and along and len(chosen := graph.integers(node, 1)) == 1:
+        channels, factors, terms = _image(graph, node.input[0], depth - 1, joins)
+        return [channels[chosen[0]]], factors[chosen], terms[chosen]
+    raise WeightsError(
+        f"{graph.path} changes the image in a way that is not read here ({_words(node)}): export the network "
+        "without it"
+    )
+
+
+def _preprocessing(graph: _Graph, image: str, untouched: Preprocessing) -> Preprocessing:
+    """What to do to pixels of 0 to 255 so that the first convolution takes what it does in the graph.
+
+    The value that the graph maps to 0 tells in which unit it takes the image: pixels, or pixels / 255.
+    torchvision's ``transform_input`` undoes the normalisation by ImageNet's mean and deviation.
+    """
+    channels, factors, terms = _image(graph, image)
+    zero = -terms / factors
+    mean, scale = zero.mean(axis=(1, 2)), factors.ravel()
+    if channels == [0, 1, 2] and (factors == 1).all() and not terms.any():
+        return untouched
+    if channels == [0, 1, 2] and np.allclose([scale, -mean * scale], _TRANSFORM_INPUT, atol=1e-3):
+        return TORCHVISION_TRANSFORMED
+    least, most = mean.min(), mean.max()
+    pixels = 1 < least <= most < 255 or bool((zero == 0).all() and np.allclose(scale, 1 / 255))
+    if channels != [0, 1, 2] or not (pixels or 0 < least <= most <= 1):
+        raise WeightsError(
+            f"{graph.path} takes the channels {channels} of the image, maps {mean.round(4).tolist()} to 0, "
+            f"multiplies by {scale.round(4).tolist()}: which pixels that means is unknown; export the "
+            "network without it"
+        )
+    unit = 1 if pixels else 255
+    (a, b, c), (x, y, z) = (mean * unit).tolist(), (scale / unit).tolist()
+    own = None if (zero == zero[:, :1, :1]).all() else (zero * unit).astype(np.float32)
+    return Preprocessing((a, b, c), (x, y, z), mean_image=own)
 
 
 def _words(node: NodeProto) -> str:
     return f"a node {node.op_type}" if node.op_type else "an input"
+
+
+def _parsed(kind: Any, path: Path) -> Any:
+    """A file as a message of protobuf; an EOFError if a part of it is longer than the rest of the file."""
+    data, at = path.read_bytes(), 0
+    try:
+        return kind.FromString(data)
+    except DecodeError:
+        while part := re.compile(rb"([\x80-\xff]*[\0-\x7f])([\x80-\xff]{,4}[\0-\x7f])").match(data, at):
+            length = sum((byte & 127) << 7 * i for i, byte in enumerate(part[2]))
+            at = part.end() + (length if part[1][0] & 7 == 2 else 0)  # others are numbers at this level
+        if at > len(data):
+            raise EOFError from None
+        raise
 
 
 #: The part of caffe.proto that holds parameters: the fields of each message, with their numbers and types. A
@@ -247,7 +375,7 @@ def read_caffe(path: Path, network: GoogLeNet) -> WeightFile:
         WeightsError: if it is no Caffe model.
         Exception: of any kind, if it is damaged.
     """
-    model = _caffe_model().FromString(path.read_bytes())
+    model = _parsed(_caffe_model(), path)
     layers = {plain_name(layer.name): layer for layer in network.layers if layer.kind in LEARNABLE}
     tensors = {}
     for entry in (*model.layer, *model.layers):

@@ -1,11 +1,13 @@
 """Files of weights: what a reader yields, how it fills a network, and the forms .pth and .safetensors."""
 
+import argparse
 import json
 import pickle
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from hep2lib.cnn.googlenet import VARIANTS, GoogLeNet
-from hep2lib.cnn.layers import CLASSIFIER
+from hep2lib.cnn.googlenet import VARIANTS, GoogLeNet, architecture
+from hep2lib.cnn.layers import CLASSIFIER, Kind
 from hep2lib.cnn.preprocessing import Preprocessing
 from hep2lib.errors import InputError
 from hep2lib.files import written_whole
@@ -32,8 +34,14 @@ STATISTICS = ("weight", "bias", "running_mean", "running_var")
 #: At most so many mismatches are listed one by one, and so many characters of a message are shown.
 LISTED, LONGEST = 8, 1500
 
-#: No layer of GoogLeNet has so many weights.
-_TOO_MANY = 2**22
+#: No layer of GoogLeNet has so many weights, and no name in a file of it so many letters.
+_TOO_MANY, _LONGEST_NAME = 2**22, 500
+
+#: What compilers and parallel wrappers put between a module and its parts: ``inception3a._orig_mod.branch1``.
+_WRAPPER = re.compile(r"(?<=\.)_\w+\.")
+
+#: How the running average of a network's weights is called beside the weights themselves.
+_AVERAGE = re.compile(r"(?<![a-z])(ema|swa|avg|averaged?|shadow)(?![a-z])", re.IGNORECASE)
 
 #: Under this name our own .safetensors files say what preprocessing and provenance the weights have.
 _METADATA = "hep2lib"
@@ -69,12 +77,14 @@ class WeightFile:
     Attributes:
         tensors: parameters under the names of the network's ``state_dict``.
         preprocessing: what the weights expect of their input.
-        form: what kind of file it is, in a few words.
+        form: what kind of file it is, in a few words; what of it was left out too.
+        files: the files beside it that hold values of it.
     """
 
     tensors: Mapping[str, Tensor]
     preprocessing: Preprocessing
     form: str
+    files: tuple[Path, ...] = ()
 
 
 def key(layer: str, parameter: str) -> str:
@@ -96,55 +106,45 @@ def torchvision_name(layer: str) -> str:
 
 
 def read_pth(path: Path, network: GoogLeNet) -> WeightFile:
-    """Read a file that ``torch.save`` wrote; only tensors are accepted, and no code in it is ever run.
-
-    It holds a dictionary of tensors under torchvision's names, this package's or Caffe's, or a checkpoint
-    with such a dictionary as its "state_dict" or "model".
+    """Read a file that ``torch.save`` wrote; only tensors are taken, and no code in it is ever run.
 
     Raises:
-        WeightsError: if it holds anything but tensors.
-        Exception: of any kind, if it is damaged.
+        WeightsError: if it holds what only code in it could read, or not one GoogLeNet (``from_state_dict``).
+        Exception: of any kind, if it is damaged; an EOFError if it ends early.
     """
     try:
-        with warnings.catch_warnings():
+        # A Namespace is what many training scripts keep their options in; making one runs no code of a file.
+        with warnings.catch_warnings(), torch.serialization.safe_globals([argparse.Namespace]):
             warnings.simplefilter("ignore")  # about the pickle's version; what counts is raised
             contents: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        kinds = re.findall(r"GLOBAL ([\w.]+)", str(error)) or ["a pickle that torch.save does not write"]
         raise WeightsError(
-            f"{path} holds more than tensors, or is damaged; nothing in it was run. Save the network's "
-            "state_dict() alone, or give a .safetensors file"
+            f"{path} holds more than tensors ({kinds[0]}), or is damaged; nothing in it was run. Where the "
+            "network can be had, give what torch.save(network.state_dict(), 'weights.pth') writes"
         ) from error
-    for wrapper in ("state_dict", "model"):
-        if isinstance(contents, dict) and isinstance(contents.get(wrapper), dict):
-            contents = contents[wrapper]
-    if not isinstance(contents, dict) or not all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in contents.items()
-    ):
-        raise WeightsError(f"{path} does not hold a dictionary of tensors: save the network's state_dict()")
-    return from_state_dict(contents, network)
+    return from_state_dict(contents, network, path)
 
 
 def read_safetensors(path: Path, network: GoogLeNet) -> WeightFile:
     """Read a .safetensors file: this package's own (with its preprocessing) or any of the forms of a .pth.
 
     Raises:
-        WeightsError: if it was written for the other variant.
-        Exception: of any kind, if it is damaged.
+        WeightsError: if it was written for the other variant, or does not hold one GoogLeNet.
+        Exception: of any kind, if it is damaged; an EOFError if it ends early.
     """
     with safetensors.safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
     if _METADATA not in metadata:
-        return from_state_dict(tensors, network)
+        return from_state_dict(tensors, network, path)
     notes = json.loads(metadata[_METADATA])
     if notes["variant"] != network.variant:
-        raise WeightsError(
-            f"{path} holds the variant {notes['variant']}, the network {network.variant}: choose its variant"
-        )
+        raise WeightsError(f"{path} {other_variant(notes['variant'], network)}")
     (a, b, c), (x, y, z) = map(float, notes["mean"]), map(float, notes["scale"])
     mean_image = tensors.pop("mean_image").numpy() if "mean_image" in tensors else None
     preprocessing = Preprocessing((a, b, c), (x, y, z), notes["order"], mean_image)
-    result = from_state_dict(tensors, network)
+    result = from_state_dict(tensors, network, path)
     return WeightFile(result.tensors, preprocessing, f"hep2lib file ({notes['description']})")
 
 
@@ -184,30 +184,98 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str,
         ) from None
 
 
-def from_state_dict(state: Mapping[str, Tensor], network: GoogLeNet) -> WeightFile:
+def from_state_dict(contents: object, network: GoogLeNet, where: Path | str = "it") -> WeightFile:
     """Bring the tensors of a network under torchvision's, Caffe's or this package's names to ours.
 
-    Auxiliary heads are left out. Batch normalisation is folded into the convolutions unless the network keeps
-    it live. Names that no layer has stay as they are, to be reported by ``fill``.
+    The network is where the names of its layers are: in nested dictionaries, behind any prefix. A running
+    average gives way to the network itself. Auxiliary heads are left out. Batch normalisation is folded into
+    the convolutions unless the network keeps it live. Names that no layer has stay as they are, to be
+    reported by ``fill``.
+
+    Args:
+        contents: dictionaries and lists of tensors, within one another.
+        network: to be filled.
+        where: the file's name, for messages.
+
+    Raises:
+        WeightsError: if there is no network with these names, more than one, or a quantised one.
     """
     layers = {plain_name(layer): layer for layer in network.learnable}
     layers |= {plain_name(torchvision_name(layer)): layer for layer in network.learnable}
-    state = {name.removeprefix("module."): value for name, value in state.items()}
-    renamed = {}
+    state, words = _network_in(contents, layers, where)
+    if any(value.is_quantized for value in state.values()):
+        raise WeightsError(f"{where} is quantised (8-bit weights): give the network that it was made from")
+    renamed: dict[str, Tensor] = {}
     for name, value in state.items():
         if re.match(r"(aux|loss)[12]\b", name):
             continue
-        module, _, parameter = name.rpartition(".")
+        module, _, parameter = _WRAPPER.sub("", name).rpartition(".")
         live = module.startswith("normalisations.") or module.endswith(".bn")
         module = module.removeprefix("normalisations.").removeprefix("learnable.")
         layer = layers.get(plain_name(module.removesuffix(".bn").removesuffix(".conv")))
-        room = "normalisations" if live else "learnable"
-        renamed[name if layer is None else f"{room}.{layer}.{parameter}"] = value
+        own = f"{'normalisations' if live else 'learnable'}.{layer}.{parameter}"
+        renamed[name if layer is None or own in renamed else own] = value
     if network.batchnorm == "folded":
         for layer in network.learnable:
             _fold_layer(renamed, layer)
     names = "torchvision's" if "conv1.conv.weight" in state else "the layers'"
-    return WeightFile(renamed, VARIANTS[network.variant].preprocessing, f"PyTorch file with {names} names")
+    form = f"PyTorch file with {names} names{words}"
+    return WeightFile(renamed, VARIANTS[network.variant].preprocessing, form)
+
+
+def _network_in(contents: object, layers: Mapping[str, str], where: object) -> tuple[dict[str, Tensor], str]:
+    """The tensors of the one network in a file, and words on where they lie and what was left out."""
+    tensors = dict(_tensors(contents))
+    found: dict[str, set[str]] = {}
+    for name in tensors:
+        short = name[:_LONGEST_NAME]
+        for sign in re.finditer(r"[\0./]", short):
+            module = _WRAPPER.sub("", short[sign.end() :])
+            module = re.sub(r"^(learnable|normalisations)\.|(\.conv)?\.weight$", "", module)
+            if layer := layers.get(plain_name(module)):
+                found.setdefault(short[: sign.end()], set()).add(layer)
+                break
+    most = max(map(len, found.values()), default=0)
+    if 2 * most < len(set(layers.values())):
+        keys = f"keys: {listed(contents)}. " if isinstance(contents, Mapping) else ""
+        raise WeightsError(
+            f"{where} holds no GoogLeNet under torchvision's, Caffe's or this package's names: give this "
+            f"network's state_dict(). What is in it: {keys}Tensors: {listed(tensors) or 'none'}"
+        )
+    # One may lack its classifier; and where a network lies beside its running average, the network is meant.
+    places = [place for place, own in found.items() if len(own) >= most - 1]
+    places = [place for place in places if not _AVERAGE.search(place)] or places
+    states = [
+        {name.removeprefix(place): value for name, value in tensors.items() if name.startswith(place)}
+        for place in places
+    ]
+    memory = [{name: value.data_ptr() for name, value in state.items()} for state in states[1:] and states]
+    if any(other != memory[0] for other in memory):  # one network under two names is one
+        raise WeightsError(
+            f"{where} holds {len(places)} networks, {listed(places)}: save the one that is meant alone"
+        )
+    outside = [
+        head + re.findall(r"[\0./]*[^\0./]*", name[len(head) :])[0]
+        for name in tensors
+        if not name.startswith(places[0])
+        for head in [commonprefix((name, places[0]))]  # noqa: RUF071 (of letters, as is meant here)
+    ]
+    words = "" if places[0] == "\0" else f", under {listed(places[:1])}"
+    return states[0], words + (f", without {listed(outside)}" if outside else "")
+
+
+def _tensors(contents: object) -> Iterator[tuple[str, Tensor]]:
+    r"""All tensors in dictionaries and lists within others: the keys that lead there, ``\0``, the own one."""
+    waiting, seen = [("", contents)], set()
+    for path, value in waiting:
+        if id(value) in seen or len(path) > _LONGEST_NAME or not isinstance(value, Mapping | list | tuple):
+            continue
+        seen.add(id(value))  # a file may hold one thing in many places, or in itself
+        for name, entry in value.items() if isinstance(value, Mapping) else enumerate(value):
+            if isinstance(entry, Tensor):
+                yield f"{path}\0{name}", entry
+            else:
+                waiting.append((f"{path}.{name}".lstrip("."), entry))
 
 
 def _fold_layer(state: dict[str, Tensor], layer: str) -> None:
@@ -279,14 +347,34 @@ def fill(network: GoogLeNet, tensors: Mapping[str, Tensor], where: str) -> bool:
         elif not bool(torch.isfinite(tensor.float()).all()):
             problems.append(f"{_words(name)} holds NaN or infinity")
     if problems:
+        variant = _variant(tensors)
+        advice = "give a file of this network"
+        if variant is not None and variant != network.variant:
+            advice = f"it {other_variant(variant, network)}"
         raise WeightsError(
             f"{where} does not hold weights of GoogLeNet, variant {network.variant}: {listed(problems)}. "
-            "Nothing was loaded; give a file of this network, or choose the other variant"
+            f"Nothing was loaded; {advice}"
         )
     with torch.no_grad():
         for name in expected:
             own[name].copy_(tensors[name])
     return with_head
+
+
+def other_variant(variant: str, network: GoogLeNet) -> str:
+    """Words for a file of the variant that the network is not."""
+    return f"holds the variant {variant}, the network {network.variant}: choose variant={variant}"
+
+
+def _variant(tensors: Mapping[str, Tensor]) -> str | None:
+    """The variant whose convolutions have the shapes of these weights; None if there is none."""
+    shapes = {name: tuple(value.shape) for name, value in tensors.items()}
+    for variant in VARIANTS:
+        layers = [layer for layer in architecture(variant) if layer.kind == Kind.CONVOLUTION]
+        sizes = [(layer.channels, layer.in_channels, layer.kernel, layer.kernel) for layer in layers]
+        if sizes == [shapes.get(key(layer.name, "weight")) for layer in layers]:
+            return variant
+    return None
 
 
 def is_plain(tensor: Tensor) -> bool:
@@ -295,10 +383,11 @@ def is_plain(tensor: Tensor) -> bool:
     return dense and tensor.is_floating_point()
 
 
-def listed(problems: list[str]) -> str:
-    """Join problems to one line that stays readable."""
-    more = len(problems) - LISTED
-    return "; ".join(problems[:LISTED]) + (f"; and {more} more" if more > 0 else "")
+def listed(names: Iterable[object]) -> str:
+    """Join names or problems, each once, to one line that stays readable."""
+    shown = list(dict.fromkeys(str(name)[:120].replace("\0", ".").strip(".") or "no name" for name in names))
+    more = len(shown) - LISTED
+    return "; ".join(shown[:LISTED]) + (f"; and {more} more" if more > 0 else "")
 
 
 def _takes_classifier(network: GoogLeNet, weight: Tensor, where: str) -> bool:

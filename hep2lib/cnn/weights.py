@@ -37,21 +37,44 @@ def _read_exchange_file(path: Path, network: GoogLeNet) -> WeightFile:
         from hep2lib.cnn.exchange_files import read_caffe, read_onnx
     except ModuleNotFoundError as error:
         raise WeightsError(
-            f"{path}: to read a {path.suffix} file needs the package {error.name}, which is not installed "
-            "here; install it with `pip install -e '.[weights]'` in the clone"
+            f"{path}: to read this form needs the package {error.name}, which is not installed here; install "
+            "it with `pip install -e '.[weights]'` in the clone"
         ) from error
-    return (read_onnx if path.suffix.lower() == ".onnx" else read_caffe)(path, network)
+    with path.open("rb") as file:
+        return (read_onnx if file.read(1) == b"\x08" else read_caffe)(path, network)
 
 
-#: By the file name's ending: the reader, and the MB of the largest file that is read. Weights with auxiliary
-#: heads take 54 MB, with an optimiser's state beside them 160; protobuf can need 80 times a file's size.
+#: Forms of weight file: the reader, and the MB of the largest file that is read. Weights with auxiliary heads
+#: take 54 MB, with an optimiser's state beside them 160; protobuf can need 80 times a file's size.
 READERS = {
-    ".onnx": (_read_exchange_file, 64),
-    ".caffemodel": (_read_exchange_file, 64),
-    ".pth": (read_pth, 256),
-    ".pt": (read_pth, 256),
-    ".safetensors": (read_safetensors, 256),
+    "ONNX or Caffe": (_read_exchange_file, 64),
+    "PyTorch": (read_pth, 256),
+    "safetensors": (read_safetensors, 256),
 }
+
+#: How files begin, and what form they are of, whatever their names end in.
+_BEGINNINGS = {
+    rb".{3}[\0-\x07]\0{4}\{": "safetensors",
+    rb"\x80": "PyTorch",
+    rb"version https://git-lfs": "is a pointer of Git LFS, not the file: `git lfs pull` fetches that",
+    rb"(?i)\s*<(!doctype|html|head|\?xml)": "is a web page, not the file: download it by its own address",
+    rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|Rar!|.{257}ustar": "is a packed archive: give the file in it",
+    rb"\x89HDF|MATLAB|\x93NUMPY|.{4}TFL3": "is a file of Keras, MATLAB, NumPy or TensorFlow: not read",
+    rb"[^\0-\x08\x0e-\x1f]+\Z": "is a text: give the file of weights itself",
+    rb"[\x08\n\x12]|\xa2\x06": "ONNX or Caffe",
+}
+
+#: What a zip archive is, by the names of files in it.
+_ZIPPED = {
+    "constants.pkl": "is a program of TorchScript, which would have to be run",
+    "data.pkl": "PyTorch",
+    "archive_format": "is a program of torch.export, which would have to be run",
+    "": "is a zip archive that torch.save did not write: give the file in it",
+}
+
+
+#: What PyTorch and safetensors say of a file that ends early.
+_ENDS_EARLY = "unexpected EOF|data was truncated|not fully covered|invalid header length|header too small"
 
 
 def load_weights(
@@ -140,16 +163,20 @@ def _draw(network: GoogLeNet, source: str, seed: int, images: Tensor | None, ima
 
 
 def _read(path: Path, network: GoogLeNet) -> WeightFile:
+    if os.path.isdir(path):  # noqa: PTH112 (pathlib's raises where no file can have such a name)
+        raise WeightsError(f"{path} is a folder: give the file in it")
     if not os.path.isfile(path):  # noqa: PTH113 (pathlib's raises where no file can have such a name)
         raise WeightsError(
-            f"weights {str(path)!r}: no such file; give an existing one ({', '.join(READERS)}), or one of "
-            f"imagenet, {', '.join(RANDOM)}"
+            f"weights {str(path)!r}: no such file; give an existing one (.pth, .safetensors, .onnx or "
+            f".caffemodel), or one of imagenet, {', '.join(RANDOM)}"
         )
-    if path.suffix.lower() not in READERS:
-        raise WeightsError(f"weights {path}: a file must end in one of {', '.join(READERS)}")
-    reader, largest = READERS[path.suffix.lower()]
+    form = "weights"
     try:
-        if path.stat().st_size > largest << 20 or _unpacked_size(path) > largest << 20:
+        form, size = _form(path)
+        if form not in READERS:
+            raise WeightsError(f"{path} {form}")
+        reader, largest = READERS[form]
+        if size > largest << 20:
             raise WeightsError(
                 f"{path} is larger than {largest} MB: no GoogLeNet is; give this network's weights"
             )
@@ -158,19 +185,34 @@ def _read(path: Path, network: GoogLeNet) -> WeightFile:
         raise
     # Whoever wrote the file decides how a reader fails on it; none of the failures is this program's.
     except Exception as error:
+        if isinstance(error, EOFError) or re.search(_ENDS_EARLY, str(error)):
+            raise WeightsError(
+                f"{path} ends early (is truncated): fetch it again, or save it anew"
+            ) from error
         reason = re.split(r"\n|\. ", str(error))[0][:200] or type(error).__name__
         raise WeightsError(
-            f"{path} cannot be read as a {path.suffix} file; it may be truncated ({reason}). Fetch it again, "
-            "or save it anew"
+            f"{path} cannot be read as a file of {form}: it is damaged, or something else ({reason}). Fetch "
+            "it again, or save it anew"
         ) from error
 
 
-def _unpacked_size(path: Path) -> int:
-    """Bytes that the parts of a zip archive, which a .pth is, take when they are unpacked; 0 for others."""
-    if not zipfile.is_zipfile(path):
-        return 0
-    with zipfile.ZipFile(path) as archive:
-        return sum(part.file_size for part in archive.infolist())
+def _form(path: Path) -> tuple[str, int]:
+    """A file's form, a key of ``READERS`` or words on what it is instead, and its bytes, unpacked."""
+    with path.open("rb") as file:
+        head, size = file.read(512), path.stat().st_size
+    if head.startswith(b"PK"):
+        if not zipfile.is_zipfile(path):
+            raise EOFError
+        with zipfile.ZipFile(path) as archive:
+            names = {part.filename.rpartition("/")[2] for part in archive.infolist()} | {""}
+            size = max(size, sum(part.file_size for part in archive.infolist()))
+        return next(form for name, form in _ZIPPED.items() if name in names), size
+    if not head:
+        return "is empty", size
+    for pattern, form in _BEGINNINGS.items():
+        if re.match(pattern, head, re.DOTALL):
+            return form, size
+    return "is of no form that is known here", size
 
 
 def _fill_from(
@@ -182,14 +224,13 @@ def _fill_from(
         initialise([fresh], "matlab", torch.Generator().manual_seed(seed))
         head = f"fresh classifier for {network.classes} classes, seed {seed}"
     network.preprocess = file.preprocessing
-    sha256 = _file_sha256(path)
+    sha256 = _file_sha256(path, *file.files)
     origin = f"{words} {path.name} ({file.form}; sha256 {sha256[:8]}); {head}"
     return Provenance(source, sha256, network.variant, f"GoogLeNet ({network.variant}), {origin}")
 
 
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _file_sha256(*paths: Path) -> str:
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
 
 
 def _imagenet_path() -> Path:

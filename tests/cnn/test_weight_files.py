@@ -1,8 +1,14 @@
 """PyTorch's forms of weight file written here, loaded and refused, and batch normalisation folded in them."""
 
+import argparse
+import gzip
+import io
 import pickle
+import tarfile
 import zipfile
+from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -12,6 +18,7 @@ from torch import nn
 from hep2lib.cnn import weights
 from hep2lib.cnn.googlenet import GoogLeNet
 from hep2lib.cnn.weight_files import (
+    STATISTICS,
     WeightsError,
     fill,
     fold,
@@ -126,6 +133,127 @@ def test_a_live_network_can_be_folded_through_a_file(tmp_path, images):
         assert torch.allclose(folded(x), live(x), rtol=1e-3, atol=1e-4)
 
 
+# Where a network lies in a file.
+
+
+@pytest.fixture(scope="module")
+def theirs():
+    """torchvision's tensors, two classes."""
+    return torchvision.models.GoogLeNet(2, aux_logits=False, init_weights=False).state_dict()
+
+
+@pytest.fixture(scope="module")
+def built():
+    """Networks of both variants, built once: a file that is refused leaves them as they are."""
+    return {variant: GoogLeNet(variant) for variant in ("bvlc", "torchvision")}
+
+
+def behind(prefix, state):
+    return {prefix + name: value for name, value in state.items()}
+
+
+def inside(prefix, state):
+    """The names as they are where a part of the network was wrapped by itself."""
+    return {name.replace("inception3a.", f"inception3a.{prefix}"): value for name, value in state.items()}
+
+
+@pytest.mark.parametrize(
+    ("wrap", "words"),
+    [
+        (lambda state: state, ""),
+        (lambda state: behind("_orig_mod.", state), ", under _orig_mod"),
+        (lambda state: behind("module._orig_mod.model.", state), ", under module._orig_mod.model"),
+        (lambda state: behind("_orig_mod.module.", state), ", under _orig_mod.module"),
+        (lambda state: behind("backbone.features.", state), ", under backbone.features"),
+        (lambda state: behind("googlenet/", state), ", under googlenet/"),
+        (lambda state: inside("_orig_mod.", state), ""),
+        (lambda state: inside("_fsdp_wrapped_module.", state), ""),
+        (lambda state: {"state_dict": behind("model.", state), "epoch": 3}, ", under state_dict.model"),
+        (
+            lambda state: {"model_state_dict": state, "loss": torch.zeros(())},
+            ", under model_state_dict, without loss",
+        ),
+        (lambda state: {"checkpoint": {"network": state}}, ", under checkpoint.network"),
+        (lambda state: {"args": argparse.Namespace(lr=1), "params": state}, ", under params"),
+        (lambda state: [state, 3], ", under 0"),
+        (
+            lambda state: {"net": state, "opt": {"state": {0: {"step": torch.ones(1)}}}},
+            ", under net, without opt",
+        ),
+        (
+            lambda state: {"n_averaged": torch.ones(())} | behind("module.", state),
+            ", under module, without n_averaged",
+        ),
+        (lambda state: state | {"optimizer": {"state": {0: torch.ones(1)}}}, ", without optimizer"),
+        (
+            lambda state: (
+                behind("model.net.", state)
+                | {"model.head.weight": torch.ones(1), "criterion.w": torch.ones(1)}
+            ),
+            ", under model.net, without model.head; criterion",
+        ),
+        (
+            lambda state: {"model_ema": behind("module.", doubled(state)), "model": state},
+            ", under model, without model_ema",
+        ),
+        (
+            lambda state: {"online_model": state, "ema_model": doubled(state)},
+            ", under online_model, without ema_model",
+        ),
+        (lambda state: {"ema": {"shadow": state}}, ", under ema.shadow"),
+        (
+            lambda state: behind("net.", state) | behind("_compiled._orig_mod.net.", state),
+            ", under net, without _compiled",
+        ),
+    ],
+)
+def test_a_network_is_found_behind_keys_and_prefixes(tmp_path, theirs, wrap, words, built):
+    torch.save(wrap(theirs), tmp_path / "net.pth.tar")
+    network = built["torchvision"]
+    sentence = load_weights(network, tmp_path / "net.pth.tar")
+    assert f"(PyTorch file with torchvision's names{words}; sha256 " in sentence
+    statistics = {name: theirs[f"conv3.bn.{name}"] for name in STATISTICS}
+    assert torch.equal(network["conv2-3x3"].weight, fold(theirs["conv3.conv.weight"], statistics)[0])
+    assert torch.equal(network["loss3-classifier"].weight, theirs["fc.weight"])
+
+
+def doubled(state):
+    return {name: 2 * value for name, value in state.items()}
+
+
+@pytest.mark.parametrize(
+    ("wrap", "words"),
+    [
+        (
+            lambda state: behind("student.", state) | behind("teacher.", doubled(state)),
+            "2 networks, student; teacher",
+        ),
+        (
+            lambda state: {"encoder_q": state, "encoder_k": behind("module.", doubled(state))},
+            "encoder_q; encoder_k.module",
+        ),
+        (lambda state: [state, doubled(state), doubled(state)], "3 networks, 0; 1; 2"),
+        (lambda state: state | behind("_orig_mod.", doubled(state)), "2 networks, no name; _orig_mod"),
+    ],
+)
+def test_several_networks_in_one_file_are_named(tmp_path, theirs, wrap, words, built):
+    torch.save(wrap(theirs), tmp_path / "several.pth")
+    refused(built["torchvision"], tmp_path / "several.pth", words, "save the one that is meant alone")
+
+
+def test_two_names_of_one_layer_are_not_merged(tmp_path, theirs, built):
+    state = theirs | {"inception3a.branch1._spare.conv.weight": torch.zeros(64, 192, 1, 1)}
+    torch.save(state, tmp_path / "twice.pth")
+    words = "weight of inception3a.branch1._spare.conv belongs to no layer"
+    refused(built["torchvision"], tmp_path / "twice.pth", words)
+
+
+def test_a_safetensors_file_behind_a_prefix_and_under_another_ending(tmp_path, theirs):
+    safetensors.torch.save_file(behind("module.model.", theirs), tmp_path / "pytorch_model.bin")
+    sentence = load_weights(GoogLeNet("torchvision"), tmp_path / "pytorch_model.bin")
+    assert "torchvision's names, under module.model; sha256" in sentence
+
+
 # What is refused, each with one message, and leaves the network as it was.
 
 
@@ -189,23 +317,26 @@ def test_numbers_too_large_for_float32(tmp_path):
 def test_a_small_file_that_describes_huge_tensors_takes_no_memory(tmp_path):
     """One number, shown four billion times, before a batch normalisation that is to be folded into it."""
     one = torch.zeros(1)
-    state = {
-        f"conv1.bn.{name}": one.expand(2**22) for name in ("weight", "bias", "running_mean", "running_var")
-    }
-    torch.save(state | {"conv1.conv.weight": one.expand(2**22, 1000, 1, 1)}, tmp_path / "huge.pth")
+    network = GoogLeNet("torchvision", batchnorm="train")
+    state = dict(network.state_dict())
+    for name in ("weight", "bias", "running_mean", "running_var"):
+        state[f"normalisations.conv1-7x7_s2.{name}"] = one.expand(2**22)
+    state["learnable.conv1-7x7_s2.weight"] = one.expand(2**22, 1000, 1, 1)
+    torch.save(state, tmp_path / "huge.pth")
     refused(GoogLeNet("torchvision"), tmp_path / "huge.pth", "bias of conv1-7x7_s2 is missing")
 
 
 def test_an_archive_that_unpacks_to_more_than_any_network(tmp_path, monkeypatch):
-    monkeypatch.setitem(weights.READERS, ".pth", (read_pth, 1))
+    monkeypatch.setitem(weights.READERS, "PyTorch", (read_pth, 1))
     with zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("bomb/data/0", bytes(2**20 + 1))
+        archive.writestr("bomb/data.pkl", bytes(2**20 + 1))
     assert (tmp_path / "bomb.pth").stat().st_size < 2000
     refused(GoogLeNet("bvlc"), tmp_path / "bomb.pth", "is larger than 1 MB")
 
 
 def test_a_file_larger_than_any_network_is_not_read(tmp_path):
     with (tmp_path / "large.onnx").open("wb") as file:
+        file.write(b"\x08")
         file.truncate(2**40)
     refused(GoogLeNet("bvlc"), tmp_path / "large.onnx", "is larger than 64 MB")
 
@@ -215,7 +346,7 @@ def test_names_in_a_file_cannot_steer_the_terminal(tmp_path):
     torch.save(network.state_dict() | {"\x1b[31m\n" * 5000: torch.zeros(1)}, tmp_path / "names.pth")
     refused(network, tmp_path / "names.pth", "?[31m??[31m?", "belongs to no layer")
     torch.save({1: torch.zeros(1)}, tmp_path / "number.pth")
-    refused(network, tmp_path / "number.pth", "does not hold a dictionary of tensors")
+    refused(network, tmp_path / "number.pth", "holds no GoogLeNet", "Tensors: 1")
 
 
 @pytest.mark.parametrize(
@@ -232,35 +363,45 @@ def test_damaged_notes_of_our_own_files(tmp_path, notes):
     safetensors.torch.save_file(
         {"a": torch.zeros(1)}, tmp_path / "a.safetensors", metadata={"hep2lib": notes}
     )
-    refused(GoogLeNet("bvlc"), tmp_path / "a.safetensors", "cannot be read as a .safetensors file")
+    refused(GoogLeNet("bvlc"), tmp_path / "a.safetensors", "cannot be read as a file of safetensors")
 
 
 def test_something_else_than_tensors(tmp_path):
     torch.save([1, 2, 3], tmp_path / "list.pth")
-    refused(GoogLeNet("bvlc"), tmp_path / "list.pth", "does not hold a dictionary of tensors")
+    refused(GoogLeNet("bvlc"), tmp_path / "list.pth", "holds no GoogLeNet", "Tensors: none")
 
 
 def test_another_networks_weights(tmp_path):
-    torch.save({"features.0.weight": torch.zeros(64, 3, 11, 11)}, tmp_path / "alexnet.pth")
+    tensors = {f"features.{i}.weight": torch.zeros(64, 3, 11, 11) for i in range(11)}
+    torch.save({"epoch": 3, "net": tensors}, tmp_path / "alexnet.pth")
     refused(
         GoogLeNet("bvlc"),
         tmp_path / "alexnet.pth",
-        "weight of conv1-7x7_s2 is missing",
-        "and 109 more",
+        "holds no GoogLeNet under torchvision's, Caffe's or this package's names",
+        "keys: epoch; net",
+        "Tensors: net.features.0.weight; net.features.1.weight; ",
+        "and 3 more",
     )
 
 
 @pytest.mark.parametrize(("written", "built"), [("bvlc", "torchvision"), ("torchvision", "bvlc")])
 def test_the_other_variants_weights(tmp_path, written, built):
     torch.save(GoogLeNet(written).state_dict(), tmp_path / "other.pth")
-    refused(
-        GoogLeNet(built), tmp_path / "other.pth", "weight of inception_3a-5x5 is (32, 16,", "other variant"
-    )
+    words = f"it holds the variant {written}, the network {built}: choose variant={written}"
+    refused(GoogLeNet(built), tmp_path / "other.pth", "weight of inception_3a-5x5 is (32, 16,", words)
 
 
-def test_torchvisions_file_into_the_bvlc_variant(tmp_path):
-    torch.save(torchvision.models.GoogLeNet(1000, init_weights=False).state_dict(), tmp_path / "tv.pth")
-    refused(GoogLeNet("bvlc"), tmp_path / "tv.pth", "choose the other variant")
+def test_torchvisions_file_into_the_bvlc_variant(tmp_path, theirs, built):
+    torch.save({f"module.{name}": value for name, value in theirs.items()}, tmp_path / "tv.pth")
+    refused(built["bvlc"], tmp_path / "tv.pth", "it holds the variant torchvision, the network bvlc")
+
+
+def test_the_other_variant_is_named_only_where_the_file_is_of_it(tmp_path, theirs, built):
+    state = {name: value for name, value in theirs.items() if not name.startswith("inception4c")}
+    torch.save(state, tmp_path / "lost.pth")
+    with pytest.raises(WeightsError, match="weight of inception_4c-1x1 is missing") as caught:
+        load_weights(built["torchvision"], tmp_path / "lost.pth")
+    assert "variant=" not in str(caught.value)
 
 
 def test_nan_in_the_weights(tmp_path):
@@ -268,3 +409,100 @@ def test_nan_in_the_weights(tmp_path):
     state["learnable.inception_4c-3x3.bias"][5] = float("nan")
     torch.save(state, tmp_path / "nan.pth")
     refused(GoogLeNet("bvlc"), tmp_path / "nan.pth", "bias of inception_4c-3x3 holds NaN or infinity")
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ({"best": np.float64(0.5)}, "multiarray.scalar"),
+        ({"root": Path("x")}, "pathlib."),
+        ({"model": nn.Conv2d(1, 1, 1)}, "torch.nn.modules.conv.Conv2d"),
+    ],
+)
+@pytest.mark.parametrize("new", [True, False])
+def test_what_only_code_could_read_is_named(tmp_path, extra, words, new, built):
+    torch.save({"state_dict": {}} | extra, tmp_path / "run.ckpt", _use_new_zipfile_serialization=new)
+    refused(
+        built["bvlc"],
+        tmp_path / "run.ckpt",
+        "holds more than tensors",
+        words,
+        "torch.save(network.state_dict()",
+    )
+
+
+def a_script(path):
+    """What torch.jit.save writes, as far as names go."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("data.pkl", "code/__torch__/torch/nn/modules/linear.py", "constants.pkl", "version"):
+            archive.writestr(f"net/{name}", b"")
+
+
+def a_tar(path):
+    with tarfile.open(path, "w") as archive:
+        archive.addfile(tarfile.TarInfo("pickle"), io.BytesIO())
+
+
+@pytest.mark.parametrize(
+    ("write", "words"),
+    [
+        (lambda path: path.write_bytes(b""), "is empty"),
+        (Path.mkdir, "is a folder"),
+        (lambda path: path.write_text("<!DOCTYPE html><title>Sign in</title>"), "is a web page"),
+        (lambda path: path.write_text("\n <html><body>404</body></html>"), "is a web page"),
+        (lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1"), "Git LFS"),
+        (lambda path: path.write_text('{"weight_map": {"fc.weight": "a.safetensors"}}'), "is a text"),
+        (lambda path: path.write_text('name: "GoogleNet"\n# réseau'), "is a text"),
+        (lambda path: path.write_bytes(gzip.compress(b"weights")), "is a packed archive"),
+        (a_tar, "is a packed archive"),
+        (a_script, "is a program of TorchScript"),
+        (
+            lambda path: np.savez(path.open("wb"), fc=np.zeros(3)),
+            "is a zip archive that torch.save did not write",
+        ),
+        (
+            lambda path: np.save(path.open("wb"), np.zeros(3)),
+            "is a file of Keras, MATLAB, NumPy or TensorFlow",
+        ),
+        (lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(99)), "is a file of Keras"),
+        (lambda path: path.write_bytes(b"MATLAB 5.0 MAT-file" + bytes(99)), "is a file of Keras, MATLAB"),
+        (
+            lambda path: path.write_bytes(b"\x00\x05\x16\x07\x00\x02" + bytes(99)),
+            "is of no form that is known here",
+        ),
+        (
+            lambda path: path.write_bytes(pickle.dumps({"a": 1}, protocol=4)),
+            "a pickle that torch.save does not write",
+        ),
+    ],
+)
+@pytest.mark.parametrize("ending", [".pth", ".onnx"])
+def test_what_is_no_weight_file_is_named(tmp_path, write, words, ending, built):
+    write(tmp_path / f"googlenet{ending}")
+    refused(built["bvlc"], tmp_path / f"googlenet{ending}", words)
+
+
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
+def test_a_quantised_network_is_named(tmp_path, theirs, built):
+    state = theirs | {
+        "conv1.conv.weight": torch.quantize_per_tensor(torch.zeros(64, 3, 7, 7), 1, 0, torch.qint8)
+    }
+    torch.save(state, tmp_path / "int8.pth")
+    refused(built["torchvision"], tmp_path / "int8.pth", "is quantised")
+
+
+@pytest.mark.parametrize("form", ["zip", "legacy", "safetensors"])
+def test_truncated_is_said_of_truncated_files_only(tmp_path, theirs, form, built):
+    whole, broken = tmp_path / "whole.pth", tmp_path / "broken.pth"
+    if form == "safetensors":
+        safetensors.torch.save_file(theirs, whole)
+    else:
+        torch.save(theirs, whole, _use_new_zipfile_serialization=form == "zip")
+    data = whole.read_bytes()
+    for size in (len(data) // 3, len(data) - 1):
+        broken.write_bytes(data[:size])
+        refused(built["torchvision"], broken, "ends early (is truncated)")
+    broken.write_bytes(data[:60] + bytes(60) + data[120:])
+    with pytest.raises(WeightsError) as caught:
+        load_weights(built["torchvision"], broken)
+    assert "ends early" not in str(caught.value)

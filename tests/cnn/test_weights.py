@@ -151,10 +151,19 @@ def test_an_unknown_source_is_refused(source):
         load_weights(GoogLeNet(), source)
 
 
-def test_an_unknown_ending_is_refused(tmp_path):
-    (tmp_path / "net.h5").write_bytes(b"")
-    with pytest.raises(WeightsError, match=r"net\.h5: a file must end in one of .*\.pth"):
-        load_weights(GoogLeNet(), tmp_path / "net.h5")
+def test_the_contents_decide_not_the_ending(tmp_path):
+    (tmp_path / "net.xyz").write_bytes(b"\xff\x00\xff\x01")
+    with pytest.raises(WeightsError, match=r"net\.xyz is of no form that is known here"):
+        load_weights(GoogLeNet(), tmp_path / "net.xyz")
+
+
+def test_the_digest_of_a_file_covers_the_files_beside_it(tmp_path):
+    """Two graphs of one name and other values are two sets of weights."""
+    (tmp_path / "a").write_bytes(b"graph")
+    (tmp_path / "b").write_bytes(b"values")
+    assert weights._file_sha256(tmp_path / "a") == hashlib.sha256(b"graph").hexdigest()
+    both = weights._file_sha256(tmp_path / "a", tmp_path / "b")
+    assert both == hashlib.sha256(b"graphvalues").hexdigest()
 
 
 def test_the_address_of_the_imagenet_weights_is_torchvisions():
