@@ -309,7 +309,7 @@ def _specimens(table: pd.DataFrame) -> Iterator[str]:
     alike = [" and ".join(map(repr, names)) for names in spelt.values() if len(names) > 1]
     if alike:
         yield (
-            f"specimens {some(alike)} differ only in case, blanks, separators, leading zeros or letters that "
+            f"specimens {some(alike)} differ only in case, blanks, separators, zeros or letters that "
             f"look like digits: {counted(len(alike), 'patient')}, or more? One with two names would stand on "
             "both sides of a fold"
         )
@@ -320,8 +320,9 @@ def _specimens(table: pd.DataFrame) -> Iterator[str]:
 
 
 def _same_name(specimen: str) -> str:
-    """Make specimens equal that people mix up: "7" and "007", "P-1" and "p1", "S1O" and "S10"."""
-    plain = re.sub(r"[\s_.\-\u2010-\u2015\u2212]+", "-", unicodedata.normalize("NFKC", specimen).casefold())
+    """Make specimens equal that people mix up: "7" and "007", "7.0", "P-1" and "p1", "S1O" and "S10"."""
+    plain = unicodedata.normalize("NFKC", re.sub(r"\.0+$", "", specimen)).casefold()
+    plain = re.sub(r"[\s_.\-\u2010-\u2015\u2212]+", "-", plain)
     plain = re.sub(r"(?<!\d)-|-(?!\d)", "", plain)  # but "1-11" is not "11-1"
     if re.search(r"\d", plain):
         plain = plain.translate(str.maketrans("oil", "011"))

@@ -441,7 +441,8 @@ def _the_sheet(path: Path, options: Options) -> tuple[Path, list[str]]:
     found = truths or sheets
     if not found:
         below = [folder for folder in sorted(path.iterdir()) if folder.is_dir()]
-        hint = "give it with sheet=..., or sort the images into one folder a class"
+        here = f" (the folders here are {some(repr(folder.name) for folder in below)})" if below else ""
+        hint = f"give it with sheet=..., or sort the images into folders called positive and negative{here}"
         for folder in below:
             if sheets_of(folder):
                 hint = f"there is one in {folder}, give that folder"
@@ -526,8 +527,8 @@ def read_class_folders(path: Path, options: Options) -> Listing:
             image.as_posix() for image in images if image.suffix.casefold() not in IMAGE_SUFFIXES
         ],
         "folders without an image": [p.as_posix() for p in below(p for p in folder.folders if p not in full)],
-        "folders in which each folder is taken for a specimen (if the outer one is the patient's, give "
-        "specimen_pattern='/([^/]+)/')": [name for name, number in sorted(outer.items()) if number > 1],
+        "folders within a folder are taken for specimens of their own (if the outer one is the patient's, "
+        "give specimen_pattern='/([^/]+)/')": sorted(n for n in whose if outer[n.partition("/")[0]] > 1),
     }.items():
         remarks += [f"{what}: {some(found)}"] if found else []
     if not images:

@@ -217,9 +217,9 @@ def test_empty_folders_and_folders_of_folders_are_told(root: Path) -> None:
     texts = warnings(root)
     assert texts[0] == "folders without an image: positive/P9"
     assert texts[1].startswith(
-        "folders in which each folder is taken for a specimen (if the outer one is the pat"
+        "folders within a folder are taken for specimens of their own (if the outer one is the patient's, "
     )
-    assert texts[1].endswith(": P1")
+    assert texts[1].endswith(": P1, P1/day 2")
     table = read_database(root, specimen_pattern="/([^/]+)/")
     assert table["specimen"].nunique() == 4
     assert table.attrs["warnings"] == ["folders without an image: positive/P9"]
