@@ -37,7 +37,23 @@ from hep2lib.progress import progress
 
 _NO_PATTERN = re.compile(r"neg|ac-?0|none|no$|nessun|-$", re.IGNORECASE)
 _NOBODY = frozenset(
-    ("nan", "n/a", "#n/a", "#na", "#ref!", "#name?", "#value!", "null", "none", "nil", "unknown", "?", "-")
+    (
+        "nan",
+        "n/a",
+        "#n/a",
+        "#na",
+        "#ref!",
+        "#name?",
+        "#value!",
+        "#div/0!",
+        "#num!",
+        "null",
+        "none",
+        "nil",
+        "unknown",
+        "?",
+        "-",
+    )
 )
 _TEXT = ("pattern", "intensity", "laboratory", "instrument", "sex")
 LAYOUTS: dict[str, Callable[[Path, Options], Listing]] = {
@@ -322,6 +338,7 @@ def _specimens(table: pd.DataFrame) -> Iterator[str]:
 def _same_name(specimen: str) -> str:
     """Make specimens equal that people mix up: "7" and "007", "7.0", "P-1" and "p1", "S1O" and "S10"."""
     plain = unicodedata.normalize("NFKC", re.sub(r"\.0+$", "", specimen)).casefold()
+    plain = plain.translate(str.maketrans("авекмнорстху", "abekmhopctxy"))  # Cyrillic, as on some keyboards
     plain = re.sub(r"[\s_.\-\u2010-\u2015\u2212]+", "-", plain)
     plain = re.sub(r"(?<!\d)-|-(?!\d)", "", plain)  # but "1-11" is not "11-1"
     if re.search(r"\d", plain):

@@ -204,7 +204,7 @@ def label_invisible_marks(db: Database, rng: Generator) -> str | None:
 
 @mutation(keeps=True)
 def label_truth_cells(db: Database, rng: Generator) -> str | None:
-    if "label" not in db.headers or not sheet_is(db, "xlsx"):
+    if "label" not in db.headers or db.copies or not sheet_is(db, "xlsx"):
         return None
     db.fixed = True
     return all_labels(db, False, True)
@@ -669,7 +669,7 @@ def sheet_with_a_wrong_ending(db: Database, rng: Generator) -> str | None:
 
 @mutation(keeps=True)
 def sheet_beside_equal_copies(db: Database, rng: Generator) -> str | None:
-    if not db.headers or db.suffix or booked(db) or db.copies:
+    if not db.headers or db.fixed or db.suffix or booked(db) or db.copies:
         return None
     for form in some_of(rng, [f for f in ("xls", "xlsx", "csv") if f != db.form], 2):
         db.copies[f"{db.sheet}.{form}"] = lambda table: table

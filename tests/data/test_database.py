@@ -287,6 +287,7 @@ SPELLINGS = [
     ("7", "007", True),
     ("P-1", "P\u20131", True),
     ("S10", "S1O", True),
+    ("P07", "\u042007", True),  # Cyrillic
     ("B12", "Bl2", True),
     ("P 1", "P\xa01", True),
     ("P1", "\uff30\uff11", True),

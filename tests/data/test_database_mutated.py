@@ -111,7 +111,7 @@ def read(root: Path, options: dict[str, object]) -> Outcome:
             if outcome.report.usable:
                 outcome.pictures = load_images(outcome.table, SIDE).numpy().transpose(0, 2, 3, 1)
             else:
-                outcome.error = "\n".join(outcome.report.problems)
+                outcome.error = "\n".join((*outcome.report.problems, *outcome.report.warnings))
         except DatabaseError as error:
             outcome.error = str(error) or "(an empty message)"
         except Exception:
@@ -176,13 +176,19 @@ def accepted(db: Database, root: Path, outcome: Outcome) -> Iterator[str]:
     for name, row, pixels in zip(names, table.itertuples(), outcome.pictures, strict=True):
         if name in by_name and db.listed(by_name[name]):
             yield from of_field(by_name[name], row, pixels, said)
-        elif not is_named(said, name, db, names):
+        elif not is_named(said, name, db, names) and not any(
+            mentions(said, f) for f in name.split("/")[1:-1]
+        ):
             yield f"{name}: let in without a word"
     spellings = (
         table["specimen"].groupby([by_name[n].specimen if n in by_name else n for n in names]).unique()
     )
     for specimen, spelt in spellings.items():
-        if len(spelt) > 1 and specimen and not any(mentions(said, spelling) for spelling in spelt):
+        if (
+            len(spelt) > 1
+            and specimen
+            and not any(mentions(said, spelling) for spelling in (specimen, *spelt))
+        ):
             yield f"specimen {specimen} has become {list(spelt)}, without a word"
     if len(set(names)) < len(names):
         yield f"let in twice: {sorted(name for name in set(names) if names.count(name) > 1)}"
@@ -202,7 +208,7 @@ def of_field(one: Field, row: object, pixels: np.ndarray, said: str) -> Iterator
         truth = f"it is {sorted(one.labels)}" if one.labels else "nobody knows"
         yield f"{one.file}: label {label}, and {truth}"
     same = normal(specimen).removesuffix(".0") == normal(one.specimen)
-    if not same and not mentions(said, specimen):
+    if not same and not any(mentions(said, spelling) for spelling in (specimen, one.specimen)):
         yield f"{one.file}: specimen {specimen!r} instead of {one.specimen!r}, without a word"
     if not any(alike(pixels, picture) for picture in one.pictures):
         if one.deep and re.search(r"\bbits?\b", said) and any(scaled(pixels, p) for p in one.pictures):
@@ -222,9 +228,8 @@ def is_named(said: str, name: str, db: Database, read: list[str]) -> bool:
         return any(mentions(said, title) for title in paged(db, name))
     folders, _, last = name.rpartition("/")
     others = [other for other in [*(one.file for one in db.fields), *db.extras, *read] if other != name]
-    alone = {
-        part for part in [last, *folders.split("/")] if part and not any(part in o.split("/") for o in others)
-    }
+    alone = {last} - {other.split("/")[-1] for other in others}
+    alone |= set(folders.split("/")) - {part for other in read if other != name for part in other.split("/")}
     suffix = Path(name).suffix
     common = (".png", ".jpg", ".bmp", ".tif")
     return any(mentions(said, mark) for mark in (name, *alone)) or (
@@ -292,3 +297,30 @@ def test_every_mutation_has_its_turn() -> None:
     told = {story.split(":")[0] for seed in range(2 * len(MUTATIONS)) for story in mutant(seed).story}
     assert set(MUTATIONS) - told == set()
     assert len(MUTATIONS) >= 40
+
+
+def test_the_judge_sees_what_is_wrong(tmp_path: Path) -> None:
+    db = GOOD["manifest"](np.random.default_rng(0))
+    db.write(tmp_path / "database")
+    sound = read(tmp_path / "database", {})
+    table, report = sound.table, sound.report
+    assert table is not None
+    assert report is not None
+
+    def judged(found: pd.DataFrame, pictures: np.ndarray) -> str:
+        return "\n".join(accepted(db, tmp_path / "database", Outcome("", "", "", found, report, pictures)))
+
+    assert judged(table, sound.pictures) == ""
+    assert "label 0, and it is [1]" in judged(table.assign(label=[0, *table["label"][1:]]), sound.pictures)
+    assert "left out without a word" in judged(table[1:], sound.pictures[1:])
+    assert "another picture" in judged(table, 255 - sound.pictures)
+    assert "another picture" in judged(table, sound.pictures[::-1])
+    spelt = table.assign(specimen=["P1", *table["specimen"][1:]])
+    assert "specimen P01 has become ['P1', 'P01'], without a word" in judged(spelt, sound.pictures)
+    db.fields[0].labels = frozenset()
+    assert "label 1, and nobody knows" in judged(table, sound.pictures)
+    assert "nothing has changed its meaning" in "\n".join(refused(db, "manifest.csv, row 2: no"))
+    db.blamed, db.marks = 1, {"row 2"}
+    assert list(refused(db, "manifest.csv, row 2: no")) == []
+    assert "names nothing" in "\n".join(refused(db, "manifest.csv, row 21: no"))
+    assert "an exception's name" in "\n".join(refused(db, "row 2: KeyError('a')"))

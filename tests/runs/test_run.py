@@ -286,8 +286,8 @@ def test_the_tuned_network_changed_more_than_its_classifier(studied):
 
 
 def test_a_run_names_a_simulated_database_by_its_origin_beside_its_checksum(tmp_path):
-    write_database(tmp_path / "a", 4, 3, scale=0.1)
-    write_database(tmp_path / "b", 4, 3, scale=0.1, masks=True)
+    write_database(tmp_path / "a", 12, 3, scale=0.1)
+    write_database(tmp_path / "b", 12, 3, scale=0.1, masks=True)
     picture = next((tmp_path / "b").rglob("*.bmp"))
     Image.open(picture).save(
         picture.with_suffix(".png")
@@ -295,7 +295,7 @@ def test_a_run_names_a_simulated_database_by_its_origin_beside_its_checksum(tmp_
     picture.with_suffix(".png").replace(picture)
     known = []
     for name in "ab":
-        run = open_run(tmp_path / f"run {name}", "smoke", data=str(tmp_path / name))
+        run = open_run(tmp_path / f"run {name}", "smoke", data=str(tmp_path / name), folds=3)
         run.network = GoogLeNet(classes=2)
         known.append(run.describe({})["database"])
     assert known[0]["simulation"] == known[1]["simulation"]
