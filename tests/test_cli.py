@@ -116,7 +116,7 @@ def test_a_run_folder_whose_trainings_are_others(said, database, begun):
 def test_a_weights_file_that_is_missing(said, database):
     message = said(database, weights="nowhere.pth")
     assert message.count("\n") == 1
-    assert "nowhere.pth': no such file; give an existing one" in message
+    assert "nowhere.pth': no such file; give an existing .pth" in message
 
 
 def test_imagenet_weights_out_of_reach(said, database, tmp_path, monkeypatch):

@@ -10,14 +10,13 @@ import numpy as np
 import onnx
 import torch
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from google.protobuf.message import DecodeError
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 from torch import Tensor
 
 from hep2lib.cnn.googlenet import ALPHA, BETA, SIZE, VARIANTS, GoogLeNet, K, architecture
 from hep2lib.cnn.layers import LEARNABLE, Kind, Layer
 from hep2lib.cnn.preprocessing import CAFFE, TORCHVISION_TRANSFORMED, Preprocessing
-from hep2lib.cnn.weight_files import WeightFile, WeightsError, key, other_variant, plain_name
+from hep2lib.cnn.weight_files import WeightFile, WeightsError, from_state_dict, key, other_variant
 
 #: Element types of weights and shapes. Types of less than a byte would take what memory their shape asks for.
 _TYPES = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
@@ -59,7 +58,7 @@ def read_onnx(path: Path, network: GoogLeNet) -> WeightFile:
     Raises:
         WeightsError: if the graph is another one (the first layer that differs is named), of the other
             variant, or quantised, or if a file that holds its values is missing.
-        Exception: of any kind, if the file is damaged; an EOFError if it ends early.
+        Exception: of any kind, if the file is damaged.
     """
     graph, differences = _Graph(path), list[_AnotherGraphError]()
     for variant in (network.variant, *(VARIANTS.keys() - {network.variant})):
@@ -99,7 +98,7 @@ class _Graph:
     """Which node makes which value from which, and the constants among the values."""
 
     def __init__(self, path: Path) -> None:
-        graph = _parsed(onnx.ModelProto, path).graph
+        graph = onnx.ModelProto.FromString(path.read_bytes()).graph
         if not graph.node or not graph.output:
             raise ValueError("it holds no graph")
         operators = {node.op_type for node in graph.node}
@@ -115,8 +114,8 @@ class _Graph:
         self.outputs = [value.name for value in graph.output[:200]]
 
     def node(self, name: str) -> NodeProto:
-        """The node that makes the value ``name``; an empty one if none does."""
-        return self._nodes.get(name, NodeProto())
+        """The node that makes the value ``name``; one without inputs if none does."""
+        return self._nodes.get(name, NodeProto(op_type="Input"))
 
     def source(self, name: str) -> str:
         """The value that ``name`` is a mere copy or rearrangement of."""
@@ -138,66 +137,42 @@ class _Graph:
         if node.op_type not in {"Transpose", *_PASSED} or not node.input or not depth:
             return None
         value = self.constant(node.input[0], depth - 1)
-        if value is None or node.op_type not in ("Reshape", "Transpose", "Flatten"):
+        if value is None or node.op_type not in ("Reshape", "Transpose"):
             return value
         if node.op_type == "Transpose":
             return value.transpose(_attribute(node, "perm", None))
-        if node.op_type == "Flatten":
-            return value.reshape(int(np.prod(value.shape[: _attribute(node, "axis", 1)])), -1)
-        shape = self.integers(node, 1) or _attribute(node, "shape", ())
-        return value.reshape([value.shape[i] if size == 0 else size for i, size in enumerate(shape)])
+        return value.reshape(self.integers(node, 1) or _attribute(node, "shape", ()))
 
     def integers(self, node: NodeProto, place: int) -> list[int]:
         """The constant whole numbers that are a node's input at ``place``; none if there are none."""
         value = self.constant(node.input[place]) if len(node.input) > place else None
         return [] if value is None else value.ravel().astype(int).tolist()
 
-    def parameter(self, layer: Layer, name: str) -> np.ndarray:
-        value = self.constant(name)
-        if value is None:
-            raise _AnotherGraphError(f"{layer.name} has no constant parameters ({name})")
-        return value.astype(np.float64)
-
     def linear(self, name: str) -> tuple[str, np.ndarray, np.ndarray] | None:
         """If a value is another one times constants plus constants: that one, the factors, the terms."""
-        node, one = self.node(name), np.ones(())
+        node, one, zero = self.node(name), np.ones(()), np.zeros(())
         if node.op_type not in ("Add", "Sub", "Mul", "Div", "BatchNormalization"):
             return None
-        values = [self.constant(value) for value in node.input[:5]]
-        constants = [value.astype(np.float64) for value in values if value is not None]
-        if len(values) - len(constants) != 1 or len(values) != (5 if node.op_type[0] == "B" else 2):
+        source, *others = node.input[:5]
+        if node.op_type in ("Add", "Mul") and self.constant(source) is not None:
+            source, *others = node.input[1], source
+        values = [value.astype(np.float64) for value in map(self.constant, others) if value is not None]
+        if len(values) < len(others):
             return None
-        source = next(name for name, value in zip(node.input, values, strict=False) if value is None)
-        constant = constants[0]
-        match node.op_type, values[0] is None:
-            case "Add", _:
-                return source, one, constant
-            case "Sub", last:
-                return (source, one, -constant) if last else (source, -one, constant)
-            case "Mul", _:
-                return source, constant, 0 * one
-            case "Div", True:
-                return source, 1 / constant, 0 * one
-            case "BatchNormalization", True:
-                gain, shift, mean, variance = (value.reshape(-1, 1, 1) for value in constants)
-                gain = gain / np.sqrt(variance + _attribute(node, "epsilon", 1e-5))
-                return source, gain, shift - gain * mean
-        return None
+        if node.op_type == "BatchNormalization":
+            gain, shift, mean, variance = (value.reshape(-1, 1, 1) for value in values)
+            gain = gain / np.sqrt(variance + _attribute(node, "epsilon", 1e-5))
+            return source, gain, shift - gain * mean
+        [value] = values
+        made = {"Add": (one, value), "Sub": (one, -value), "Mul": (value, zero), "Div": (1 / value, zero)}
+        return source, *made[node.op_type]
 
     def _array(self, tensor: TensorProto) -> np.ndarray:
         if tensor.data_type not in _TYPES:
-            raise ValueError(
-                f"{tensor.name} is of element type {tensor.data_type}, which no weights here have"
-            )
+            raise ValueError(f"{tensor.name} is of element type {tensor.data_type}, which no weights are")
         if tensor.data_location == TensorProto.EXTERNAL:
             tensor = self._beside(tensor)
-        shape = tuple(tensor.dims)
-        try:
-            return numpy_helper.to_array(tensor)
-        except ValueError:
-            raise ValueError(
-                f"{tensor.name} does not have the numbers that its shape {shape} needs"
-            ) from None
+        return numpy_helper.to_array(tensor)
 
     def _beside(self, tensor: TensorProto) -> TensorProto:
         """A tensor with its values, which lie in another file of the same folder."""
@@ -232,80 +207,67 @@ def _visit(graph: _Graph, layer: Layer, value: str) -> tuple[Sequence[str], list
     if layer.kind not in _OPERATORS:
         return [value], []
     if node.op_type not in _OPERATORS[layer.kind]:
-        raise _AnotherGraphError(f"{layer.name} is {_words(node)}, not {layer.kind}")
+        raise _AnotherGraphError(f"{layer.name} is a node {node.op_type}, not {layer.kind}")
     inputs = node.input if layer.kind == Kind.CONCATENATION else node.input[:1]
     if len(inputs) != len(layer.inputs):
         raise _AnotherGraphError(f"{layer.name} joins {len(inputs)} values, not {len(layer.inputs)}")
     _check_attributes(layer, node)
     if layer.kind not in LEARNABLE:
         return inputs, []
-    if len(node.input) < 2:
-        raise _AnotherGraphError(f"{layer.name} has no weights")
-    weight, *own = (graph.parameter(layer, name) for name in node.input[1:3])
+    names = [name for name in node.input[1:3] if name]
+    arrays = [value.astype(np.float64) for value in map(graph.constant, names) if value is not None]
+    if not arrays or len(arrays) < len(names):
+        raise _AnotherGraphError(f"{layer.name} has no constant parameters")
+    weight, *own = arrays
     if layer.kind == Kind.FULLY_CONNECTED:
         weight = weight.reshape(weight.shape[:2] if node.op_type == "Conv" else weight.shape[-2:])
         if node.op_type == "MatMul" or (node.op_type == "Gemm" and not _attribute(node, "transB", 0)):
             weight = weight.T
     bias = factor.ravel() * (own[0].ravel() if own else 0) + term.ravel()
-    if not {factor.size, bias.size} <= {1, len(weight)}:
-        raise _AnotherGraphError(f"{layer.name} has {max(factor.size, bias.size)} biases or factors")
     weight = weight * factor.reshape(-1, *(1,) * (weight.ndim - 1))
     return inputs, [weight, np.broadcast_to(bias, len(weight)).copy()]
 
 
 def _check_attributes(layer: Layer, node: NodeProto) -> None:
     """Refuse a node whose window, constants or factors are not the layer's."""
-
-    def check(what: str, given: Sequence[float], own: Sequence[float]) -> None:
-        if len(given) != len(own) or not np.allclose(given, own):  # a file's numbers are of single precision
-            raise _AnotherGraphError(f"{layer.name} has the {what} {tuple(given)}, not {tuple(own)}")
-
-    if layer.kind == Kind.LRN:
-        defaults = {"size": 0, "alpha": 1e-4, "beta": 0.75, "bias": 1.0}
-        constants = [_attribute(node, name, default) for name, default in defaults.items()]
-        check("constants", constants, (SIZE, ALPHA, BETA, K))
-    if layer.kind == Kind.FULLY_CONNECTED:
-        check("factors", (_attribute(node, "alpha", 1), _attribute(node, "beta", 1)), (1, 1))
-    if layer.kind == Kind.MAX_POOLING:
-        check("window", _attribute(node, "kernel_shape", ()), (layer.kernel,) * 2)
-    if layer.kind in (Kind.CONVOLUTION, Kind.MAX_POOLING):
-        check("stride", _attribute(node, "strides", (1, 1)), (layer.stride,) * 2)
-    if layer.kind == Kind.CONVOLUTION:
-        same = _attribute(node, "auto_pad", b"").startswith(b"SAME")
-        padding = _attribute(node, "pads", (layer.padding if same else 0,) * 4)
-        check("padding", padding, (layer.padding,) * 4)
-        check("dilation", _attribute(node, "dilations", (1, 1)), (1, 1))
+    stride = ([1, 1], [layer.stride] * 2)
+    # What each attribute is in ONNX where it is left out, and what it is in the layer.
+    attributes: dict[str, dict[str, tuple[Any, Any]]] = {
+        Kind.LRN: {"size": (0, SIZE), "alpha": (1e-4, ALPHA), "beta": (0.75, BETA), "bias": (1.0, K)},
+        Kind.FULLY_CONNECTED: {"alpha": (1.0, 1.0), "beta": (1.0, 1.0)},
+        Kind.MAX_POOLING: {"kernel_shape": ([], [layer.kernel] * 2), "strides": stride},
+        Kind.CONVOLUTION: {"strides": stride, "pads": ([0] * 4, [layer.padding] * 4)}
+        | {"dilations": ([1, 1], [1, 1])},
+    }
+    for name, (default, own) in attributes.get(layer.kind, {}).items():
+        given = _attribute(node, name, default)
+        # A file's numbers are of single precision.
+        if np.shape(given) != np.shape(own) or not np.allclose(given, own):
+            raise _AnotherGraphError(f"{layer.name} has {name} {given}, not {own}")
 
 
-def _image(
-    graph: _Graph, name: str, depth: int = 24, joins: int = 1
-) -> tuple[list[int], np.ndarray, np.ndarray]:
-    """What a graph makes of the image: some of its channels, times factors, plus terms.
-
-    Returns:
-        The channels, the factors, C x 1 x 1, and the terms, C x 1 x 1 or C x H x W.
-    """
-    name = graph.source(name)
-    node = graph.node(name)
-    along = _attribute(node, "axis", 0) == 1
-    if name in graph.inputs:
-        return [0, 1, 2], np.ones((3, 1, 1)), np.zeros((3, 1, 1))
-    if depth and (step := graph.linear(name)):
-        channels, factors, terms = _image(graph, step[0], depth - 1, joins)
-        factor, term = (one.reshape(one.shape[-3:] if one.ndim > 2 else (-1, 1, 1)) for one in step[1:])
-        if factor.size in (1, len(channels)) and len(term) in (1, len(channels)):
-            return channels, factors * factor, terms * factor + term
-    if depth and joins and node.op_type == "Concat" and along and len(node.input) == 3:
-        parts = [_image(graph, part, depth - 1, joins - 1) for part in node.input]
-        if all(terms.shape == (1, 1, 1) for _, _, terms in parts):
-            factors, terms = (np.concatenate([part[i] for part in parts]) for i in (1, 2))
-            return [channel for part in parts for channel in part[0]], factors, terms
-    if depth and node.op_type == "Gather" and along and len(chosen := graph.integers(node, 1)) == 1:
-        channels, factors, terms = _image(graph, node.input[0], depth - 1, joins)
-        return [channels[chosen[0]]], factors[chosen], terms[chosen]
+def _channel(graph: _Graph, name: str, channel: int) -> tuple[int, float, np.ndarray]:
+    """What a graph makes a channel of: one of the image's, times a factor, plus a term (1 x 1 or H x W)."""
+    factor, term, apart = 1.0, np.zeros((1, 1)), False
+    for _ in range(24):
+        name = graph.source(name)
+        node = graph.node(name)
+        if name in graph.inputs and not apart:
+            return channel, factor, term
+        if step := graph.linear(name):
+            name, *own = step
+            own = [one.reshape(one.shape[-3:] if one.ndim > 2 else (-1, 1, 1)) for one in own]
+            gain, shift = (one[channel if len(one) > 1 else 0] for one in own)
+            factor, term = factor * gain.item(), factor * shift + term
+        elif node.op_type == "Concat" and not apart and _attribute(node, "axis", 0) == 1:
+            name, channel, apart = node.input[channel], 0, True
+        elif node.op_type == "Gather" and apart and _attribute(node, "axis", 0) == 1:
+            [channel] = graph.integers(node, 1)
+            name, apart = node.input[0], False
+        else:
+            break
     raise WeightsError(
-        f"{graph.path} changes the image in a way that is not read here ({_words(node)}): export the network "
-        "without it"
+        f"{graph.path} changes the image in a way that is not read here (a node {node.op_type}): leave it out"
     )
 
 
@@ -315,10 +277,11 @@ def _preprocessing(graph: _Graph, image: str, untouched: Preprocessing) -> Prepr
     The value that the graph maps to 0 tells in which unit it takes the image: pixels, or pixels / 255.
     torchvision's ``transform_input`` undoes the normalisation by ImageNet's mean and deviation.
     """
-    channels, factors, terms = _image(graph, image)
-    zero = -terms / factors
-    mean, scale = zero.mean(axis=(1, 2)), factors.ravel()
-    if channels == [0, 1, 2] and (factors == 1).all() and not terms.any():
+    parts = [_channel(graph, image, channel) for channel in range(3)]
+    channels, scale = [part[0] for part in parts], np.array([part[1] for part in parts])
+    zero = -np.array(np.broadcast_arrays(*(part[2] for part in parts))) / scale.reshape(3, 1, 1)
+    mean = zero.mean(axis=(1, 2))
+    if channels == [0, 1, 2] and (scale == 1).all() and not zero.any():
         return untouched
     if channels == [0, 1, 2] and np.allclose([scale, -mean * scale], _TRANSFORM_INPUT, atol=1e-3):
         return TORCHVISION_TRANSFORMED
@@ -334,24 +297,6 @@ def _preprocessing(graph: _Graph, image: str, untouched: Preprocessing) -> Prepr
     (a, b, c), (x, y, z) = (mean * unit).tolist(), (scale / unit).tolist()
     own = None if (zero == zero[:, :1, :1]).all() else (zero * unit).astype(np.float32)
     return Preprocessing((a, b, c), (x, y, z), mean_image=own)
-
-
-def _words(node: NodeProto) -> str:
-    return f"a node {node.op_type}" if node.op_type else "an input"
-
-
-def _parsed(kind: Any, path: Path) -> Any:
-    """A file as a message of protobuf; an EOFError if a part of it is longer than the rest of the file."""
-    data, at = path.read_bytes(), 0
-    try:
-        return kind.FromString(data)
-    except DecodeError:
-        while part := re.compile(rb"([\x80-\xff]*[\0-\x7f])([\x80-\xff]{,4}[\0-\x7f])").match(data, at):
-            length = sum((byte & 127) << 7 * i for i, byte in enumerate(part[2]))
-            at = part.end() + (length if part[1][0] & 7 == 2 else 0)  # others are numbers at this level
-        if at > len(data):
-            raise EOFError from None
-        raise
 
 
 #: The part of caffe.proto that holds parameters: the fields of each message, with their numbers and types. A
@@ -372,26 +317,22 @@ def read_caffe(path: Path, network: GoogLeNet) -> WeightFile:
     Caffe takes images blue first with the mean subtracted, and so does the result's preprocessing.
 
     Raises:
-        WeightsError: if it is no Caffe model.
+        WeightsError: if it does not hold one GoogLeNet (``from_state_dict``).
         Exception: of any kind, if it is damaged.
     """
-    model = _parsed(_caffe_model(), path)
-    layers = {plain_name(layer.name): layer for layer in network.layers if layer.kind in LEARNABLE}
-    tensors = {}
+    model, tensors = _caffe_model().FromString(path.read_bytes()), {}
     for entry in (*model.layer, *model.layers):
         name = b"".join(entry.name).decode("utf-8", "replace")
-        if re.match(r"loss[12]/", name):
-            continue
-        layer = layers.get(plain_name(name))
-        dimensions = 2 if layer is not None and layer.kind == Kind.FULLY_CONNECTED else 4
-        for parameter, blob, size in zip(("weight", "bias"), entry.blobs, (dimensions, 1), strict=False):
-            own = f"{name}.{parameter}" if layer is None else key(layer.name, parameter)
-            tensors[own] = _blob(blob, size, name)
-    if not tensors:
-        raise WeightsError(
-            f"{path} is no Caffe model with parameters: give the .caffemodel, not the description"
-        )
-    return WeightFile(tensors, CAFFE, "Caffe model" if model.layer else "Caffe model of the V1 form")
+        for parameter, blob in zip(("weight", "bias"), entry.blobs, strict=False):
+            sides = (blob.num, blob.channels, blob.height, blob.width)
+            shape = list(blob.shape[0].dim) if blob.shape else [[1, *side][-1] for side in sides]
+            while shape[0] == 1 and len(shape) > (1 if parameter == "bias" else 2):
+                del shape[0]  # in 2014 all had four dimensions, with leading ones
+            numbers = blob.data or blob.double_data
+            array = np.fromiter(numbers, np.float32, len(numbers)).reshape(shape)
+            tensors[f"{name}.{parameter}"] = torch.from_numpy(array)
+    form = "Caffe model" if model.layer else "Caffe model of the V1 form"
+    return WeightFile(from_state_dict(tensors, network, path).tensors, CAFFE, form)
 
 
 def _caffe_model() -> Any:
@@ -405,15 +346,3 @@ def _caffe_model() -> Any:
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("caffe.Net"))
-
-
-def _blob(blob: Any, dimensions: int, name: str) -> Tensor:
-    """The array of a blob; shapes of 2014 always have four dimensions, with leading ones."""
-    sides = (blob.num, blob.channels, blob.height, blob.width)
-    shape = list(blob.shape[0].dim) if blob.shape else [[1, *side][-1] for side in sides]
-    while len(shape) > dimensions and shape[0] == 1:
-        shape = shape[1:]
-    numbers = blob.data or blob.double_data
-    if len(numbers) != np.prod(shape, dtype=np.int64):
-        raise ValueError(f"layer {name} has {len(numbers)} numbers for the shape {tuple(shape)}")
-    return torch.from_numpy(np.fromiter(numbers, np.float32, len(numbers)).reshape(shape))

@@ -7,7 +7,7 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from os.path import commonprefix
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from hep2lib.cnn.googlenet import VARIANTS, GoogLeNet, architecture
-from hep2lib.cnn.layers import CLASSIFIER, Kind
+from hep2lib.cnn.googlenet import VARIANTS, GoogLeNet
+from hep2lib.cnn.layers import CLASSIFIER
 from hep2lib.cnn.preprocessing import Preprocessing
 from hep2lib.errors import InputError
 from hep2lib.files import written_whole
@@ -110,7 +110,7 @@ def read_pth(path: Path, network: GoogLeNet) -> WeightFile:
 
     Raises:
         WeightsError: if it holds what only code in it could read, or not one GoogLeNet (``from_state_dict``).
-        Exception: of any kind, if it is damaged; an EOFError if it ends early.
+        Exception: of any kind, if it is damaged.
     """
     try:
         # A Namespace is what many training scripts keep their options in; making one runs no code of a file.
@@ -131,7 +131,7 @@ def read_safetensors(path: Path, network: GoogLeNet) -> WeightFile:
 
     Raises:
         WeightsError: if it was written for the other variant, or does not hold one GoogLeNet.
-        Exception: of any kind, if it is damaged; an EOFError if it ends early.
+        Exception: of any kind, if it is damaged.
     """
     with safetensors.safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
@@ -187,10 +187,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str,
 def from_state_dict(contents: object, network: GoogLeNet, where: Path | str = "it") -> WeightFile:
     """Bring the tensors of a network under torchvision's, Caffe's or this package's names to ours.
 
-    The network is where the names of its layers are: in nested dictionaries, behind any prefix. A running
-    average gives way to the network itself. Auxiliary heads are left out. Batch normalisation is folded into
-    the convolutions unless the network keeps it live. Names that no layer has stay as they are, to be
-    reported by ``fill``.
+    It may lie in nested dictionaries, behind any prefix, beside its running average; auxiliary heads are left
+    out. Batch normalisation is folded into the convolutions unless the network keeps it live. Names that no
+    layer has stay as they are, to be reported by ``fill``.
 
     Args:
         contents: dictionaries and lists of tensors, within one another.
@@ -207,33 +206,33 @@ def from_state_dict(contents: object, network: GoogLeNet, where: Path | str = "i
         raise WeightsError(f"{where} is quantised (8-bit weights): give the network that it was made from")
     renamed: dict[str, Tensor] = {}
     for name, value in state.items():
-        if re.match(r"(aux|loss)[12]\b", name):
-            continue
-        module, _, parameter = _WRAPPER.sub("", name).rpartition(".")
-        live = module.startswith("normalisations.") or module.endswith(".bn")
-        module = module.removeprefix("normalisations.").removeprefix("learnable.")
-        layer = layers.get(plain_name(module.removesuffix(".bn").removesuffix(".conv")))
-        own = f"{'normalisations' if live else 'learnable'}.{layer}.{parameter}"
-        renamed[name if layer is None or own in renamed else own] = value
+        if not re.match(r"(aux|loss)[12]\b", name):
+            own = _own_name(name, layers)
+            renamed[name if own is None or own in renamed else own] = value
     if network.batchnorm == "folded":
         for layer in network.learnable:
-            _fold_layer(renamed, layer)
+            _fold_layer(renamed, layer, where)
     names = "torchvision's" if "conv1.conv.weight" in state else "the layers'"
     form = f"PyTorch file with {names} names{words}"
     return WeightFile(renamed, VARIANTS[network.variant].preprocessing, form)
 
 
+def _own_name(name: str, layers: Mapping[str, str]) -> str | None:
+    """A parameter's name in our ``state_dict``; None if the layer is none of ``layers``, by plain names."""
+    module, _, parameter = _WRAPPER.sub("", name).rpartition(".")
+    live = module.startswith("normalisations.") or module.endswith(".bn")
+    layer = layers.get(plain_name(re.sub(r"^(learnable|normalisations)\.|\.(conv|bn)$", "", module)))
+    return layer and f"{'normalisations' if live else 'learnable'}.{layer}.{parameter}"
+
+
 def _network_in(contents: object, layers: Mapping[str, str], where: object) -> tuple[dict[str, Tensor], str]:
     """The tensors of the one network in a file, and words on where they lie and what was left out."""
     tensors = dict(_tensors(contents))
-    found: dict[str, set[str]] = {}
+    found: dict[str, set[str]] = {}  # the names of layers behind each prefix
     for name in tensors:
-        short = name[:_LONGEST_NAME]
-        for sign in re.finditer(r"[\0./]", short):
-            module = _WRAPPER.sub("", short[sign.end() :])
-            module = re.sub(r"^(learnable|normalisations)\.|(\.conv)?\.weight$", "", module)
-            if layer := layers.get(plain_name(module)):
-                found.setdefault(short[: sign.end()], set()).add(layer)
+        for sign in re.finditer(r"[\0./]", name[:_LONGEST_NAME]):
+            if own := _own_name(name[sign.end() :], layers):
+                found.setdefault(name[: sign.end()], set()).add(own.split(".")[1])
                 break
     most = max(map(len, found.values()), default=0)
     if 2 * most < len(set(layers.values())):
@@ -246,7 +245,7 @@ def _network_in(contents: object, layers: Mapping[str, str], where: object) -> t
     places = [place for place, own in found.items() if len(own) >= most - 1]
     places = [place for place in places if not _AVERAGE.search(place)] or places
     states = [
-        {name.removeprefix(place): value for name, value in tensors.items() if name.startswith(place)}
+        {name.removeprefix(place): tensors[name] for name in tensors if name.startswith(place)}
         for place in places
     ]
     memory = [{name: value.data_ptr() for name, value in state.items()} for state in states[1:] and states]
@@ -254,13 +253,13 @@ def _network_in(contents: object, layers: Mapping[str, str], where: object) -> t
         raise WeightsError(
             f"{where} holds {len(places)} networks, {listed(places)}: save the one that is meant alone"
         )
-    outside = [
-        head + re.findall(r"[\0./]*[^\0./]*", name[len(head) :])[0]
-        for name in tensors
-        if not name.startswith(places[0])
-        for head in [commonprefix((name, places[0]))]  # noqa: RUF071 (of letters, as is meant here)
-    ]
-    words = "" if places[0] == "\0" else f", under {listed(places[:1])}"
+    place = places[0]
+    outside = []
+    for name in tensors:
+        heads = accumulate(re.findall(r"[\0./]*[^\0./]*", name))
+        if not name.startswith(place):
+            outside.append(next((head for head in heads if not place.startswith(head)), name))
+    words = "" if place == "\0" else f", under {listed([place])}"
     return states[0], words + (f", without {listed(outside)}" if outside else "")
 
 
@@ -278,18 +277,17 @@ def _tensors(contents: object) -> Iterator[tuple[str, Tensor]]:
                 waiting.append((f"{path}.{name}".lstrip("."), entry))
 
 
-def _fold_layer(state: dict[str, Tensor], layer: str) -> None:
+def _fold_layer(state: dict[str, Tensor], layer: str, where: object) -> None:
     """Fold a layer's batch normalisation, if its four tensors and the convolution are there."""
-    prefix = f"normalisations.{layer}."
-    if not {key(layer, "weight"), *(prefix + name for name in STATISTICS)} <= state.keys():
+    prefix, own = f"normalisations.{layer}.", key(layer, "weight")
+    if not {own, *(prefix + name for name in STATISTICS)} <= state.keys():
         return
-    weight, statistics = state[key(layer, "weight")], {name: state[prefix + name] for name in STATISTICS}
-    if weight.numel() > _TOO_MANY or not all(map(is_plain, (weight, *statistics.values()))):
-        return  # ``fill`` says what is wrong
-    if weight.ndim != 4 or any(value.shape != weight.shape[:1] for value in statistics.values()):
-        raise WeightsError(f"the batch normalisation of {layer} does not fit its convolution")
-    state[key(layer, "weight")], state[key(layer, "bias")] = fold(weight, statistics)
-    for name in (*statistics, "num_batches_tracked"):
+    weight, statistics = state[own], {name: state[prefix + name] for name in STATISTICS}
+    alike = all(value.shape == weight.shape[:1] and is_plain(value) for value in statistics.values())
+    if not alike or weight.ndim != 4 or weight.numel() > _TOO_MANY or not is_plain(weight):
+        raise WeightsError(f"{where}: the batch normalisation of {layer} does not fit its convolution")
+    state[own], state[key(layer, "bias")] = fold(weight, statistics)
+    for name in (*STATISTICS, "num_batches_tracked"):
         state.pop(prefix + name, None)
 
 
@@ -328,53 +326,55 @@ def fill(network: GoogLeNet, tensors: Mapping[str, Tensor], where: str) -> bool:
         WeightsError: if a tensor is missing, unknown, of another shape or no plain array of finite floating
             point numbers, or the number of classes is neither the network's nor one to fine-tune from.
     """
-    own = network.state_dict()
     weight = tensors.get(key(CLASSIFIER, "weight"))
-    with_head = weight is None or _takes_classifier(network, weight, where)
-    kept = set() if with_head else {key(CLASSIFIER, "weight"), key(CLASSIFIER, "bias")}
-    expected, given = (
-        {name for name in names if not name.endswith("num_batches_tracked")} - kept
-        for names in (own, tensors)
+    classes = network.classes if weight is None else len(weight) if weight.ndim else 0
+    if classes not in {network.classes, *SOURCE_CLASSES}:
+        known = " or ".join(f"{number} ({name})" for number, name in SOURCE_CLASSES.items())
+        raise WeightsError(
+            f"{where} classifies {classes} classes, the network {network.classes}: give a file of "
+            f"{network.classes} classes, or one to fine-tune from, of {known}"
+        )
+    with_head = classes == network.classes
+    kept = () if with_head else (key(CLASSIFIER, "weight"), key(CLASSIFIER, "bias"))
+    own, given = (
+        {name: value for name, value in state.items() if not name.endswith(("num_batches_tracked", *kept))}
+        for state in (network.state_dict(), tensors)
     )
-    problems = [f"{_words(name)} is missing" for name in own if name in expected - given]
-    problems += [f"{_words(name)} belongs to no layer" for name in tensors if name in given - expected]
-    for name in [name for name in own if name in expected & given]:
-        tensor, shape = tensors[name], tuple(own[name].shape)
-        if tensor.shape != shape:
-            problems.append(f"{_words(name)} is {tuple(tensor.shape)}, not {shape}")
-        elif not is_plain(tensor):
-            problems.append(f"{_words(name)} is no plain array of floating point numbers")
-        elif not bool(torch.isfinite(tensor.float()).all()):
-            problems.append(f"{_words(name)} holds NaN or infinity")
+    problems = []
+    for name in own | given:
+        if name not in given:
+            problem = "is missing"
+        elif name not in own:
+            problem = "belongs to no layer"
+        elif given[name].shape != own[name].shape:
+            problem = f"is {tuple(given[name].shape)}, not {tuple(own[name].shape)}"
+        elif not is_plain(given[name]):
+            problem = "is no plain array of floating point numbers"
+        elif not bool(torch.isfinite(given[name].float()).all()):
+            problem = "holds NaN or infinity"
+        else:
+            continue
+        layer, _, parameter = re.sub(r"^(learnable|normalisations)\.", "", name).rpartition(".")
+        problems.append(f"{parameter[:60]}{' of ' if layer else ''}{layer[:60]} {problem}")
     if problems:
-        variant = _variant(tensors)
         advice = "give a file of this network"
-        if variant is not None and variant != network.variant:
-            advice = f"it {other_variant(variant, network)}"
+        for variant in VARIANTS.keys() - {network.variant}:
+            convolutions = {k: v.shape for k, v in GoogLeNet(variant).state_dict().items() if v.ndim == 4}
+            if convolutions.items() <= {name: value.shape for name, value in given.items()}.items():
+                advice = f"it {other_variant(variant, network)}"
         raise WeightsError(
             f"{where} does not hold weights of GoogLeNet, variant {network.variant}: {listed(problems)}. "
             f"Nothing was loaded; {advice}"
         )
     with torch.no_grad():
-        for name in expected:
-            own[name].copy_(tensors[name])
+        for name, value in own.items():
+            value.copy_(given[name])
     return with_head
 
 
 def other_variant(variant: str, network: GoogLeNet) -> str:
     """Words for a file of the variant that the network is not."""
     return f"holds the variant {variant}, the network {network.variant}: choose variant={variant}"
-
-
-def _variant(tensors: Mapping[str, Tensor]) -> str | None:
-    """The variant whose convolutions have the shapes of these weights; None if there is none."""
-    shapes = {name: tuple(value.shape) for name, value in tensors.items()}
-    for variant in VARIANTS:
-        layers = [layer for layer in architecture(variant) if layer.kind == Kind.CONVOLUTION]
-        sizes = [(layer.channels, layer.in_channels, layer.kernel, layer.kernel) for layer in layers]
-        if sizes == [shapes.get(key(layer.name, "weight")) for layer in layers]:
-            return variant
-    return None
 
 
 def is_plain(tensor: Tensor) -> bool:
@@ -388,22 +388,3 @@ def listed(names: Iterable[object]) -> str:
     shown = list(dict.fromkeys(str(name)[:120].replace("\0", ".").strip(".") or "no name" for name in names))
     more = len(shown) - LISTED
     return "; ".join(shown[:LISTED]) + (f"; and {more} more" if more > 0 else "")
-
-
-def _takes_classifier(network: GoogLeNet, weight: Tensor, where: str) -> bool:
-    classes = weight.shape[0] if weight.ndim else 0
-    if classes == network.classes:
-        return True
-    if classes in SOURCE_CLASSES:
-        return False
-    known = " or ".join(f"{number} ({name})" for number, name in SOURCE_CLASSES.items())
-    raise WeightsError(
-        f"{where} classifies {classes} classes, the network {network.classes}: give a file of "
-        f"{network.classes} classes, or one to fine-tune from, of {known}"
-    )
-
-
-def _words(name: str) -> str:
-    """A state_dict's name in words: ``weight of conv1-7x7_s2``."""
-    layer, _, parameter = name.removeprefix("learnable.").removeprefix("normalisations.").rpartition(".")
-    return f"{parameter} of {layer[:60]}" if layer else name[:60]

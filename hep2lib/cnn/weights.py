@@ -54,27 +54,19 @@ READERS = {
 
 #: How files begin, and what form they are of, whatever their names end in.
 _BEGINNINGS = {
+    rb"PK|\x80": "PyTorch",
     rb".{3}[\0-\x07]\0{4}\{": "safetensors",
-    rb"\x80": "PyTorch",
     rb"version https://git-lfs": "is a pointer of Git LFS, not the file: `git lfs pull` fetches that",
     rb"(?i)\s*<(!doctype|html|head|\?xml)": "is a web page, not the file: download it by its own address",
     rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|Rar!|.{257}ustar": "is a packed archive: give the file in it",
-    rb"\x89HDF|MATLAB|\x93NUMPY|.{4}TFL3": "is a file of Keras, MATLAB, NumPy or TensorFlow: not read",
-    rb"[^\0-\x08\x0e-\x1f]+\Z": "is a text: give the file of weights itself",
     rb"[\x08\n\x12]|\xa2\x06": "ONNX or Caffe",
+    rb"\Z": "is empty",
 }
 
-#: What a zip archive is, by the names of files in it.
-_ZIPPED = {
-    "constants.pkl": "is a program of TorchScript, which would have to be run",
-    "data.pkl": "PyTorch",
-    "archive_format": "is a program of torch.export, which would have to be run",
-    "": "is a zip archive that torch.save did not write: give the file in it",
-}
-
+_ENDINGS = "an existing .pth, .safetensors, .onnx or .caffemodel"
 
 #: What PyTorch and safetensors say of a file that ends early.
-_ENDS_EARLY = "unexpected EOF|data was truncated|not fully covered|invalid header length|header too small"
+_CUT = "unexpected EOF|out of input|not a zip|was truncated|not fully covered|header (length|too small)"
 
 
 def load_weights(
@@ -107,14 +99,22 @@ def load_weights(
     source = str(source)
     if source in RANDOM:
         network.provenance = _draw(network, source, seed, images, images_are)
-    elif source == "imagenet":
-        path = _imagenet_file(network)
-        file, words = read_pth(path, network), "ImageNet weights, torchvision's"
-        network.provenance = _fill_from(network, file, path, seed, source, words)
-    else:
-        path = Path(source)
-        network.provenance = _fill_from(network, _read(path, network), path, seed, path.name, "weights of")
-    return network.provenance.description
+        return network.provenance.description
+    imagenet = source == "imagenet"
+    path = _imagenet_file(network) if imagenet else Path(source)
+    file, head = _read(path, network), "classifier included"
+    if not fill(network, file.tensors, str(path)):
+        fresh = (CLASSIFIER, network[CLASSIFIER])
+        initialise([fresh], "matlab", torch.Generator().manual_seed(seed))
+        head = f"fresh classifier for {network.classes} classes, seed {seed}"
+    network.preprocess = file.preprocessing
+    sha256 = _file_sha256(path, *file.files)
+    words = "ImageNet weights, torchvision's" if imagenet else "weights of"
+    description = (
+        f"GoogLeNet ({network.variant}), {words} {path.name} ({file.form}; sha256 {sha256[:8]}); {head}"
+    )
+    network.provenance = Provenance(source if imagenet else path.name, sha256, network.variant, description)
+    return description
 
 
 @torch.no_grad()
@@ -167,66 +167,44 @@ def _read(path: Path, network: GoogLeNet) -> WeightFile:
         raise WeightsError(f"{path} is a folder: give the file in it")
     if not os.path.isfile(path):  # noqa: PTH113 (pathlib's raises where no file can have such a name)
         raise WeightsError(
-            f"weights {str(path)!r}: no such file; give an existing one (.pth, .safetensors, .onnx or "
-            f".caffemodel), or one of imagenet, {', '.join(RANDOM)}"
+            f"weights {str(path)!r}: no such file; give {_ENDINGS}, or one of imagenet, {', '.join(RANDOM)}"
         )
     form = "weights"
     try:
         form, size = _form(path)
-        if form not in READERS:
-            raise WeightsError(f"{path} {form}")
         reader, largest = READERS[form]
         if size > largest << 20:
-            raise WeightsError(
-                f"{path} is larger than {largest} MB: no GoogLeNet is; give this network's weights"
-            )
+            raise WeightsError(f"{path} is larger than {largest} MB, as no GoogLeNet is: give its weights")
         return reader(path, network)
     except WeightsError:
         raise
     # Whoever wrote the file decides how a reader fails on it; none of the failures is this program's.
     except Exception as error:
-        if isinstance(error, EOFError) or re.search(_ENDS_EARLY, str(error)):
-            raise WeightsError(
-                f"{path} ends early (is truncated): fetch it again, or save it anew"
-            ) from error
         reason = re.split(r"\n|\. ", str(error))[0][:200] or type(error).__name__
-        raise WeightsError(
-            f"{path} cannot be read as a file of {form}: it is damaged, or something else ({reason}). Fetch "
-            "it again, or save it anew"
-        ) from error
+        what = f"cannot be read as a file of {form} ({reason}): it is damaged or cut off, or something else"
+        if re.search(_CUT, str(error)):
+            what = "ends early (is truncated)"
+        raise WeightsError(f"{path} {what}. Fetch it again, or save it anew") from error
 
 
 def _form(path: Path) -> tuple[str, int]:
-    """A file's form, a key of ``READERS`` or words on what it is instead, and its bytes, unpacked."""
+    """A file's form, a key of ``READERS``, and its bytes, unpacked; a WeightsError says what else it is."""
     with path.open("rb") as file:
         head, size = file.read(512), path.stat().st_size
+    forms = (form for start, form in _BEGINNINGS.items() if re.match(start, head, re.DOTALL))
+    other = f"is not a file of weights that is read (its first bytes are {head[:16]!r}): give {_ENDINGS}"
+    form = next(forms, other)
     if head.startswith(b"PK"):
-        if not zipfile.is_zipfile(path):
-            raise EOFError
         with zipfile.ZipFile(path) as archive:
-            names = {part.filename.rpartition("/")[2] for part in archive.infolist()} | {""}
+            names = {part.filename.rpartition("/")[2] for part in archive.infolist()}
             size = max(size, sum(part.file_size for part in archive.infolist()))
-        return next(form for name, form in _ZIPPED.items() if name in names), size
-    if not head:
-        return "is empty", size
-    for pattern, form in _BEGINNINGS.items():
-        if re.match(pattern, head, re.DOTALL):
-            return form, size
-    return "is of no form that is known here", size
-
-
-def _fill_from(
-    network: GoogLeNet, file: WeightFile, path: Path, seed: int, source: str, words: str
-) -> Provenance:
-    head = "classifier included"
-    if not fill(network, file.tensors, str(path)):
-        fresh = (CLASSIFIER, network[CLASSIFIER])
-        initialise([fresh], "matlab", torch.Generator().manual_seed(seed))
-        head = f"fresh classifier for {network.classes} classes, seed {seed}"
-    network.preprocess = file.preprocessing
-    sha256 = _file_sha256(path, *file.files)
-    origin = f"{words} {path.name} ({file.form}; sha256 {sha256[:8]}); {head}"
-    return Provenance(source, sha256, network.variant, f"GoogLeNet ({network.variant}), {origin}")
+        if "constants.pkl" in names:
+            form = "is a program of TorchScript, which would have to be run"
+        elif "data.pkl" not in names:
+            form = "is an archive that torch.save did not write: give the file in it"
+    if form not in READERS:
+        raise WeightsError(f"{path} {form}")
+    return form, size
 
 
 def _file_sha256(*paths: Path) -> str:

@@ -17,12 +17,14 @@ import pandas as pd
 
 from hep2lib.data.images import decode, each_image, file_checksum, quietly, read_header, wide_pixels
 from hep2lib.data.layouts import (
+    AIDA_IMAGES,
     Entry,
     Listing,
     MissingImage,
     Options,
     class_folders,
     contest_sheets,
+    is_truth,
     read_class_folders,
     read_contest,
     read_rows,
@@ -36,25 +38,7 @@ from hep2lib.files import cores, database_part, typed_path
 from hep2lib.progress import progress
 
 _NO_PATTERN = re.compile(r"neg|ac-?0|none|no$|nessun|-$", re.IGNORECASE)
-_NOBODY = frozenset(
-    (
-        "nan",
-        "n/a",
-        "#n/a",
-        "#na",
-        "#ref!",
-        "#name?",
-        "#value!",
-        "#div/0!",
-        "#num!",
-        "null",
-        "none",
-        "nil",
-        "unknown",
-        "?",
-        "-",
-    )
-)
+_NOBODY = re.compile(r"nan|#?n/a|#(na|ref!|name\?|value!|div/0!|num!)|null|none|nil|unknown|[?-]")
 _TEXT = ("pattern", "intensity", "laboratory", "instrument", "sex")
 LAYOUTS: dict[str, Callable[[Path, Options], Listing]] = {
     "aida": partial(read_rows, layout="AIDA"),
@@ -118,6 +102,12 @@ def read_database(
         raise DatabaseError(
             f"{root}: no such folder; give the folder of a database, or run `hep2 simulate` to write one"
         )
+    try:
+        pattern = None if specimen_pattern is None else re.compile(specimen_pattern)
+    except re.error as error:
+        raise DatabaseError(
+            f"specimen_pattern={specimen_pattern!r} is no regular expression: {error}"
+        ) from error
     options = Options(
         sheet=database_part(sheet, root) if sheet is not None else None,
         images=database_part(images, root) if images is not None else None,
@@ -127,7 +117,7 @@ def read_database(
             "specimen": specimen_column,
             "pattern": pattern_column,
         },
-        specimen_pattern=_compiled(specimen_pattern),
+        specimen_pattern=pattern,
         negative=words(negative),
     )
     simulation = _simulation(root)
@@ -140,8 +130,9 @@ def read_database(
     rows, remarks = _checked(listing, options, root)
     table = _table(rows)
     several = [row["image"] for row in rows if row["header"].frames > 1]
-    more = f"{counted(len(several), 'file')} with more: {some(several)}"
-    first = f"only the first image (page, channel or slice) is read of {more}"
+    if several:
+        more = f"{counted(len(several), 'file')} with more: {some(several)}"
+        remarks.append(f"only the first image (page, channel or slice) is read of {more}")
     bit_depth, depth, doubts = _bit_depth(rows, bits)
     table.attrs = {
         "name": f"{root.resolve().name} ({listing.layout})",
@@ -159,7 +150,6 @@ def read_database(
             *_unlisted(listing, table),
             *_specimens(table),
             *_contradictions(listing, table),
-            *([first] if several else []),
             *doubts,
         ],
     } | simulation
@@ -180,7 +170,7 @@ def _checked(listing: Listing, options: Options, root: Path) -> tuple[list[dict[
     unknown: Counter[str] = Counter()
     names: dict[str, str] = {}
     files: dict[Path, str] = {}
-    located, remarks = listing.folder.locate(e.image for e in listing.entries if e.image and not e.path)
+    located, remarks = listing.folder.locate(entry.image for entry in listing.entries if entry.image)
     with quietly():
         for entry in progress(listing.entries, "checking images", unit="image"):
             row, wrong = _words(entry, listing, options)
@@ -191,7 +181,13 @@ def _checked(listing: Listing, options: Options, root: Path) -> tuple[list[dict[
             elif entry.image:
                 names[entry.image] = entry.place
                 try:
-                    path = _file(entry, entry.path or located[entry.image], listing, files)
+                    path = listing.folder.inside(located[entry.image], entry.image)
+                    if path in files:
+                        raise DatabaseError(
+                            f"{quoted(entry.image)} is the same file as the image at {files[path]}; delete "
+                            "one of the rows, or put the file that is missing into the folder"
+                        )
+                    files[path] = entry.place
                     row |= {"path": str(path), "header": read_header(path), "place": entry.place}
                 except DatabaseError as error:
                     wrong.append(str(error))
@@ -239,25 +235,11 @@ def _grouped(problems: Iterable[str]) -> list[str]:
         lines += found if len(found) <= 3 else found[:1]
         if len(found) > 3:
             places = [problem.partition(": ")[0] for problem in found]
-            same = places[0].rpartition("row ")[0]
-            alike = bool(same) and all(place.rpartition("row ")[0] == same for place in places)
-            others = [place.removeprefix(f"{same}row ") if alike else place for place in places[1:]]
+            same = f"{places[0].rpartition('row ')[0]}row "
+            alike = all(place.startswith(same) for place in places)
+            others = [place.removeprefix(same * alike) for place in places[1:]]
             lines[-1] += f"; likewise {'rows ' * alike}{some(others, 20)}"
     return lines
-
-
-def _file(entry: Entry, found: Path | DatabaseError, listing: Listing, files: dict[Path, str]) -> Path:
-    """Give an entry's file, with all links followed, and note that it is taken."""
-    if isinstance(found, DatabaseError):
-        raise found
-    path = listing.folder.inside(found, entry.image)
-    if path in files:
-        raise DatabaseError(
-            f"{quoted(entry.image)} is the same file as the image at {files[path]}; delete one of the rows, "
-            "or put the file that is missing into the folder"
-        )
-    files[path] = entry.place
-    return path
 
 
 def _words(entry: Entry, listing: Listing, options: Options) -> tuple[dict[str, object], list[str]]:
@@ -282,7 +264,7 @@ def _words(entry: Entry, listing: Listing, options: Options) -> tuple[dict[str, 
     elif not specimen and options.specimen_pattern and entry.image:
         where = quoted(entry.image) if options.columns["specimen"] is None else "the specimen's cell"
         wrong.append(f"specimen_pattern={options.specimen_pattern.pattern!r} finds no specimen in {where}")
-    if specimen.casefold() in _NOBODY:
+    if _NOBODY.fullmatch(specimen.casefold()):
         wrong.append(f"the specimen {specimen!r} names nobody; give each unknown one a name of its own")
     row["specimen"] = specimen
     return row, wrong
@@ -292,10 +274,9 @@ def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Make the table of the rows that passed, with the columns that are known."""
     table = pd.DataFrame(rows)
     table["label"] = table["label"].astype("int8")
-    table["pattern"] = table["pattern"].fillna("") if "pattern" in table else ""
-    for column in _TEXT:
-        if column in table:
-            table[column] = table[column].fillna("").astype("str")
+    table["pattern"] = table.get("pattern", "")
+    for column in table.columns.intersection(_TEXT):
+        table[column] = table[column].fillna("").astype("str")
     if "age" in table:
         table["age"] = pd.to_numeric(table["age"], errors="coerce").astype("float64")
     order = ("image", "path", "label", "specimen", *_TEXT, "age")
@@ -313,9 +294,10 @@ def _unlisted(listing: Listing, table: pd.DataFrame) -> Iterator[str]:
             tops = Counter(name.rpartition("/")[0].partition("/")[0] or "no folder" for name in names)
             names = [f"{number:,} in {top}" for top, number in tops.most_common()]
         verb = "is" if len(others) == 1 else "are"
-        what = f"{counted(len(others), 'image')} in the folder {verb} not listed, hence left out"
-        listed_too = f"{counted(len(table), 'image')} of {counted(table['specimen'].nunique(), 'specimen')}"
-        yield f"{what}: {some(names)} (listed: {listed_too})"
+        yield (
+            f"{counted(len(others), 'image')} in the folder {verb} not listed, hence left out: {some(names)} "
+            f"(listed: {counted(len(table), 'image')} of {counted(table['specimen'].nunique(), 'specimen')})"
+        )
 
 
 def _specimens(table: pd.DataFrame) -> Iterator[str]:
@@ -360,15 +342,6 @@ def _contradictions(listing: Listing, table: pd.DataFrame) -> Iterator[str]:
             yield f"{counted(len(images), f'{label} image')} with {what}: {some(images)}"
 
 
-def _compiled(pattern: str | None) -> re.Pattern[str] | None:
-    if pattern is None:
-        return None
-    try:
-        return re.compile(pattern)
-    except re.error as error:
-        raise DatabaseError(f"specimen_pattern={pattern!r} is no regular expression: {error}") from error
-
-
 def _bit_depth(rows: list[dict[str, Any]], bits: int | None) -> tuple[int, str, list[str]]:
     """Find how many bits the 16-bit images use, one number for all: (bits, why, what is doubtful).
 
@@ -382,10 +355,8 @@ def _bit_depth(rows: list[dict[str, Any]], bits: int | None) -> tuple[int, str, 
     wide = [row for row in rows if row["header"].bits == 16]
     if not wide:
         return 8, "", [] if bits is None else [f"bits={bits} changes nothing: no image has 16 bits a channel"]
-    doubts = []
-    if len(wide) < len(rows):
-        share = f"{len(wide):,} of {len(rows):,} images have 16 bits"
-        doubts.append(f"only {share}, is their white that of 8? {some(row['image'] for row in wide)}")
+    share = f"only {len(wide):,} of {len(rows):,} images have 16 bits, is their white that of 8?"
+    doubts = [f"{share} {some(row['image'] for row in wide)}"] if len(wide) < len(rows) else []
     if bits is not None:
         return bits, f"{bits} bits are used, as asked for", doubts
     files = [(Path(row["path"]), row["place"]) for row in wide]
@@ -451,9 +422,7 @@ def _reader(root: Path, options: Options, layout: str | None) -> Callable[[Path,
         if root.suffix.casefold() not in SHEET_SUFFIXES:
             raise DatabaseError(f"{root}: neither a folder nor a sheet ({', '.join(SHEET_SUFFIXES)})")
         return read_rows
-    here = sorted(root.iterdir())
-    truths = [p for p in here if "groundtruth" in re.sub(r"[^a-z]", "", p.name.casefold())]
-    if truths or any(p.name.casefold() == "aida_project_database" for p in here):
+    if any(is_truth(path) or path.name.casefold() == AIDA_IMAGES for path in root.iterdir()):
         return LAYOUTS["aida"]
     if options.sheet is None and contest_sheets(root):
         raise DatabaseError(f"{root}: looks like a contest's database; say layout='mivia' or layout='i3a'")

@@ -36,10 +36,9 @@ _PLUGINS: dict[bytes, Callable[[IO[bytes], str], ImageFile.ImageFile]] = {
 }
 _WIDE = re.compile(r"(I|RGB|RGBA|RGBa|RGBX|LA);16([BLN]?)")  # samples and byte order, in Pillow's words
 _ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
-# By photometric interpretation (0 is white, 0 is black, RGB, palette, CMYK, YCbCr): channels beside the extra
-# ones, and bits a channel, which are 8 if none are given.
-_TIFF_CHANNELS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3}
-_TIFF_BITS = {0: {1, 2, 4, 8, 16}, 1: {1, 2, 4, 8, 12, 16}, 2: {8, 16}, 3: {1, 2, 4, 8}}
+# By photometric interpretation (0 is white, 0 is black, RGB, palette, CMYK, YCbCr): channels, and their bits.
+_TIFF_KINDS = {0: (1, {1, 2, 4, 8, 16}), 1: (1, {1, 2, 4, 8, 12, 16}), 2: (3, {8, 16}), 3: (1, {1, 2, 4, 8})}
+_TIFF_KINDS |= {5: (4, {8}), 6: (3, {8})}
 _TIFF_READ = (1, 2, 3, 4, 5, 7, 8, 32773, 32946, 34925, 50000)  # compressions that Pillow's libtiff decodes
 _TIFF_NAMES = {33003: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000", 34887: "LERC", 6: "old-style JPEG"}
 _TIFF_NAMES |= {22610: "JPEG XR", 34892: "lossy JPEG", 34934: "JPEG XR", 50001: "WebP", 50002: "JPEG XL"}
@@ -51,32 +50,19 @@ _ROTATED_AT_ONCE = 64
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What an image file says of itself before its pixels are decoded.
+    """What an image file says of itself before its pixels are decoded; of several images, the first."""
 
-    Attributes:
-        format: "JPEG", "PNG", "BMP" or "TIFF", after the contents, whatever the extension.
-        width: in pixels; of a JPEG or PNG before it is turned as its EXIF data say.
-        height: in pixels, likewise.
-        mode: how the pixels are stored, in Pillow's words ("RGB", "L", "CMYK", "P", "I;16", ...).
-        bits: of a channel: 8 (or fewer), 12 or 16.
-        frames: images in the file; only the first is ever read.
-    """
-
-    format: str
-    width: int
+    format: str  # "JPEG", "PNG", "BMP" or "TIFF", after the contents, whatever the extension
+    width: int  # in pixels; of a JPEG or PNG before it is turned as its EXIF data say
     height: int
-    mode: str
-    bits: int
-    frames: int
+    mode: str  # how the pixels are stored, in Pillow's words ("RGB", "L", "CMYK", "P", "I;16", ...)
+    bits: int  # of a channel: 8 (or fewer), 12 or 16
+    frames: int  # images in the file
 
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Keep what Pillow and libtiff remark off the screen: what matters of it stands in a `DatabaseError`.
-
-    Python's warning filters and stderr belong to the whole process: enter this in the main thread, around a
-    pool of threads that decode, never inside of them.
-    """
+    """Keep what Pillow and libtiff remark off the process's screen: enter it around a pool, never inside."""
     with warnings.catch_warnings(), ExitStack() as stack:
         warnings.simplefilter("ignore", UserWarning)
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `read_header` has its own limit
@@ -155,21 +141,18 @@ def _odd_tiff(start: bytes, stream: IO[bytes]) -> str:
     method, colours = tags.get(Base.Compression, 1), tags.get(Base.PhotometricInterpretation, -1)
     bits, extra = set(tags.get(Base.BitsPerSample, (1,))), tags.get(Base.ExtraSamples, ())
     samples, separate = tags.get(Base.SamplesPerPixel, 1), tags.get(Base.PlanarConfiguration, 1) == 2
-    channels, from_below = _TIFF_CHANNELS.get(colours, 0), tags.get(Base.FillOrder, 1) == 2
+    channels, depths = _TIFF_KINDS.get(colours, (0, {8}))
+    uncounted = samples != channels + len(extra) or len(extra) > 1
     beside_grey = channels == 1 and bool(extra) and (bits, extra) != ({8}, (2,))  # no alpha that Pillow takes
     of_bits = f"{' and '.join(map(str, sorted(bits)))} bits a channel"
     odd = {
         f"{_TIFF_NAMES.get(method, method)} compression": method not in _TIFF_READ,
         f"photometric interpretation {colours}": not channels,
         "numbers that are signed or have fractions": set(tags.get(Base.SampleFormat, (1,))) != {1},
-        f"{of_bits}, photometric interpretation {colours}": (
-            len(bits) > 1 or not bits <= _TIFF_BITS.get(colours, {8})
-        ),
+        f"{of_bits}, photometric interpretation {colours}": len(bits) > 1 or not bits <= depths,
         f"{of_bits}, big-endian": start[:2] == b"MM" and (bits == {12} or (bits == {16} and colours == 0)),
-        f"{samples} channels, {len(extra)} of them extra": (
-            samples != channels + len(extra) or len(extra) > 1 or beside_grey
-        ),
-        f"{of_bits}, filled from below": from_below and (separate or not bits <= {1, 2, 4, 8}),
+        f"{samples} channels, {len(extra)} of them extra": uncounted or beside_grey,
+        "bits that are filled from below": tags.get(Base.FillOrder, 1) == 2,
         "separate planes": separate and (bits != {8} or bool(extra) or colours == 0),
         "YCbCr without JPEG compression": colours == 6 and method != 7,
         "JPEG compression with such channels": method == 7 and (bits != {8} or separate or colours in (3, 5)),
@@ -256,10 +239,8 @@ def wide_pixels(path: Path) -> NDArray[np.uint16]:
 def decode(path: Path, bit_depth: int = 16) -> NDArray[np.uint8]:
     """Decode one image to 8 bits of red, green and blue as a viewer shows it: uint8, height x width x 3.
 
-    Grey is repeated, fewer than 8 bits are stretched to the full range, palettes are looked up, CMYK is
-    converted without a profile, transparent pixels are black (an unlit field), an EXIF orientation is
-    applied. Colour profiles, gamma and the display range that ImageJ notes are not: the stored numbers are
-    what was measured.
+    Transparent pixels are black (an unlit field), an EXIF orientation is applied. Colour profiles, gamma and
+    the display range that ImageJ notes are not: the stored numbers are what was measured.
 
     Args:
         path: a JPEG, PNG, BMP or TIFF file; the first image of several.
@@ -308,59 +289,50 @@ class ImageStore:
     def checksums(self, paths: Sequence[str]) -> list[str]:
         """Give the sha256 of each file's contents; only files that are new or changed are read.
 
-        A file is taken for unchanged while its name, size and time of modification are. One modified
-        less than two seconds ago is not entered into the index, since it could change again within the
-        clock's step.
+        A file is taken for unchanged while its name, size and time of modification are. One modified in the
+        last two seconds is not entered into the index: it could change again within the clock's step.
         """
-        known = self._read_index()
+        index = self.folder / "index.json"
+        try:
+            known: dict[str, str] = dict(json.loads(index.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):  # none yet, or a damaged one
+            known = {}
         stats = [Path(path).stat() for path in paths]
-        signs = [[stat.st_size, stat.st_mtime_ns] for stat in stats]
-        found = {p: known[p][2] for p, sign in zip(paths, signs, strict=True) if known.get(p, [])[:2] == sign}
-        unknown = [path for path in paths if path not in found]
+        signs = [f"{path} {s.st_size} {s.st_mtime_ns}" for path, s in zip(paths, stats, strict=True)]
+        unknown = {sign: path for sign, path in zip(signs, paths, strict=True) if sign not in known}
         if unknown:
             with ThreadPoolExecutor(cores()) as pool:
-                sums = pool.map(file_checksum, unknown)
+                sums = pool.map(file_checksum, unknown.values())
                 shown = progress(sums, "checksums", total=len(unknown), unit="image")
-                found.update(zip(unknown, shown, strict=True))
-            settled = time.time_ns() - 2_000_000_000
-            for path, (size, modified) in zip(paths, signs, strict=True):
-                if modified < settled:
-                    known[path] = [size, modified, found[path]]
-            with self._writing(), written_whole(self.folder / "index.json") as temporary:
-                temporary.write_text(json.dumps(known), encoding="utf-8")
-        return [found[path] for path in paths]
-
-    def _read_index(self) -> dict[str, list[Any]]:
-        """Read the index; a damaged one is an empty one."""
-        try:
-            index = json.loads((self.folder / "index.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        if not isinstance(index, dict):
-            return {}
-        return {name: entry for name, entry in index.items() if isinstance(entry, list) and len(entry) == 3}
+                known.update(zip(unknown, shown, strict=True))
+            recent = time.time_ns() - 2_000_000_000
+            fresh = {sign for sign, s in zip(signs, stats, strict=True) if s.st_mtime_ns >= recent}
+            with self._writing(), written_whole(index) as temporary:
+                settled = {sign: checksum for sign, checksum in known.items() if sign not in fresh}
+                temporary.write_text(json.dumps(settled), encoding="utf-8")
+        return [known[sign] for sign in signs]
 
     def images(
         self, key: Sequence[object], shape: tuple[int, ...], fill: Callable[[NDArray[np.uint8]], None]
     ) -> NDArray[np.uint8]:
-        """Give the stored uint8 array of a key, filling it first if it is not there.
+        """Give the stored uint8 array of a key, mapped: writing to it changes nothing for others.
 
-        Args:
-            key: everything that determines the array, as JSON can write it.
-            shape: of the array, which is memory-mapped; writing to it changes nothing that others read.
-            fill: writes the whole array in place; what it raises leaves nothing behind.
+        The key is everything that determines the array, as JSON can write it. If there is none, `fill` writes
+        the whole array in place; what it raises leaves nothing behind.
         """
         digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
         path = self.folder / f"images-{digest[:32]}.npy"
-        stored = self._mapped(path, shape)
-        if stored is None:
+        try:
+            stored = np.load(path, mmap_mode="c")
+        except (OSError, ValueError, EOFError):
+            stored = None
+        if stored is None or stored.shape != shape:  # there is none, or not a whole one
             with self._writing(), written_whole(path) as temporary:
                 array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
                 _reserve(temporary)
                 fill(array)
                 array.flush()
-            stored = self._mapped(path, shape)
-            assert stored is not None, "an array that was just written can be read"
+            stored = np.load(path, mmap_mode="c")
         return stored
 
     @contextmanager
@@ -373,15 +345,6 @@ class ImageStore:
                 f"{self.folder}: the decoded images cannot be kept here ({error.strerror or error}); give "
                 "another folder with cache=..."
             ) from error
-
-    @staticmethod
-    def _mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
-        """Map a stored array; None where there is none, or not a whole one."""
-        try:
-            array = np.load(path, mmap_mode="c", allow_pickle=False)
-        except (OSError, ValueError, EOFError):
-            return None
-        return array if array.shape == shape and array.dtype == np.uint8 else None
 
 
 def _reserve(path: Path) -> None:
@@ -401,10 +364,9 @@ def load_images(
 ) -> torch.Tensor:
     """Decode and resize the images of a database, in parallel, and only once if there is a cache.
 
-    MATLAB's ``augmentedImageDatastore`` resizes to the network's input size without keeping the aspect ratio;
-    that is ``aspect="stretch"``. Its documentation as known to us names no interpolation: bicubic with
-    antialiasing is ``imresize``'s default (Keys' kernel with a = -0.5, widened when an image shrinks), which
-    is Pillow's ``BICUBIC``, and is an assumption here.
+    ``aspect="stretch"`` is MATLAB's ``augmentedImageDatastore``. Its documentation names no interpolation:
+    Pillow's ``BICUBIC``, ``imresize``'s default (Keys' kernel with a = -0.5, widened when an image shrinks),
+    is an assumption here.
 
     Args:
         database: a table as `read_database` returns it, or some of its rows.
@@ -422,10 +384,9 @@ def load_images(
     """
     if not 1 <= size <= 4096:
         raise DatabaseError(f"size {size}: the images can be made 1 to 4096 pixels wide")
-    if aspect not in ASPECTS:
-        raise DatabaseError(f"aspect {aspect!r}: it may be {' or '.join(ASPECTS)}")
-    if colour not in COLOURS:
-        raise DatabaseError(f"colour {colour!r}: it may be {' or '.join(COLOURS)}")
+    for name, value, choices in (("aspect", aspect, ASPECTS), ("colour", colour, COLOURS)):
+        if value not in choices:
+            raise DatabaseError(f"{name} {value!r}: it may be {' or '.join(choices)}")
     paths = [str(path) for path in database["path"]]
     listed = database.attrs.get("places", {})
     places = [listed.get(image, "") for image in database["image"]]
@@ -456,19 +417,14 @@ def prepared(
     pixels: NDArray[np.uint8], size: int, aspect: str = "stretch", colour: str = "rgb"
 ) -> NDArray[np.uint8]:
     """Resize one decoded image, uint8, height x width x 3, as `load_images` does: uint8, 3 x size x size."""
-    if colour == "green":
-        image = Image.fromarray(np.ascontiguousarray(pixels[..., 1]))
-    else:
-        image = Image.fromarray(pixels)
-    if aspect == "stretch":
-        resized = image.resize((size, size), Image.Resampling.BICUBIC)
-    else:
-        longer = max(image.size)
-        inner = (max(1, round(image.width * size / longer)), max(1, round(image.height * size / longer)))
-        corner = ((size - inner[0]) // 2, (size - inner[1]) // 2)
-        resized = Image.new(image.mode, (size, size))
-        resized.paste(image.resize(inner, Image.Resampling.BICUBIC), corner)
-    result = np.asarray(resized)
+    image = Image.fromarray(np.ascontiguousarray(pixels[..., 1]) if colour == "green" else pixels)
+    width = height = size
+    if aspect == "pad":
+        width, height = (max(1, round(side * size / max(image.size))) for side in image.size)
+    square = Image.new(image.mode, (size, size))
+    resized = image.resize((width, height), Image.Resampling.BICUBIC)
+    square.paste(resized, ((size - width) // 2, (size - height) // 2))
+    result = np.asarray(square)
     return np.broadcast_to(result, (3, size, size)) if result.ndim == 2 else result.transpose(2, 0, 1)
 
 
@@ -495,27 +451,20 @@ def rotate(images: torch.Tensor, degrees: float) -> torch.Tensor:
     if degrees % 360 == 0:
         return images.clone()
     height, width = images.shape[-2:]
-    grid = _sampling_grid(height, width, degrees).to(images.device)
-    turned = torch.empty_like(images)
-    for start in range(0, len(images), _ROTATED_AT_ONCE):
-        chunk = images[start : start + _ROTATED_AT_ONCE]
-        grids = grid.expand(len(chunk), -1, -1, -1)
-        sampled = torch.nn.functional.grid_sample(
-            chunk.float(), grids, mode="bilinear", padding_mode="zeros", align_corners=False
-        )
-        turned[start : start + _ROTATED_AT_ONCE] = sampled.round_().clamp_(0, 255).to(torch.uint8)
-    return turned
-
-
-def _sampling_grid(height: int, width: int, degrees: float) -> torch.Tensor:
-    """Say where each pixel of the rotated image comes from: 1 x H x W x 2, x and y in -1 to 1."""
     angle = torch.deg2rad(torch.tensor(degrees, dtype=torch.float64))
     y = torch.arange(height, dtype=torch.float64)[:, None] - (height - 1) / 2
     x = torch.arange(width, dtype=torch.float64)[None, :] - (width - 1) / 2
     # The image's y axis points down, hence the signs: the inverse of an anticlockwise turn, as it is seen.
     from_x = torch.cos(angle) * x - torch.sin(angle) * y
     from_y = torch.sin(angle) * x + torch.cos(angle) * y
-    return torch.stack((from_x * 2 / width, from_y * 2 / height), dim=-1)[None].float()
+    grid = torch.stack((from_x * 2 / width, from_y * 2 / height), dim=-1)[None].float().to(images.device)
+    turned = torch.empty_like(images)
+    for chunk, result in zip(images.split(_ROTATED_AT_ONCE), turned.split(_ROTATED_AT_ONCE), strict=True):
+        sampled = torch.nn.functional.grid_sample(
+            chunk.float(), grid.expand(len(chunk), -1, -1, -1), padding_mode="zeros", align_corners=False
+        )
+        result.copy_(sampled.round_().clamp_(0, 255))
+    return turned
 
 
 def file_checksum(path: str | Path) -> str:

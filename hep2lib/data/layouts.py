@@ -6,13 +6,13 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path, PurePath, PureWindowsPath
 from urllib.parse import unquote
 
 from hep2lib.data.sheets import (
     SHEET_SUFFIXES,
-    Sheet,
     fluorescence,
     label_reader,
     positive_or_intermediate,
@@ -22,6 +22,7 @@ from hep2lib.data.sheets import (
 )
 from hep2lib.errors import DatabaseError, counted, quoted, some
 
+AIDA_IMAGES = "aida_project_database"  # its folder of images, in lower case
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".png", ".tif", ".tiff")
 _UNREAD = re.compile(
     r".+\.(webp|gif|jp2|j2[kc]|jp[fx]|jx[lr]|hei[cf]|avif|dcm|dicom|czi|svs|ndpi|scn|mrxs|vsi|nd2|li[fm]|lsm"
@@ -35,8 +36,6 @@ _CLUTTER = re.compile(
     r"|system volume information|thumb(nail)?s?",
     re.IGNORECASE,
 )
-_ARCHIVES = (".git", ".hg", ".svn", ".snapshot", ".snapshots", ".zfs", "#snapshot")  # large, and no fields
-_BACKUP = re.compile(r".*\.(jp.{1,2}|png|bmp|tiff?)(~|\.(bak|old|orig|tmp|part|crdownload))", re.IGNORECASE)
 
 
 def _loose(name: str) -> str:
@@ -45,13 +44,9 @@ def _loose(name: str) -> str:
     return " ".join(plain.split()).casefold()
 
 
-_SPELLINGS: tuple[Callable[[str], str], ...] = (
-    str,
-    lambda name: unicodedata.normalize("NFC", name),  # macOS writes accents apart
-    lambda name: unicodedata.normalize("NFC", name).casefold(),
-    _loose,
-)
-"""How names are compared, one after the other until a file is found: first of all as they are written."""
+def _caseless(name: str) -> str:
+    """Make names equal that differ in case, or in how accents are written (apart, by macOS)."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 class MissingImage(DatabaseError):
@@ -62,7 +57,6 @@ class ImageFolder:
     """The regular files below a folder, found by the names that people write into sheets.
 
     Attributes:
-        folder: the folder.
         folders: those below it that are looked into.
         images: files with the ending of an image, or that are one by their contents; sorted.
         unread: images of kinds that are not read (webp, ...), by their ending or contents.
@@ -88,38 +82,33 @@ class ImageFolder:
         self.left_out: Counter[str] = Counter()
         self._names: dict[Path, str] = {}
         self._real = folder.resolve()
-        self._indices: dict[int, dict[tuple[str, str], list[Path]]] = {}
+        self._indices: dict[Callable[[str], str], dict[tuple[str, str], list[Path]]] = {}
         for parent, folders, files in os.walk(folder, onerror=refuse):
             for name in sorted(folders):
                 path = Path(parent, name)
                 if path.is_symlink():
                     self.left_out[f"the folder behind the link {path.relative_to(folder)}"] = 1
-                elif not _CLUTTER.fullmatch(name):
-                    self.folders.append(path)
-                    continue
-                elif name.casefold() not in _ARCHIVES:
+                elif _CLUTTER.fullmatch(name):
                     below = (p for p in path.rglob("[!.]*.*") if p.suffix.casefold() in IMAGE_SUFFIXES)
                     self.left_out[f"images in {name}"] += sum(p.is_file() for p in below)
+                else:
+                    self.folders.append(path)
+                    continue
                 folders.remove(name)
             for name in sorted(files):
-                self._add(Path(parent, name))
+                path = Path(parent, name)
+                known = path.suffix.casefold() in IMAGE_SUFFIXES
+                if name.startswith("."):
+                    self.left_out["hidden images"] += known and not name.startswith("._")
+                    continue
+                self._names[path] = path.relative_to(folder).as_posix()
+                content = "" if known else _content(path)
+                if known or content == "image":
+                    self.images.append(path)
+                elif content or _UNREAD.fullmatch(name):
+                    self.unread.append(path)
         self.images.sort()
         self.unread.sort()
-
-    def _add(self, path: Path) -> None:
-        """Sort a file in by its name, and by its contents where the name does not say what it is."""
-        known = path.suffix.casefold() in IMAGE_SUFFIXES
-        if path.name.startswith("."):
-            self.left_out["hidden images"] += known and not path.name.startswith("._")
-            return
-        self._names[path] = path.relative_to(self.folder).as_posix()
-        content = "" if known else _content(path)
-        if _BACKUP.fullmatch(path.name):
-            self.left_out["backups of images"] += 1
-        elif known or content == "image":
-            self.images.append(path)
-        elif content or _UNREAD.fullmatch(path.name):
-            self.unread.append(path)
 
     def remarks(self) -> Iterator[str]:
         """Say what lies here and is left out."""
@@ -127,17 +116,17 @@ class ImageFolder:
         if found:
             yield f"left out, and how many: {some(found)}; rename what holds fields nevertheless"
 
-    def _index(self, level: int) -> dict[tuple[str, str], list[Path]]:
-        """Sort all files by their path, name, and both without an image's ending, as spelt at a level."""
-        if level not in self._indices:
-            index = self._indices[level] = defaultdict(list)
+    def _index(self, spelt: Callable[[str], str]) -> dict[tuple[str, str], list[Path]]:
+        """Sort all files by their path, name, and both without an image's ending, in one of the spellings."""
+        if spelt not in self._indices:
+            index = self._indices[spelt] = defaultdict(list)
             for path, inside in sorted(self._names.items()):
                 keys = {("path", inside), ("name", path.name), ("near", path.stem)}
                 if path.suffix.casefold() in IMAGE_SUFFIXES:
                     keys |= {("stem", path.stem), ("stem", inside[: -len(path.suffix)])}
                 for kind, name in keys:
-                    index[kind, _SPELLINGS[level](name)].append(path)
-        return self._indices[level]
+                    index[kind, spelt(name)].append(path)
+        return self._indices[spelt]
 
     def locate(self, names: Iterable[str]) -> tuple[dict[str, Path | DatabaseError], list[str]]:
         r"""Find the files that a sheet's names mean, which lie below the folder whatever the names say.
@@ -152,25 +141,21 @@ class ImageFolder:
             name to file, or to what is wrong: missing (`MissingImage`) or ambiguous; and remarks.
         """
         found: dict[str, Path | DatabaseError] = {}
-        ends: dict[str, tuple[str, str]] = {}
-        respelt = set()
+        ends: dict[str, tuple[str, str, bool]] = {}
         for name in dict.fromkeys(names):
             try:
-                found[name], start, end, level = self._find(name)
+                found[name], ends[name] = self._find(name)
             except DatabaseError as error:
                 found[name] = error
-                continue
-            ends[name] = (start, end)
-            respelt |= {name} if _SPELLINGS[level] is _loose else set()
         # "data/P2/1.png" does not mean the only 1.png where "data/P1/1.png" was found as P1/1.png.
-        homes = {start for start, end in ends.values() if "/" in end}
-        for name, (start, end) in ends.items():
+        homes = {start for start, end, _ in ends.values() if "/" in end}
+        for name, (start, end, _) in ends.items():
             if "/" not in end and any(start != home and start.startswith(home) for home in homes):
                 found[name] = self._missing(name)
         odd = [
             f"{quoted(name)} is {self._names[path]}"
             for name, path in found.items()
-            if isinstance(path, Path) and (ends[name][0] != "./" or name in respelt)
+            if isinstance(path, Path) and ends[name][2]
         ]
         remark = (
             f"{counted(len(odd), 'name')} in the sheet are not as here: found by the ends of whole paths, or "
@@ -178,23 +163,23 @@ class ImageFolder:
         )
         return found, [remark] if odd else []
 
-    def _find(self, name: str) -> tuple[Path, str, str, int]:
-        """Find one file: (file, beginning of the path that was cut off, what was found, how it was spelt)."""
-        if ("path", name) in self._index(0):  # which may hold a backslash
-            return self._index(0)["path", name][0], "./", name, 0
+    def _find(self, name: str) -> tuple[Path, tuple[str, str, bool]]:
+        """Find one file, with the start of its path that was cut off, what is left, and if that is odd."""
+        if ("path", name) in self._index(str):  # which may hold a backslash
+            return self._index(str)["path", name][0], ("./", name, False)
         start, parts = _parted(name)
         for first in range(len(parts)):
-            end = "/".join(parts[first:])
-            for level, spelt in enumerate(_SPELLINGS):
+            end, cut = "/".join(parts[first:]), "/".join([start, *parts[:first], ""])
+            for spelt in (str, _caseless, _loose):
                 for kind in ("path", "name", "stem"):
-                    found = self._index(level).get((kind, spelt(end)), [])
+                    found = self._index(spelt).get((kind, spelt(end)), [])
                     if len(found) > 1:
                         which = some(self._names[path] for path in found)
                         raise DatabaseError(
                             f"{quoted(name)} may be any of {which}; write the whole name into the sheet"
                         )
                     if found:
-                        return found[0], "/".join([start, *parts[:first], ""]), end, level
+                        return found[0], (cut, end, cut != "./" or spelt is _loose)
         raise self._missing(name)
 
     def _missing(self, name: str) -> MissingImage:
@@ -204,25 +189,25 @@ class ImageFolder:
             where = f"leaves the image folder, which is refused; put the file into {self.folder}"
             return MissingImage(f"{quoted(name)} {where}")
         what = "a folder, not an image," if self.folder.joinpath(*parts) in self.folders else "not"
-        near = self._index(3).get(("near", _loose(PureWindowsPath(name).stem)), [])
+        near = self._index(_loose).get(("near", _loose(PureWindowsPath(name).stem)), [])
         but = f", but {some(self._names[path] for path in near)} is" if near else ""
         but += "; convert it to png, its kind is not read" if near and near[0] in self.unread else ""
         return MissingImage(f"{quoted(name)} is {what} in {self.folder}{but}")
 
-    def inside(self, path: Path, name: str) -> Path:
+    def inside(self, path: Path | DatabaseError, name: str) -> Path:
         """Follow all links of the file called ``name``, which has to be a regular one below the folder."""
-        if path in self.unread:
-            raise DatabaseError(f"{quoted(name)} is an image of a kind that is not read; convert it to png")
-        try:
-            real = path.resolve(strict=True)
-        except (OSError, RuntimeError) as error:
-            raise DatabaseError(f"{quoted(name)} is a link to nothing ({path})") from error
-        if not real.is_relative_to(self._real):
-            raise DatabaseError(
-                f"{quoted(name)} is a link out of the image folder, which is refused; copy the file into it"
-            )
-        if not real.is_file():
-            raise DatabaseError(f"{quoted(name)} is no regular file ({path})")
+        if isinstance(path, DatabaseError):
+            raise path
+        real = Path(os.path.realpath(path))
+        outside = not real.is_relative_to(self._real)
+        for wrong, what in (
+            (path in self.unread, "an image of a kind that is not read; convert it to png"),
+            (not real.exists(), f"a link to nothing ({path})"),
+            (outside, "a link out of the image folder, which is refused; copy the file into it"),
+            (not real.is_file(), f"no regular file ({path})"),
+        ):
+            if wrong:
+                raise DatabaseError(f"{quoted(name)} is {what}")
         return real
 
 
@@ -240,13 +225,10 @@ def _parted(name: str) -> tuple[str, list[str]]:
 
 def _content(path: Path) -> str:
     """Look at a file's first bytes: "image" if they begin one that is read, "other" if another, else ""."""
-    try:
-        if path.is_symlink() or not path.is_file():  # a pipe would be waited for
-            return ""
-        with path.open("rb") as stream:
+    head = b""
+    if path.is_file() and not path.is_symlink():  # a pipe would be waited for
+        with suppress(OSError), path.open("rb") as stream:
             head = stream.read(132)
-    except OSError:
-        return ""
     read = _READ_CONTENT.match(head)
     if read and not (read[1] and _UNREAD.fullmatch(path.name)):  # many a microscope's file begins as a TIFF
         return "image"
@@ -258,8 +240,6 @@ class Options:
     """What the person said about the database; None where it is to be found out.
 
     Attributes:
-        sheet: the ground-truth sheet.
-        images: the image folder.
         columns: role ("image", "label", "specimen", "pattern") to the column's header.
         specimen_pattern: regular expression that finds the specimen in a file name, or in the column for it
             where that was given.
@@ -294,11 +274,9 @@ class Entry:
 
     Attributes:
         place: where it is listed, for messages ("GroundTruth.xls, row 5").
-        image: the image's name.
         label: the word that says positive or negative.
         specimen: the specimen's name, "" where none was found.
         known: what else is known: pattern, intensity, laboratory, instrument, age, sex.
-        path: the file, where the layout knows it.
     """
 
     place: str
@@ -306,7 +284,6 @@ class Entry:
     label: str
     specimen: str
     known: dict[str, str]
-    path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,13 +291,9 @@ class Listing:
     """A database as its layout's reader found it.
 
     Attributes:
-        layout: the layout's name.
-        folder: the image folder.
-        entries: one an image.
         read_label: what turns a label's word into 1 or 0.
         expected: what those words may be, for messages.
         classes: what the labels 0 and 1 mean.
-        remarks: what a person should know.
         skipped: image files that are no fields (masks), which nobody should miss in the sheet.
     """
 
@@ -331,7 +304,12 @@ class Listing:
     expected: str = "positive, negative, weak positive, 1+ to 4+, or 1 and 0"
     classes: tuple[str, str] = ("negative", "positive")
     remarks: tuple[str, ...] = ()
-    skipped: frozenset[Path] = field(default_factory=frozenset)
+    skipped: frozenset[Path] = frozenset()
+
+
+def is_truth(path: Path) -> bool:
+    """Say whether a file is called ground truth, as AIDA's sheet is."""
+    return "groundtruth" in re.sub(r"[^a-z]", "", path.name.casefold())
 
 
 def sheets_of(folder: Path) -> list[Path]:
@@ -341,20 +319,8 @@ def sheets_of(folder: Path) -> list[Path]:
         for path in folder.iterdir()
         if path.suffix.casefold() in SHEET_SUFFIXES
         and path.is_file()
-        and not path.name.startswith((".", "~$"))
-        and not re.match(r"(read.?me|notes?|licen[cs]e)\b", path.name.casefold())
+        and not re.match(r"\.|~\$|(read.?me|notes?|licen[cs]e)\b", path.name.casefold())
     )
-
-
-def _image_folder(root: Path, options: Options) -> ImageFolder:
-    """Find the folder of images: the one given, else AIDA's own, else the database's folder itself."""
-    if options.images is not None:
-        return ImageFolder(root / options.images)
-    folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    for path in folders:
-        if path.name.casefold() == "aida_project_database":
-            return ImageFolder(_not_outside(path, root, "images"))
-    return ImageFolder(root)
 
 
 def _not_outside(path: Path, root: Path, option: str) -> Path:
@@ -365,34 +331,6 @@ def _not_outside(path: Path, root: Path, option: str) -> Path:
             f"with {option}=..."
         )
     return path
-
-
-def _entries(sheet: Sheet, options: Options) -> Iterator[Entry]:
-    """Turn the rows of a sheet with one row an image into entries."""
-    required = {"image": "", "label": ""}
-    if "pattern" in sheet.columns:
-        header = sheet.headers[sheet.columns["pattern"]]
-        values = Counter(sheet.cell(row, "pattern") for _, row in sheet.rows)
-        required["label"] = (
-            f" ({header!r} holds staining patterns, {tallied(values)}; which means negative is not "
-            f'guessed: where one does and all others are positive, label_column="{header}" reads it, with '
-            'negative="VALUE,VALUE" if its word for negative is an unusual one)'
-        )
-    if options.specimen_pattern is None or options.columns["specimen"] is not None:
-        required["specimen"] = (
-            " (whom an image belongs to decides the folds; specimen_pattern=... finds it in file names, or "
-            "in a column that is given too)"
-        )
-    sheet.require(required)
-    others = ("pattern", "intensity", "laboratory", "instrument", "age", "sex")
-    for place, row in sheet.rows:
-        yield Entry(
-            place=f"{sheet.path.name}, {place}",
-            image=sheet.cell(row, "image"),
-            label=sheet.cell(row, "label"),
-            specimen=options.specimen(sheet.cell(row, "image"), sheet.cell(row, "specimen")),
-            known={role: sheet.cell(row, role) for role in others if role in sheet.columns},
-        )
 
 
 def tallied(values: Counter[str]) -> str:
@@ -414,9 +352,39 @@ def read_rows(path: Path, options: Options, layout: str = "manifest") -> Listing
         DatabaseError: no sheet, several, a column missing, or one of labels that cannot be settled.
     """
     source, same = _the_sheet(path, options)
-    folder = _image_folder(path if path.is_dir() else path.parent, options)
+    root = path if path.is_dir() else path.parent
+    own = [p for p in sorted(root.iterdir()) if p.is_dir() and p.name.casefold() == AIDA_IMAGES]
+    if options.images is not None:
+        folder = ImageFolder(root / options.images)
+    else:
+        folder = ImageFolder(_not_outside(own[0], root, "images") if own else root)
     sheet = read_sheet(source, options.columns)
-    entries = list(_entries(sheet, options))
+    required = {"image": "", "label": ""}
+    if "pattern" in sheet.columns:
+        header = sheet.headers[sheet.columns["pattern"]]
+        values = Counter(sheet.cell(row, "pattern") for _, row in sheet.rows)
+        required["label"] = (
+            f" ({header!r} holds staining patterns, {tallied(values)}; which means negative is not "
+            f'guessed: where one does and all others are positive, label_column="{header}" reads it, with '
+            'negative="VALUE,VALUE" if its word for negative is an unusual one)'
+        )
+    if options.specimen_pattern is None or options.columns["specimen"] is not None:
+        required["specimen"] = (
+            " (whom an image belongs to decides the folds; specimen_pattern=... finds it in file names, or "
+            "in a column that is given too)"
+        )
+    sheet.require(required)
+    others = ("pattern", "intensity", "laboratory", "instrument", "age", "sex")
+    entries = [
+        Entry(
+            f"{sheet.path.name}, {place}",
+            image := sheet.cell(row, "image"),
+            sheet.cell(row, "label"),
+            options.specimen(image, sheet.cell(row, "specimen")),
+            {role: sheet.cell(row, role) for role in others if role in sheet.columns},
+        )
+        for place, row in sheet.rows
+    ]
     patterns = options.columns["label"] is not None
     read_label, settled = label_reader(
         [entry.label for entry in entries], patterns=patterns, negative=options.negative
@@ -425,20 +393,17 @@ def read_rows(path: Path, options: Options, layout: str = "manifest") -> Listing
     for entry in entries if patterns and sheet.columns.get("pattern", label) == label else ():
         named = fluorescence(entry.label) is None and (read_label(entry.label) or (0, ""))[0] == 1
         entry.known["pattern"] = entry.label if named else ""
-    remarks = (*same, *sheet.remarks, *settled)
-    return Listing(layout, folder, entries, read_label, remarks=remarks)
+    return Listing(layout, folder, entries, read_label, remarks=(*same, *sheet.remarks, *settled))
 
 
 def _the_sheet(path: Path, options: Options) -> tuple[Path, list[str]]:
     """Find the one sheet of a database, and say which others hold the same."""
-    root = path if path.is_dir() else path.parent
     if options.sheet is not None:
-        return root / options.sheet, []
+        return (path if path.is_dir() else path.parent) / options.sheet, []
     if path.is_file():
         return path, []
     sheets = sheets_of(path)
-    truths = [sheet for sheet in sheets if "groundtruth" in re.sub(r"[^a-z]", "", sheet.stem.casefold())]
-    found = truths or sheets
+    found = [sheet for sheet in sheets if is_truth(sheet)] or sheets
     if not found:
         below = [folder for folder in sorted(path.iterdir()) if folder.is_dir()]
         here = f" (the folders here are {some(repr(folder.name) for folder in below)})" if below else ""
@@ -475,7 +440,6 @@ def read_class_folders(path: Path, options: Options) -> Listing:
     """Read one folder a class, its name being the label, with one folder a specimen below it.
 
     Without specimen folders, ``options.specimen_pattern`` has to say how file names tell the specimen.
-    ``options.images`` may point at another such folder.
 
     Raises:
         DatabaseError: no class folders, one within another, or images whose specimen is not known.
@@ -506,10 +470,7 @@ def read_class_folders(path: Path, options: Options) -> Listing:
             f"{root}: whom an image belongs to is not known ({some(flat)}); put each specimen's images into "
             "a folder of their own inside the class folder, or give specimen_pattern=..."
         )
-    remarks = list(settled)
-    for label, meaning in enumerate(("negative", "positive")):
-        alike = [name for name in classes if (read_label(name) or (None,))[0] == label]
-        remarks += [f"the folders {some(alike)} are all read as {meaning}"] if len(alike) > 1 else []
+    remarks = settled
     whose, theirs = set(map(specimen, images)), set(map(specimen, unread))
     if unread:
         kinds = Counter(image.suffix.casefold() or "without an ending" for image in unread)
@@ -534,7 +495,7 @@ def read_class_folders(path: Path, options: Options) -> Listing:
     if not images:
         said = "; ".join(("no images in class folders (positive, negative)", *remarks, *folder.remarks()))
         raise DatabaseError(f"{root}: {said}")
-    entries = [Entry(p.as_posix(), p.as_posix(), p.parts[0], specimen(p), {}, root / p) for p in images]
+    entries = [Entry(p.as_posix(), p.as_posix(), p.parts[0], specimen(p), {}) for p in images]
     skipped = frozenset(root / p for p in unread)
     return Listing("class folders", folder, entries, read_label, remarks=tuple(remarks), skipped=skipped)
 
@@ -552,7 +513,8 @@ def read_contest(path: Path, options: Options, layout: str) -> Listing:
     and their patterns are joined. An image is a specimen of its own unless the sheet says otherwise.
 
     "I3A Task 2": four fields of each specimen, listed in one row together or in one row each; the fields of
-    specimen 7 lie in a folder "7" or are called "7_1.tif", "007-p2.png" and so on.
+    specimen 7 lie in a folder "7" or are called "7_1.tif", "007-p2.png" and so on. Where no column is one of
+    images or specimens, one called "id" is that of the specimens.
 
     Sheets are called ``gt_*.csv``, images lie somewhere below. Files with "mask" in their name or folder are
     left out.
@@ -566,24 +528,33 @@ def read_contest(path: Path, options: Options, layout: str) -> Listing:
     root = path if path.is_dir() else path.parent
     images = ImageFolder(root if options.images is None else root / options.images)
     folder = images.folder
-    masks = [p for p in images.images if any("mask" in s.casefold() for s in p.relative_to(folder).parts)]
+    masks = {p for p in images.images if any("mask" in s.casefold() for s in p.relative_to(folder).parts)}
     fields = [p for p in images.images if p not in masks]
     paths = [path] if path.is_file() else contest_sheets(path)
     paths = paths if options.sheet is None else [root / options.sheet]
     if not paths:
         raise DatabaseError(f"{path}: no ground-truth sheet called gt_*.csv; give it with sheet=...")
+    by_image = layout == "MIVIA"
     sheets = [read_sheet(sheet, options.columns) for sheet in paths]
-    whose = {} if layout == "MIVIA" else _by_specimen(fields, sheets)
-    rows: dict[Path, list[Entry]] = {}
+    listed = set()
+    for sheet in sheets:
+        ids = [index for index, header in enumerate(sheet.headers) if simplified(header) == "id"]
+        if not by_image and len(ids) == 1 and "image" not in sheet.columns:
+            sheet.columns.setdefault("specimen", ids[0])
+        sheet.require({"label": "", "image" if by_image else "specimen": ""})
+        listed |= {_plain(sheet.cell(row, "specimen")) for _, row in sheet.rows}
+    whose = defaultdict(list)
+    for image in () if by_image else fields:
+        parent, beginning = image.parent.name, re.split(r"[_\-. ]", image.stem)[0]
+        whose[_plain(parent if _plain(parent) in listed else beginning)].append(image)
+    rows: defaultdict[Path, list[Entry]] = defaultdict(list)
     problems = []
     for sheet in sheets:
-        sheet.require({"label": "", **({"image": ""} if layout == "MIVIA" else {})})
         near = [image for image in fields if image.is_relative_to(sheet.path.parent)]
         for where, row in sheet.rows:
             place, name = f"{sheet.path.name}, {where}", sheet.cell(row, "image")
-            specimen = sheet.cell(row, "specimen") if layout == "MIVIA" else row[_specimen_column(sheet)]
-            found = whose.get(_plain(specimen), []) if not name else _numbered(near, name)
-            found = found or _numbered(fields, name)
+            specimen = sheet.cell(row, "specimen")
+            found = (_numbered(near, name) or _numbered(fields, name)) if name else whose[_plain(specimen)]
             if not found or (name and len(found) > 1):
                 what = f"are called {name!r}" if name else f"of specimen {specimen!r}"
                 problems.append(f"{place}: {len(found) or 'no'} images {what} in {folder}")
@@ -593,26 +564,18 @@ def read_contest(path: Path, options: Options, layout: str) -> Listing:
             for image in found:
                 inside = image.relative_to(folder).as_posix()
                 patient = options.specimen(inside, specimen or inside)
-                cell = Entry(place, inside, intensity, patient, dict(known), image)
-                rows.setdefault(image, []).append(cell)
+                rows[image].append(Entry(place, inside, intensity, patient, dict(known)))
     for cells in rows.values():
         said = {(cell.label.casefold(), cell.specimen) for cell in cells}
         if len(said) > 1:
-            first = cells[0]
-            problems.append(f"{first.place}: the rows of {first.image!r} disagree: {sorted(said)}")
+            problems.append(f"{cells[0].place}: the rows of {cells[0].image!r} disagree: {sorted(said)}")
         cells[0].known["pattern"] = " + ".join(sorted({cell.known["pattern"] for cell in cells} - {""}))
     if problems:
         raise DatabaseError(problems, str(path))
-    return Listing(
-        layout,
-        images,
-        [cells[0] for cells in rows.values()],
-        positive_or_intermediate,
-        "positive or intermediate",
-        ("intermediate", "positive"),
-        ("label 0 means intermediate intensity: this database holds no negative specimens",),
-        frozenset(masks),
-    )
+    entries, classes = [cells[0] for cells in rows.values()], ("intermediate", "positive")
+    told = ("label 0 means intermediate intensity: this database holds no negative specimens",)
+    read, expected = positive_or_intermediate, "positive or intermediate"
+    return Listing(layout, images, entries, read, expected, classes, told, frozenset(masks))
 
 
 def _numbered(images: list[Path], name: str) -> list[Path]:
@@ -622,26 +585,6 @@ def _numbered(images: list[Path], name: str) -> list[Path]:
     return found or [path for path in images if name.isdecimal() and _plain(path.stem) == _plain(name)]
 
 
-def _by_specimen(images: list[Path], sheets: list[Sheet]) -> dict[str, list[Path]]:
-    """Sort images by the specimen that their folder, else the beginning of their name says."""
-    listed = {_plain(row[_specimen_column(sheet)]) for sheet in sheets for _, row in sheet.rows}
-    found: dict[str, list[Path]] = {}
-    for image in images:
-        parent, beginning = image.parent.name, re.split(r"[_\-. ]", image.stem)[0]
-        found.setdefault(_plain(parent if _plain(parent) in listed else beginning), []).append(image)
-    return found
-
-
 def _plain(name: str) -> str:
     """Make "7", "007" and "7 " the same."""
     return name.strip().casefold().lstrip("0") or "0"
-
-
-def _specimen_column(sheet: Sheet) -> int:
-    """Find the specimen's column; here, where rows are specimens, one called "id" is such a column."""
-    if "specimen" not in sheet.columns and "image" not in sheet.columns:
-        ids = [index for index, header in enumerate(sheet.headers) if simplified(header) == "id"]
-        if len(ids) == 1:
-            return ids[0]
-    sheet.require({"specimen": ""})
-    return sheet.columns["specimen"]

@@ -99,14 +99,15 @@ def find_shortcuts(database: pd.DataFrame, headers: Sequence[Header]) -> list[Sh
 
 def _table_counts(values: Sequence[str], labels: pd.Series) -> dict[str, tuple[int, int]]:
     """Count the images of each class by value."""
-    counted = pd.crosstab(pd.Series(values, name="value"), labels.to_numpy())
-    table = counted.reindex(columns=[0, 1], fill_value=0)
-    order = sorted(table.index, key=lambda value: (-int(table.loc[value].sum()), value))
-    counts = {value: (int(table.loc[value, 0]), int(table.loc[value, 1])) for value in order[:_MOST_GROUPS]}
-    rest = table.loc[order[_MOST_GROUPS:]]
-    if len(rest):
-        counts[f"{len(rest)} others"] = (int(rest[0].sum()), int(rest[1].sum()))
-    return counts
+    counts = Counter(zip(values, labels, strict=True))
+    order = [value for value, _ in Counter(sorted(values)).most_common()]
+    groups = {value: [value] for value in order[:_MOST_GROUPS]}
+    if len(order) > _MOST_GROUPS:
+        groups[f"{len(order) - _MOST_GROUPS} others"] = order[_MOST_GROUPS:]
+    return {
+        name: (sum(counts[value, 0] for value in group), sum(counts[value, 1] for value in group))
+        for name, group in groups.items()
+    }
 
 
 def _judged(database: pd.DataFrame, codes: Sequence[NDArray[np.int64]]) -> tuple[float, float]:
@@ -149,9 +150,6 @@ class DatabaseReport:
     """What was found in a database.
 
     Attributes:
-        name: of the database.
-        simulated: whether it was written by the simulator.
-        layout: how it is laid out.
         folder: where its images are.
         depth: how many bits the 16-bit images use, and why; empty if there are none.
         counts: images, images by class, specimens.
@@ -159,10 +157,7 @@ class DatabaseReport:
         images_per_specimen: class, or "both" of them, to images a specimen to specimens.
         values: pattern, intensity, laboratory, instrument, sex, where known: value to number of images.
         age: "known" images, and "youngest", "median" and "oldest" of them; empty where no age is known.
-        duplicates: exact and near duplicates.
-        mixed_specimens: specimens with images of both classes.
         shortcuts: what the files alone tell of the label.
-        warnings: what a person should know.
         problems: why the database cannot be used; empty if it can.
     """
 
@@ -189,7 +184,7 @@ class DatabaseReport:
 
     def text(self) -> str:
         """Write the report for a terminal."""
-        return "\n".join(map(printable, _lines(self)))
+        return "\n\n".join("\n".join(map(printable, lines)) for lines in _sections(self))
 
     def as_dict(self) -> dict[str, Any]:
         """Give the report as what JSON can hold: dictionaries, lists, text, numbers."""
@@ -214,6 +209,8 @@ def describe(database: pd.DataFrame) -> DatabaseReport:
     shortcuts = find_shortcuts(database.iloc[readable].reset_index(drop=True), headers) if both else []
     mixed = [str(name) for name, group in labels.groupby(specimens) if group.nunique() > 1]
     flat = [database["image"].iloc[row] for row in readable if getattr(prints[row], "flat", False)]
+    known = database["age"].dropna() if "age" in database else pd.Series(dtype="float64")
+    ages = {"youngest": known.min(), "median": known.median(), "oldest": known.max()}
     unfolded: list[str] = []
     try:
         specimen_folds(database)
@@ -237,7 +234,7 @@ def describe(database: pd.DataFrame) -> DatabaseReport:
         published=PUBLISHED_AIDA if attrs.get("layout") == "AIDA" else {},
         images_per_specimen=_images_per_specimen(database, classes),
         values=_values(database, headers),
-        age=_age(database),
+        age={"known": len(known)} | {n: float(age) for n, age in ages.items()} if len(known) else {},
         duplicates=tuple(duplicates),
         mixed_specimens=tuple(mixed),
         shortcuts=tuple(shortcuts),
@@ -249,28 +246,14 @@ def describe(database: pd.DataFrame) -> DatabaseReport:
 def _values(database: pd.DataFrame, headers: Sequence[Header]) -> dict[str, dict[str, int]]:
     """Count images by whatever is known of them."""
     values = {
-        "format": _frequencies(header.format for header in headers),
-        "size": _frequencies(f"{header.width} x {header.height}" for header in headers),
-        "pattern": _frequencies(pattern for pattern in database["pattern"] if pattern),
+        "format": [header.format for header in headers],
+        "size": [f"{header.width} x {header.height}" for header in headers],
+        "pattern": [pattern for pattern in database["pattern"] if pattern],
     }
     for column in ("intensity", "laboratory", "instrument", "sex"):
         if column in database:
-            values[column] = _frequencies(value or "unknown" for value in database[column])
-    return {name: found for name, found in values.items() if found}
-
-
-def _frequencies(values: Iterable[str]) -> dict[str, int]:
-    """Count values, the commonest first."""
-    return dict(sorted(Counter(values).items(), key=lambda item: (-item[1], item[0])))
-
-
-def _age(database: pd.DataFrame) -> dict[str, float]:
-    """Describe the ages that are known."""
-    known = database["age"].dropna() if "age" in database else pd.Series(dtype="float64")
-    if known.empty:
-        return {}
-    youngest, median, oldest = float(known.min()), float(known.median()), float(known.max())
-    return {"known": len(known), "youngest": youngest, "median": median, "oldest": oldest}
+            values[column] = [value or "unknown" for value in database[column]]
+    return {name: dict(Counter(sorted(found)).most_common()) for name, found in values.items() if found}
 
 
 def _images_per_specimen(database: pd.DataFrame, classes: Sequence[str]) -> dict[str, dict[int, int]]:
@@ -288,10 +271,7 @@ def _images_per_specimen(database: pd.DataFrame, classes: Sequence[str]) -> dict
 
 
 def _warnings(
-    duplicates: list[Duplicates],
-    shortcuts: list[Shortcut],
-    mixed: list[str],
-    flat: list[str],
+    duplicates: list[Duplicates], shortcuts: list[Shortcut], mixed: list[str], flat: list[str]
 ) -> Iterator[str]:
     """Say what the images themselves showed."""
     for shortcut in shortcuts:
@@ -306,51 +286,37 @@ def _warnings(
                 f"database this small chance alone may reach {shortcut.chance:.2f}"
             )
     across = [" = ".join(group.images) for group in duplicates if group.across]
-    if across:
-        found = counted(len(across), "duplicate")
-        yield f"{found} across specimens, which may leak between the parts of a fold: {some(across, 3)}"
     opposed = [" = ".join(group.images) for group in duplicates if len(group.labels) > 1]
-    if opposed:
-        yield f"{counted(len(opposed), 'duplicate')} with contradictory labels: {some(opposed, 3)}"
-    if mixed:
-        verb = "has" if len(mixed) == 1 else "have"
-        yield f"{counted(len(mixed), 'specimen')} {verb} images of both classes: {some(mixed)}"
-    if flat:
-        yield f"{counted(len(flat), 'image')} without any structure, all pixels equal: {some(flat)}"
+    verb = "has" if len(mixed) == 1 else "have"
+    for found, noun, what in (
+        (across, "duplicate", "across specimens, which may leak between the parts of a fold"),
+        (opposed, "duplicate", "with contradictory labels"),
+        (mixed, "specimen", f"{verb} images of both classes"),
+        (flat, "image", "without any structure, all pixels equal"),
+    ):
+        if found:
+            yield f"{counted(len(found), noun)} {what}: {some(found)}"
 
 
-def _lines(report: DatabaseReport) -> Iterator[str]:
-    """Write the report, line by line."""
-    yield report.name
-    yield f"  {report.layout} layout, images in {report.folder}"
-    if report.depth:
-        yield f"  16-bit images: {report.depth} (bits=... sets it)"
-    yield ""
-    yield from _count_lines(report)
-    yield ""
-    yield from _specimen_lines(report)
+def _sections(report: DatabaseReport) -> Iterator[Iterable[str]]:
+    """Write the report, a list of lines for each of its sections."""
+    depth = [f"  16-bit images: {report.depth} (bits=... sets it)"] if report.depth else []
+    yield [report.name, f"  {report.layout} layout, images in {report.folder}", *depth]
+    yield _count_lines(report)
+    yield _specimen_lines(report)
     for name, values in report.values.items():
-        yield ""
-        yield from _value_lines(name, values)
+        yield _value_lines(name, values)
     if report.age:
         age = report.age
-        yield ""
         years = f"{age['youngest']:.0f} to {age['oldest']:.0f} years, median {age['median']:.0f}"
-        yield f"Age: {years} (known for {counted(int(age['known']), 'image')})"
-    yield ""
-    yield from _duplicate_lines(report)
-    yield ""
-    yield from _shortcut_lines(report)
+        yield [f"Age: {years} (known for {counted(int(age['known']), 'image')})"]
+    yield _duplicate_lines(report)
+    yield _shortcut_lines(report)
     if report.warnings:
-        yield ""
-        yield f"Warnings ({len(report.warnings)})"
-        yield from (f"  - {warning}" for warning in report.warnings)
-    yield ""
-    if report.problems:
-        yield f"Problems ({len(report.problems)}): this database cannot be used"
-        yield from (f"  - {problem}" for problem in report.problems)
-    else:
-        yield "This database can be used."
+        yield [f"Warnings ({len(report.warnings)})", *(f"  - {text}" for text in report.warnings)]
+    heading = f"Problems ({len(report.problems)}): this database cannot be used"
+    problems = [heading, *(f"  - {text}" for text in report.problems)]
+    yield ["This database can be used."] if report.usable else problems
 
 
 def _count_lines(report: DatabaseReport) -> Iterator[str]:
@@ -374,13 +340,10 @@ def _specimen_lines(report: DatabaseReport) -> Iterator[str]:
 
 def _value_lines(name: str, values: Mapping[str, int]) -> Iterator[str]:
     yield f"Images by {name}"
-    shown = list(values.items())[:_MOST_VALUES]
+    shown, rest = list(values.items())[:_MOST_VALUES], list(values.values())[_MOST_VALUES:]
     width = max(len(value) for value, _ in shown) + 2
-    for value, number in shown:
+    for value, number in [*shown, *([(f"{len(rest)} others", sum(rest))] if rest else [])]:
         yield f"  {value:<{width}}{number:>6,}"
-    if len(values) > len(shown):
-        rest = sum(list(values.values())[_MOST_VALUES:])
-        yield f"  {f'{len(values) - len(shown)} others':<{width}}{rest:>6,}"
 
 
 def _duplicate_lines(report: DatabaseReport) -> Iterator[str]:

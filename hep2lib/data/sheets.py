@@ -9,9 +9,10 @@ import posixpath
 import re
 import unicodedata
 import zipfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -19,20 +20,12 @@ from python_calamine import CalamineWorkbook, SheetVisibleEnum
 
 from hep2lib.errors import DatabaseError, counted, some
 
-_WORDS = {
-    word: (label, intensity)
-    for label, intensity, words in (
-        (1, "", "positive, positive (+), pos, pos (+), p, +, 1, yes, y, true, t, positivo, positiva, si, sì"),
-        (0, "", "negative, negative (-), neg, neg (-), n, -, (-), 0, -1, no, false, f, negativo, negativa"),
-        (1, "weak", "weak, weak positive, weakly positive, weak pos, positive weak, low positive, debole"),
-        (
-            1,
-            "weak",
-            "faint positive, debolmente positivo, debolmente positiva, positivo debole, positiva debole",
-        ),
-    )
-    for word in words.split(", ")
-}
+_MEANINGS = (  # of the words that `_plain` leaves, in English and Italian
+    (1, "", r"pos(itiv(es?|[aio]))?( \(\+\))?|p|\+|1|y(es)?|t(rue)?|s[iì]"),
+    (0, "", r"neg(ativ(es?|[aio]))?( \(-\))?|n|-|\(-\)|0|-1|no|f(alse)?"),
+    (1, "weak", r"weak( pos(itive)?)?|(weakly|low|faint) positive|positive weak"),
+    (1, "weak", r"debole|debolmente positiv[aeio]|positiv[ao] debole|positiv[ei] deboli"),
+)
 _GRADE = re.compile(r"([1-4])\s*\+|\+\s*([1-4])|(\+{2,4})")
 _WHOLE = re.compile(r"([+-]?(?:0|[1-9]\d*))(?:\.0*|,0+)?(?:e[+-]?0+)?")  # 1, 1.0, 1,0 and 1.000e+00 are 1
 _NO_PATTERN = re.compile(
@@ -48,11 +41,7 @@ _DOUBTFUL = re.compile(
 
 
 def _plain(word: str) -> str:
-    """Make words equal that mean one label: case, blanks and separators go, but never a sign.
-
-    A dash or a slash separates where it stands between letters or digits, else it is a sign ("p-"). Whole
-    numbers lose fraction and plus ("+1.0" is "1").
-    """
+    """Make words equal that mean one label: case, blanks and separators go, but never a sign ("p-")."""
     plain = " ".join(unicodedata.normalize("NFKC", word).replace("_", " ").split()).casefold()
     plain = re.sub("[\u2212\u2010]|[\u2013\u2014](?=\\d)", "-", plain)
     number = _WHOLE.fullmatch(plain)
@@ -67,14 +56,14 @@ def fluorescence(word: str) -> tuple[int, str] | None:
     """Read a cell that says positive or negative: in English or Italian, by number, sign or grade (1+ to 4+).
 
     Returns:
-        The label (1 positive, 0 negative) and the intensity that the cell itself names: "weak" of a weak
-        positive, which counts as positive, "1+" to "4+", or "". None where the cell says neither; a
-        borderline "+/-" or "(+)" is such a cell, because only a reader can settle it.
+        The label (1 positive, 0 negative; a weak positive is positive) and the intensity that the cell itself
+        names: "weak", "1+" to "4+", or "". None where the cell says neither, or is borderline ("+/-").
     """
     grade = _GRADE.fullmatch(" ".join(unicodedata.normalize("NFKC", word).split()))
     if grade:
         return 1, f"{grade[1] or grade[2] or len(grade[3])}+"
-    return _WORDS.get(_plain(word))
+    plain = _plain(word)
+    return next(((label, named) for label, named, words in _MEANINGS if re.fullmatch(words, plain)), None)
 
 
 def label_reader(
@@ -82,13 +71,10 @@ def label_reader(
 ) -> tuple[Callable[[str], tuple[int, str] | None], list[str]]:
     """Settle what the words of a whole label column mean, since some mean something only beside others.
 
-    In a column of staining patterns that says negative of the images without one, the patterns are positive:
-    not as a guess, but where the person named the column or the words for negative. Never positive are empty
-    and doubtful cells, what resembles "negative", and bare numbers and signs.
-
     Args:
         words: the cells of the column.
-        patterns: the person named the column: it may hold patterns, unless a cell says positive.
+        patterns: the person named the column: unless a cell says positive, staining patterns are positive
+            beside a word for negative; never empty or doubtful cells, numbers or what resembles "negative".
         negative: what else means negative here, whatever its case, blanks and separators.
 
     Returns:
@@ -142,20 +128,18 @@ def positive_or_intermediate(word: str) -> tuple[int, str] | None:
     """Read the intensity of the MIVIA and I3A databases, which hold no negative specimen.
 
     Returns:
-        1 and "positive", 0 and "intermediate" (of either word or its beginning), or None for anything else.
-        The label 0 therefore means "intermediate intensity" there, never "negative".
+        1 and "positive", or 0 and "intermediate" (of either word or its beginning); None for anything else.
     """
     plain = word.casefold().strip()
     for label, meaning in ((1, "positive"), (0, "intermediate")):
         if plain and meaning.startswith(plain):
             return label, meaning
-    return (0, "intermediate") if _WORDS.get(plain) == (1, "weak") else None
+    return (0, "intermediate") if fluorescence(plain) == (1, "weak") else None
 
 
 SHEET_SUFFIXES = (".xls", ".xlsx", ".xlsm", ".csv", ".tsv", ".txt")
 _LARGEST_SHEET = 256 * 2**20
 _MOST_CELLS = 2_000_000
-_DELIMITERS = (",", ";", "\t", "|")
 _NAMES = ("image", "specimen")
 _AROUND = re.compile(r"^[\s\ufeff\u200b-\u200f\u202a-\u202e]+|[\s\ufeff\u200b-\u200f\u202a-\u202e]+$")
 _SHORTENED = re.compile(r"-?\d([.,]\d+)?E\+\d\d+")
@@ -164,20 +148,17 @@ _DATE = re.compile(  # 2-Jan, 02-gen-24, Jan-02, 2/1/2024 and 2024-01-02 00:00:0
     rf"\d\d?-({_MONTH})(-\d\d(\d\d)?)?|({_MONTH})-\d\d|\d\d?/\d\d?/\d{{4}}|\d{{4}}-\d\d-\d\d([ t].*)?", re.I
 )
 _FORMULA = "=..."
+_HIDDEN = "hidden, but read too; delete what is not wanted"
+_MERGED = "merged cells count for each of their rows"
 
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a sheet: its name and cells as they are written, rows as long as they are.
-
-    Besides ((first row, first column), (last row, last column)) of merged cells, and the rows that a filter
-    or a person hides, which is not known of an xls. All are counted from 0.
-    """
+    """One page of a sheet: its cells as they are written, and remarks with the rows (from 0) they are of."""
 
     name: str
     cells: list[list[object]]
-    merged: Sequence[tuple[tuple[int, int], tuple[int, int]]] = ()
-    hidden: Collection[int] = ()
+    noted: Mapping[str, Collection[int]] = field(default_factory=dict)
 
     @functools.cached_property
     def rows(self) -> list[list[str]]:
@@ -221,13 +202,18 @@ def _workbook_pages(path: Path, content: bytes) -> list[Page]:
             sheet = workbook.get_sheet_by_name(about.name)
             _check_extent(path, sheet.total_height, sheet.total_width)
             cells: list[list[object]] = [list(row) for row in sheet.to_python(skip_empty_area=False)]
-            special = found.get(about.name, {})
+            special, hidden = found.get(about.name, ({}, []))
             for (row, column), text in special.items():
                 if row < len(cells) and 0 <= column < len(cells[row]):
                     cells[row][column] = text
-            hidden = [row for row, column in special if column < 0]
+            merged = set()
+            for (top, left), (bottom, _) in sheet.merged_cell_ranges or ():
+                for row in range(top + 1, min(bottom + 1, len(cells))):
+                    if left < len(cells[top]) and cells[top][left] != "" and set(cells[row]) != {""}:
+                        cells[row][left] = cells[top][left]
+                        merged.add(row)
             name = about.name + ("" if about.visible == SheetVisibleEnum.Visible else " (hidden)")
-            pages.append(Page(name, cells, sheet.merged_cell_ranges or (), hidden))
+            pages.append(Page(name, cells, {_HIDDEN: hidden, _MERGED: merged}))
         return pages
     except BaseException as error:
         # A panic of calamine, which a truncated workbook provokes, is no Exception but a BaseException.
@@ -239,14 +225,14 @@ def _workbook_pages(path: Path, content: bytes) -> list[Page]:
         ) from error
 
 
-def _examined(path: Path, content: bytes) -> dict[str, dict[tuple[int, int], str]]:
+def _examined(path: Path, content: bytes) -> dict[str, tuple[dict[tuple[int, int], str], list[int]]]:
     """Check an xlsx before it is read: calamine makes room for all cells up to the last, however far out.
 
     Returns:
-        What calamine does not tell, by page, row and column: errors ("#N/A"), formulas that no program has
-        calculated (`_FORMULA`) and, in column -1, the rows that are hidden.
+        What calamine does not tell, by page: errors ("#N/A") and formulas that no program has calculated
+        (`_FORMULA`) by row and column, and the rows that are hidden.
     """
-    found: dict[str, dict[tuple[int, int], str]] = {}
+    found: dict[str, tuple[dict[tuple[int, int], str], list[int]]] = {}
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         size = sum(entry.file_size for entry in archive.infolist())
         if size > _LARGEST_SHEET:
@@ -259,23 +245,23 @@ def _examined(path: Path, content: bytes) -> dict[str, dict[tuple[int, int], str
         none = ("", "0") if book.find("{*}calcPr[@fullCalcOnLoad='1']") is not None else ("",)
         for page in book.iterfind("{*}sheets/{*}sheet"):
             link = next(value for key, value in page.items() if key.endswith("}id"))
-            special = found.setdefault(page.get("name", ""), {})
+            special, hidden = found.setdefault(page.get("name", ""), ({}, []))
             height = width = number = 0
             for _, row in ElementTree.iterparse(archive.open(names[parts[link].casefold()])):
                 if row.tag.rpartition("}")[2] != "row":
                     continue
                 number = int(row.get("r", number + 1))
                 if row.get("hidden") in ("1", "true"):
-                    special[number - 1, -1] = ""
+                    hidden.append(number - 1)
                 for cell in filter(len, row):
                     letters = cell.get("r", "").rstrip("0123456789")
                     y = int(cell.get("r", "")[len(letters) :] or number)
                     x = functools.reduce(lambda value, letter: 26 * value + ord(letter) - 64, letters, 0)
                     height, width = max(height, y), max(width, x)
                     value, kind = cell.findtext("{*}v") or "", cell.get("t")
-                    if kind == "e" and letters:
+                    if kind == "e":
                         special[y - 1, x - 1] = value
-                    elif letters and kind != "str" and value in none and cell.find("{*}f") is not None:
+                    elif kind != "str" and value in none and cell.find("{*}f") is not None:
                         special[y - 1, x - 1] = _FORMULA
                 row.clear()
             _check_extent(path, height, width)
@@ -297,14 +283,14 @@ def _odd(cell: object, role: str) -> str:
         return "a formula without a value; open the workbook in a spreadsheet program and save it there"
     if isinstance(cell, (datetime.date, datetime.time, datetime.timedelta)) and role in (*_NAMES, "label"):
         return "a date, as Excel makes of names such as 1-2 or MAR1; write it anew, as text"
-    if role in _NAMES:
-        if _SHORTENED.fullmatch(str(cell).strip()) or (isinstance(cell, (int, float)) and abs(cell) >= 1e15):
-            return "a number that has lost digits in a spreadsheet program; write it anew, as text"
-        if isinstance(cell, float) and not cell.is_integer():
-            return "perhaps a name that has lost a 0 (as a number 1.10 is 1.1); write names as text"
-        if _DATE.fullmatch(str(cell).strip()):
-            return "perhaps a date that Excel has made of a name such as 1-2 or MAR1"
-    return ""
+    if role not in _NAMES:
+        return ""
+    if _SHORTENED.fullmatch(str(cell).strip()) or (isinstance(cell, (int, float)) and abs(cell) >= 1e15):
+        return "a number that has lost digits in a spreadsheet program; write it anew, as text"
+    if isinstance(cell, float) and not cell.is_integer():
+        return "perhaps a name that has lost a 0 (as a number 1.10 is 1.1); write names as text"
+    said = "perhaps a date that Excel has made of a name such as 1-2 or MAR1"
+    return said if _DATE.fullmatch(str(cell).strip()) else ""
 
 
 def _text(cell: object) -> str:
@@ -313,8 +299,6 @@ def _text(cell: object) -> str:
         return "true" if cell else "false"
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
-    if isinstance(cell, (datetime.datetime, datetime.date, datetime.time)):
-        return cell.isoformat()
     return _AROUND.sub("", str(cell))
 
 
@@ -344,21 +328,13 @@ def _decoded(path: Path, content: bytes) -> str:
     elif b"\0" in content[:2]:  # two bytes a character, and no byte-order mark
         encodings = ["utf-16-be" if content[0] == 0 else "utf-16-le"]
     for encoding in encodings:
-        try:
+        with suppress(UnicodeDecodeError):
             text = content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        if "\0" in text:
-            row = text.count("\n", 0, text.index("\0")) + 1
-            raise DatabaseError(
-                f"{path}, row {row}: a NUL character, so this is neither a workbook nor a text table; "
-                "save it again as xlsx or csv"
-            )
-        if text.lstrip().casefold().startswith(("<!doctype", "<html", "<?xml")):
-            raise DatabaseError(f"{path}: a web page, not a table; save it as xlsx or csv")
-        return text
+            if "\0" not in text and not re.match(r"\s*<(!doctype|html|\?xml)", text, re.IGNORECASE):
+                return text
     raise DatabaseError(
-        f"{path}: neither a workbook nor text in UTF-8, UTF-16 or Windows-1252; save it as xlsx"
+        f"{path}: neither a workbook nor a text table in UTF-8, UTF-16 or Windows-1252, perhaps a web page; "
+        "save it as xlsx or csv"
     )
 
 
@@ -371,31 +347,28 @@ def _delimiter(lines: list[str]) -> str:
         width, frequency = max(widths.items(), key=lambda item: (item[1], item[0]), default=(1, 0))
         return (frequency if width > 1 else 0, width)
 
-    return max(_DELIMITERS, key=quality)
+    return max(",;\t|", key=quality)
 
 
 # Headers as `simplified` leaves them, the most telling first. Of AIDA's sheet two are known,
 # ImageFileName and StainingPatterns; the others are names that such a column would obviously have.
-CANDIDATES: dict[str, list[str]] = {
-    role: names.split()
-    for role, names in {
-        "image": "imagefilename imagefile imagename filename image imageid file img imagepath filepath path "
-        "immagine nomefile",
-        "label": "label positivenegativefluorescence fluorescencepositivenegative positivenegative posneg "
-        "fluorescence fluorescenceresult fluorescenceintensity class classlabel result target intensityclass "
-        "fluorescenza esito classe intensity",
-        "specimen": "specimen specimenid idspecimen patient patientid idpatient patientcode sample sampleid "
-        "idsample serum serumid sera well wellid subject subjectid case caseid group paziente idpaziente "
-        "campione siero pozzetto",
-        "pattern": "stainingpatterns stainingpattern patterns pattern anapattern icappattern icap "
-        "cellpattern mainpattern imagepattern pattern1",
-        "intensity": "intensity intensitygrade intensitylevel grade fluorescenceintensity intensita",
-        "laboratory": "laboratory lab laboratoryid centre center site hospital laboratorio",
-        "instrument": "instrument acquisitioninstrument instrumentid microscope scanner device camera "
-        "strumento acquisitionsystem",
-        "age": "age patientage agepatient eta",
-        "sex": "sex gender patientsex sesso",
-    }.items()
+CANDIDATES = {
+    "image": "imagefilename imagefile imagename filename image imageid file img imagepath filepath path "
+    "immagine nomefile",
+    "label": "label positivenegativefluorescence fluorescencepositivenegative positivenegative posneg "
+    "fluorescence fluorescenceresult fluorescenceintensity class classlabel result target intensityclass "
+    "fluorescenza esito classe intensity",
+    "specimen": "specimen specimenid idspecimen patient patientid idpatient patientcode sample sampleid "
+    "idsample serum serumid sera well wellid subject subjectid case caseid group paziente idpaziente "
+    "campione siero pozzetto",
+    "pattern": "stainingpatterns stainingpattern patterns pattern anapattern icappattern icap "
+    "cellpattern mainpattern imagepattern pattern1",
+    "intensity": "intensity intensitygrade intensitylevel grade fluorescenceintensity intensita",
+    "laboratory": "laboratory lab laboratoryid centre center site hospital laboratorio",
+    "instrument": "instrument acquisitioninstrument instrumentid microscope scanner device camera "
+    "strumento acquisitionsystem",
+    "age": "age patientage agepatient eta",
+    "sex": "sex gender patientsex sesso",
 }
 
 
@@ -407,22 +380,13 @@ def simplified(header: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A sheet whose header row was found.
-
-    Attributes:
-        path: the file.
-        headers: the column headers as they are written.
-        rows: (place, cells) of each row that is not empty; the place is "row 5" as a spreadsheet program
-            counts, or "page 'Test', row 5" where several pages were read.
-        columns: role ("image", "label", "specimen", ...) to column number.
-        remarks: what a person should know about how the sheet was read.
-    """
+    """A sheet whose header row was found, without the columns that have no header."""
 
     path: Path
     headers: tuple[str, ...]
-    rows: list[tuple[str, list[str]]]
-    columns: dict[str, int]
-    remarks: tuple[str, ...]
+    rows: list[tuple[str, list[str]]]  # place, as a spreadsheet program counts ("page 'A', row 5"), and cells
+    columns: dict[str, int]  # by role ("image", "label", "specimen", ...)
+    remarks: tuple[str, ...]  # what a person should know about how the sheet was read
 
     def cell(self, row: Sequence[str], role: str) -> str:
         """Give a row's cell that plays a role, "" where no column does; only names keep runs of blanks."""
@@ -435,7 +399,7 @@ class Sheet:
         Raises:
             DatabaseError: roles without a column, with the columns there are and the option to give.
         """
-        listed = ", ".join(repr(header) for header in self.headers if header)
+        listed = ", ".join(map(repr, self.headers))
         problems = [
             f"{self.path}: no column for the {role} was found{why}; the sheet has {listed}: say which with "
             f"{role}_column=..."
@@ -447,45 +411,41 @@ class Sheet:
 
 
 def read_sheet(path: Path, options: Mapping[str, str | None]) -> Sheet:
-    """Read a sheet and find its columns.
+    """Read a sheet and find its columns: by the headers in ``options``, by role, or else by known headers.
 
     The header is looked for in the first ten rows, because titles and merged cells may stand above it; of a
     header that takes two rows the lower cell counts, or the upper one where the lower is empty. All pages of
     a workbook that have the same columns, in any order, are one table.
 
-    ``options`` holds the headers that the person gave, by role (None: find it).
-
     Raises:
         DatabaseError: not a readable sheet, a column given does not exist, two columns have one header, rows
-            with more cells than the header, names or labels that a spreadsheet program has spoilt.
+            with more cells than the header, names that a spreadsheet program has spoilt.
     """
     given = {role: name for role, name in options.items() if name is not None}
-    wanted = set(map(simplified, given.values())).union(*CANDIDATES.values())
+    wanted = set(map(simplified, given.values())).union(*map(str.split, CANDIDATES.values()))
     headed = [(*_headed(page, wanted), page) for page in read_pages(path)]
     headed = [found for found in headed if any(map(any, found[3].rows[found[2] :]))]
     if not headed:
         raise DatabaseError(f"{path}: the sheet has a header and no rows")
-    headers = max(headed, key=lambda found: found[0])[1]
+    headers = [header for header in max(headed, key=lambda found: found[0])[1] if header]
     columns, remarks = _columns(path, headers, given)
     names, order = _ordered(headers)
     several = sum(_ordered(own)[0] == names for _, own, _, _ in headed) > 1
     rows: list[tuple[str, list[str]]] = []
     problems: list[str] = []
-    read, left = [], []
+    read: list[str] = []
+    left: list[str] = []
     for _, own, first, page in headed:
         texts = {number: row for number, row in enumerate(page.rows) if number >= first and any(row)}
-        titled = f"{page.name!r} ({counted(len(texts), 'row')})"
-        own_names, source = _ordered(own)
-        if own_names != names:
-            left.append(titled)
-            continue
-        read.append(titled)
-        place = f"page {page.name!r}, " if several else ""
-        for refused, text in _told(page, own, _columns(path, own, given)[0], first, texts):
-            (problems if refused else remarks).append(f"{path.name}: {place}{text}")
-        for number, row in texts.items():
-            cells = dict(zip(order, (row[i] for i in source), strict=True))
-            rows.append((f"{place}row {number + 1}", [cells.get(i, "") for i in range(len(headers))]))
+        own_names, own_order = _ordered(own)
+        (read if own_names == names else left).append(f"{page.name!r} ({counted(len(texts), 'row')})")
+        if own_names == names:
+            place = f"page {page.name!r}, " if several else ""
+            source = [column for _, column in sorted(zip(order, own_order, strict=True))]
+            roles = {source[columns[role]]: role for role in reversed(columns)}  # the label before intensity
+            for refused, text in _told(page, own, roles, first, texts):
+                (problems if refused else remarks).append(f"{path.name}: {place}{text}")
+            rows += ((f"{place}row {n + 1}", [row[column] for column in source]) for n, row in texts.items())
     if problems:
         raise DatabaseError(problems, str(path))
     if several:
@@ -502,42 +462,34 @@ def _ordered(headers: Sequence[str]) -> tuple[list[str], list[int]]:
 
 
 def _told(
-    page: Page, headers: list[str], columns: dict[str, int], first: int, rows: dict[int, list[str]]
+    page: Page, headers: list[str], roles: Mapping[int, str], first: int, rows: Mapping[int, list[str]]
 ) -> Iterator[tuple[bool, str]]:
-    """Say what is odd about the rows of a page, and whether that refuses them; fill merged cells."""
+    """Say what is odd about the rows of a page, and whether that refuses them."""
     width = max(len(page.cells[first - 1]), *(i + 1 for i, header in enumerate(headers) if header))
     most = max(width, min(len(page.cells[number]) for number in rows))
-    longer = [f"row {n + 1}" for n in rows if len(page.cells[n]) > most or any(rows[n][width:])]
-    if longer:
-        yield True, f"{some(longer)}: more cells than the header; a cell with a separator in it needs quotes"
-    hidden = [f"row {n + 1}" for n in rows if n in page.hidden]
-    if hidden:
-        yield False, f"{counted(len(hidden), 'hidden row')} read too ({some(hidden)}); delete unwanted ones"
-    for column, role in {columns[role]: role for role in reversed(columns)}.items():  # the label's first
-        odd: dict[str, list[str]] = {}
-        for number, row in rows.items():
-            for cell in page.cells[number][column : column + 1]:
-                odd.setdefault(_odd(cell, role), []).append(f"row {number + 1} ({row[column]})")
-        odd.pop("", None)
-        for what, cells in odd.items():
-            yield not what.startswith("perhaps"), f"column {headers[column]!r}, {some(cells)}: {what}"
-        spans = [(top, range(top + 1, end + 1)) for (top, left), (end, _) in page.merged if left == column]
-        below = [(number, top) for top, span in spans if top in rows for number in span if number in rows]
-        for number, top in below:
-            rows[number][column] = rows[top][column]
-        if below:
-            yield False, f"column {headers[column]!r}: merged cells fill {counted(len(below), 'further row')}"
+    odd: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for number, row in rows.items():
+        place, cells = f"row {number + 1}", page.cells[number]
+        if len(cells) > most or any(row[width:]):
+            odd["", "more cells than the header; a cell with a separator in it needs quotes"].append(place)
+        for what in (what for what, met in page.noted.items() if number in met):
+            odd["", what].append(place)
+        for column, role in roles.items():
+            if column < len(cells) and (what := _odd(cells[column], role)):
+                odd[f"column {headers[column]!r}, ", what].append(f"{place} ({row[column]})")
+    for (where, what), places in odd.items():
+        yield not what.startswith(("perhaps", _HIDDEN, _MERGED)), f"{where}{some(places)}: {what}"
 
 
 def same_table(a: Sheet, b: Sheet) -> bool:
     """Say whether two sheets hold the same, whatever their blanks, trailing ".0" and unnamed columns."""
-    tables = []
-    for sheet in (a, b):
-        kept = [i for i, h in enumerate(sheet.headers) if not re.fullmatch(r"(Unnamed: \d+)?", h)]
+
+    def table(sheet: Sheet) -> list[list[str]]:
+        kept = [i for i, header in enumerate(sheet.headers) if not re.fullmatch(r"Unnamed: \d+", header)]
         lines = [sheet.headers, *(row for _, row in sheet.rows)]
-        cells = [[" ".join(line[i].split()) for i in kept] for line in lines]
-        tables.append([[re.sub(r"^(-?\d+)\.0+$", r"\1", cell) for cell in line] for line in cells])
-    return tables[0] == tables[1]
+        return [[re.sub(r"^(-?\d+)\.0+$", r"\1", " ".join(line[i].split())) for i in kept] for line in lines]
+
+    return table(a) == table(b)
 
 
 def _headed(page: Page, wanted: set[str]) -> tuple[int, list[str], int]:
@@ -554,40 +506,38 @@ def _headed(page: Page, wanted: set[str]) -> tuple[int, list[str], int]:
 
 
 def _columns(path: Path, headers: list[str], given: Mapping[str, str]) -> tuple[dict[str, int], list[str]]:
-    """Give each role its column: the one named by an option, else the first that its candidates name."""
+    """Give each role its column: the one named by an option, else the first that its candidates name.
+
+    An option names a header as it is written, else whatever its case, spaces and separators.
+    """
     names = [simplified(header) for header in headers]
     columns: dict[str, int] = {}
-    alternatives: dict[str, list[int]] = {}
+    unused: dict[str, list[int]] = {}
     for role, candidates in CANDIDATES.items():
         if role in given:
-            columns[role] = _named(path, headers, role, given[role])
-            continue
-        twice = ("intensity", "pattern") if "label" in given else ("intensity",)  # beside the label
-        taken = {columns[other] for other in columns if other != "label" or role not in twice}
-        found = [i for name in candidates for i, n in enumerate(names) if n == name and i not in taken]
-        if not found:
-            continue
-        if names.count(names[found[0]]) > 1:
-            raise DatabaseError(f"{path}: two columns are called {headers[found[0]]!r}; rename one of them")
-        columns[role], alternatives[role] = found[0], found[1:]
+            found = [i for i, header in enumerate(headers) if header == given[role]]
+            found = found or [i for i, name in enumerate(names) if name == simplified(given[role])]
+            if not found:
+                listed = ", ".join(map(repr, headers))
+                raise DatabaseError(f"{path}: no column {given[role]!r} ({role}); the sheet has {listed}")
+        else:
+            twice = ("intensity", "pattern") if "label" in given else ("intensity",)  # beside the label
+            taken = {columns[other] for other in columns if other != "label" or role not in twice}
+            found = [
+                i for c in candidates.split() for i, name in enumerate(names) if name == c and i not in taken
+            ]
+        same = [i for i in found if names[i] == names[found[0]]]
+        if len(same) > 1:
+            name = given.get(role, headers[same[0]])
+            raise DatabaseError(
+                f"{path}: {len(same)} columns are called {name!r}; rename all but one of them"
+            )
+        if found:
+            columns[role], unused[role] = found[0], found[1:]
     remarks = []
     for role in ("image", "label", "specimen"):
-        unused = [headers[i] for i in alternatives.get(role, []) if i not in columns.values()]
-        if unused:
-            listed = ", ".join(map(repr, unused))
+        others = [headers[i] for i in unused.get(role, ()) if i not in columns.values()]
+        if others:
+            listed = ", ".join(map(repr, others))
             remarks.append(f"{path.name}: {headers[columns[role]]!r} is taken for the {role} (not {listed})")
     return columns, remarks
-
-
-def _named(path: Path, headers: list[str], role: str, name: str) -> int:
-    """Find the column that an option names: as written, else whatever its case, spaces and separators."""
-    for equal in (lambda header: header == name, lambda header: simplified(header) == simplified(name)):
-        found = [index for index, header in enumerate(headers) if header and equal(header)]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise DatabaseError(
-                f"{path}: {len(found)} columns are called {name!r}; rename all but one of them"
-            )
-    listed = ", ".join(repr(header) for header in headers if header)
-    raise DatabaseError(f"{path}: no column {name!r} ({role}); the sheet has {listed}")

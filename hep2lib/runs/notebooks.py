@@ -10,7 +10,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,9 @@ KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 CELL_SECONDS = 3600.0  # for one cell: the studies have run before, but a notebook alone may run them itself
 
 _LANGUAGE = {
+    "name": "python",
     "file_extension": ".py",
     "mimetype": "text/x-python",
-    "name": "python",
     "pygments_lexer": "ipython3",
 }
 _KEPT = ("tags", "mystnb", "label")  # metadata of a cell that mean something to a reader of the notebook
@@ -60,11 +61,9 @@ def read_source(path: Path) -> NotebookNode:
         NotebookError: if there is no such file or it is not a notebook in MyST Markdown.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        read = jupytext.reads(path.read_text(encoding="utf-8"), fmt="md:myst")
     except FileNotFoundError:
         raise NotebookError(f"{path}: no such notebook") from None
-    try:
-        read = jupytext.reads(text, fmt="md:myst")
     except Exception as error:  # jupytext and the YAML reader below it raise kinds of their own
         raise NotebookError(f"{path}: not a notebook in MyST Markdown: {error}") from None
     for number, cell in enumerate(read.cells, start=1):
@@ -129,9 +128,7 @@ def _difference(source: Path, target: Path) -> str:
     if len(made.cells) != len(wanted.cells):
         return f"has {len(made.cells)} cells, its source {len(wanted.cells)}"
     for number, (cell, other) in enumerate(zip(made.cells, wanted.cells, strict=True), start=1):
-        if cell.get("outputs"):
-            return f"cell {number} holds outputs"
-        if any(cell.get(key) != other.get(key) for key in ("cell_type", "source", "metadata", "id")):
+        if any(cell.get(k) != other.get(k) for k in ("cell_type", "source", "metadata", "id", "outputs")):
             return f"cell {number} differs"
     return "" if made.metadata.get("kernelspec") == KERNEL else "names another kernel"
 
@@ -160,18 +157,14 @@ def notebook_parameters(notebook: NotebookNode, name: str) -> dict[str, Any]:
 
 def _literal(statement: ast.stmt) -> tuple[str, Any]:
     """Name and value of ``name = literal`` or ``name: type = literal``."""
-    if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
-        target, value = statement.targets[0], statement.value
-    elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
-        target, value = statement.target, statement.value
-    else:
-        raise ValueError(f"`{ast.unparse(statement)}` is none")
-    if not isinstance(target, ast.Name):
-        raise ValueError(f"`{ast.unparse(statement)}` assigns to something else than a name")
-    try:
-        return target.id, ast.literal_eval(value)
-    except ValueError:
-        raise ValueError(f"`{ast.unparse(statement)}` has to be worked out") from None
+    match statement:
+        case (
+            ast.Assign(targets=[ast.Name(id=name)], value=value)
+            | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
+        ):
+            with suppress(ValueError):
+                return name, ast.literal_eval(value)
+    raise ValueError(f"`{ast.unparse(statement)}` is none")
 
 
 def execute_run(run: Run) -> None:
@@ -189,34 +182,24 @@ def execute_run(run: Run) -> None:
         getattr(run, name)
         seconds[name.replace("_", "-")] = time.perf_counter() - start
     close_pools()
-    seconds |= _execute_pages(run)
-    write_json(run.folder / "run.json", run.describe(seconds))
-
-
-def _execute_pages(run: Run) -> dict[str, float]:
-    """Execute all notebooks, two at a time: most of a notebook's time is one core's, spent on starting."""
 
     def timed(page: str) -> tuple[str, float]:
         start = time.perf_counter()
         execute(page, run.folder, page_values(run))
         return page, time.perf_counter() - start
 
+    # Two at a time: most of a notebook's time is one core's, spent on starting.
     with ThreadPoolExecutor(min(2, cores())) as pool:
-        pages = [pool.submit(timed, page) for page in PAGES]
-        try:
-            done = progress(as_completed(pages), "notebooks", total=len(pages), unit="notebook")
-            seconds = dict(future.result() for future in done)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return {page: seconds[page] for page in PAGES}
+        done = pool.map(timed, PAGES)
+        seconds |= dict(progress(done, "notebooks", total=len(PAGES), unit="notebook"))
+    write_json(run.folder / "run.json", run.describe(seconds))
 
 
 def page_values(run: Run) -> dict[str, object]:
     """Values of the parameters that every notebook of the book has, so that it finds this run."""
     p = run.parameters
     given = {"profile": p.profile, "data": p.data, "weights": p.weights, "seed": p.seed}
-    return {"run_folder": str(run.folder)} | given
+    return {"run_folder": str(run.folder), **given}
 
 
 def execute(

@@ -125,11 +125,8 @@ class Parameters(_Strict):
     @field_validator("svm_layers", mode="before")
     @classmethod
     def _named_layers(cls, names: Any) -> Any:
-        return (
-            {"all": LAYERS, "single-tensor": SINGLE_TENSOR}.get(names, names)
-            if isinstance(names, str)
-            else names
-        )
+        words = {"all": LAYERS, "single-tensor": SINGLE_TENSOR}
+        return words.get(names, names) if isinstance(names, str) else names
 
     @field_validator("svm_layers")
     @classmethod
@@ -171,9 +168,8 @@ class Parameters(_Strict):
     @property
     def database_options(self) -> dict[str, Any]:
         """What was said about the database's sheet, as ``read_database`` takes it."""
-        names = ("sheet", "images", "image_column", "label_column", "specimen_column", "pattern_column")
-        others = ("specimen_pattern", "negative", "bits", "layout")
-        given = {name: getattr(self, name) for name in (*names, *others)}
+        names = "sheet images image_column label_column specimen_column pattern_column specimen_pattern"
+        given = {name: getattr(self, name) for name in (*names.split(), "negative", "bits", "layout")}
         return {name: value for name, value in given.items() if value}
 
     @property
@@ -202,11 +198,11 @@ _YAML = (".yaml", ".yml")
 WEIGHTS = ("auto", "imagenet", *RANDOM)
 """Words for weights; any other text names a file."""
 
-# Parameters with named parts, which can be set one by one.
-_WITH_PARTS: dict[str, type[BaseModel]] = {"training": TrainingParameters, "batchnorm": GridParameters}
-
-# Names of before, of which another parameter's is nearer in letters.
-_RENAMED = {"svm_reading": "svm_regularisation"}
+_WITH_PARTS: dict[str, type[BaseModel]] = {
+    "training": TrainingParameters,
+    "batchnorm": GridParameters,
+    "grids": GridParameters,
+}
 
 
 class _AsWritten(yaml.SafeLoader):
@@ -273,20 +269,17 @@ def make_parameters(profile: str = "quick", settings: Mapping[str, Any] | None =
     values = profile_values(profile) | {"profile": profile}
     for name, value in settings.items():
         whole, dot, part = name.partition(".")
-        if dot and whole in Parameters.model_fields and whole not in _WITH_PARTS:
-            raise ParameterError(
-                f"parameter {name!r}: only {' and '.join(_WITH_PARTS)} have named parts; "
-                f"set {whole} as a whole"
-            )
         others = values[whole] if isinstance(values.get(whole), dict) else {}
         values[whole] = others | {part: value} if dot else value
-    for name in values:
-        if name not in Parameters.model_fields:
-            raise ParameterError(f"parameter {name!r} is unknown; {_hint(name)}")
     for name in ("data", "weights", "sheet", "images"):
         typed, folder = values.get(name), "" if name in settings else Path(profile).parent
         if isinstance(typed, str | Path) and typed != "" and (name != "weights" or typed not in WEIGHTS):
-            values[name] = _placed(name, typed, folder, str(values.get("data") or ""))
+            data = str(values.get("data") or "") if name in ("sheet", "images") else ""
+            try:
+                path = database_part(typed, Path(data), folder) if data else typed_path(typed, folder)
+            except InputError as error:
+                raise ParameterError(f"parameter {name}: {error}") from None
+            values[name] = str(path)
     try:
         return Parameters(**values)
     except ValidationError as error:
@@ -297,47 +290,29 @@ def make_parameters(profile: str = "quick", settings: Mapping[str, Any] | None =
         raise ParameterError("\n".join(sentences)) from None
 
 
-def _placed(name: str, typed: str | Path, folder: str | Path, data: str) -> str:
-    """The absolute path of a parameter that is one."""
-    try:
-        if data and name in ("sheet", "images"):
-            return str(database_part(typed, Path(data), folder))
-        return str(typed_path(typed, folder))
-    except InputError as error:
-        raise ParameterError(f"parameter {name}: {error}") from None
-
-
 def _hint(name: str) -> str:
     """What may have been meant by a name that no parameter and no part of one has."""
-    if name in _RENAMED:
-        return f"did you mean {_RENAMED[name]!r}?"
     first, _, part = name.rpartition(".")
-    groups: dict[str, type[BaseModel]] = {"grids": GridParameters, **_WITH_PARTS}
-    group = groups.get(first.partition(".")[0])
+    group = _WITH_PARTS.get(first.partition(".")[0])
     known = list(group.model_fields if group else Parameters.model_fields)
-    parts = [f"{whole}.{one}" for whole, fields in _WITH_PARTS.items() for one in fields.model_fields]
-    near = difflib.get_close_matches(part, known if group else [*known, *parts], n=1, cutoff=0.5)
-    if not near:
-        return f"known: {', '.join(known)}"
-    meant = f"{first}.{near[0]}" if group else near[0]
-    return f"did you mean {meant!r}?"
+    wholes = () if group else ("training", "batchnorm")
+    parts = [f"{whole}.{one}" for whole in wholes for one in _WITH_PARTS[whole].model_fields]
+    near = difflib.get_close_matches(part, [*known, *parts], n=1, cutoff=0.5)
+    meant = f"{first}.{near[0]}" if group and near else "".join(near)
+    return f"did you mean {meant!r}?" if near else f"known: {', '.join(known)}"
 
 
 def _sentence(problem: Any) -> str:
     place = ".".join(str(part) for part in problem["loc"])
     given = problem["input"]
-    reason = problem["msg"].removeprefix("Value error, ")
+    reason = {
+        "string_type": "a text is needed; put it in quotes (for papermill, -r and not -p)",
+        "tuple_type": "a list is needed, as in [a, b]",
+    }.get(problem["type"], problem["msg"].removeprefix("Value error, "))
     number = isinstance(given, str) and _NUMBER.fullmatch(given)
     shown = f" = {given if number else repr(given)}" if isinstance(given, str | int | float) else ""
     if problem["type"] == "extra_forbidden":
         return f"parameter {place!r} is unknown; {_hint(place)}"
-    if problem["type"] == "model_type" and place in _WITH_PARTS:
-        parts = ", ".join(_WITH_PARTS[place].model_fields)
-        return f"parameter {place}{shown}: it has parts, {parts}; set one of them as {place}.NAME=VALUE"
-    if problem["type"] == "string_type":
-        return f"parameter {place}{shown}: a text is needed; put it in quotes (for papermill, -r and not -p)"
-    if problem["type"] == "tuple_type":
-        return f"parameter {place}{shown}: a list is needed, as in [a, b]"
     return f"parameter {place}{shown}: {reason[0].lower() + reason[1:]}"
 
 

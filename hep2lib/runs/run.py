@@ -4,7 +4,7 @@ import hashlib
 import json
 import platform
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import cached_property
@@ -50,10 +50,6 @@ class RunFolderError(InputError):
 
 class Run:
     """A run's folder and what is in it; everything is computed when first asked for, and only once.
-
-    Args:
-        folder: the run's folder.
-        parameters: its parameters.
 
     Attributes:
         scheduler: address of a Dask scheduler that trials run on; "" for none. It changes no result.
@@ -105,17 +101,13 @@ class Run:
         file = self.folder / "weights.json"
         if file.is_file():
             return json.loads(file.read_text(encoding="utf-8"))
-        asked = self.parameters.weights
-        used, reason = asked, ""
-        if asked == "auto":
-            used = "random"
-            if self.parameters.variant != "torchvision":
-                reason = "the bvlc variant's weights are not offered for download"
-            elif imagenet_available():
-                used = "imagenet"
-            else:
-                reason = "the ImageNet weights could not be reached from this machine"
-        settled = {"asked": asked, "used": used, "reason": reason}
+        asked, reason = self.parameters.weights, ""
+        if asked == "auto" and self.parameters.variant != "torchvision":
+            reason = "the bvlc variant's weights are not offered for download"
+        elif asked == "auto" and not imagenet_available():
+            reason = "the ImageNet weights could not be reached from this machine"
+        auto = "random" if reason else "imagenet"
+        settled = {"asked": asked, "used": auto if asked == "auto" else asked, "reason": reason}
         write_json(file, settled)
         return settled
 
@@ -171,11 +163,9 @@ class Run:
     @property
     def advice(self) -> str:
         """What a person should hear before the studies start; "" for nothing."""
-        if self.parameters.training.precision == "bf16" and self.device == "cpu" and not bf16_is_faster():
-            return (
-                "note: this processor has no fast bfloat16; training.precision=fp32 takes much less time here"
-            )
-        return ""
+        if self.parameters.training.precision != "bf16" or self.device != "cpu" or bf16_is_faster():
+            return ""
+        return "note: this processor has no fast bfloat16; training.precision=fp32 takes much less time here"
 
     @cached_property
     def inputs(self) -> StudyInputs:
@@ -255,7 +245,7 @@ class Run:
     @cached_property
     def svm(self) -> SVMOutcome:
         """The SVM study as the paper describes it; only what the run lacks is computed."""
-        return self._svm(self.parameters.svm_layers)
+        return self._svm(self.parameters.svm_layers, {})
 
     @cached_property
     def svm_variants(self) -> dict[str, SVMOutcome]:
@@ -283,11 +273,9 @@ class Run:
             found["fine-tuned"] = self._svm(changed, {}, networks=networks, frozen=tuned.freeze)
         return found
 
-    def _svm(
-        self, layers: Sequence[str], options: dict[str, Any] | None = None, **networks: Any
-    ) -> SVMOutcome:
+    def _svm(self, layers: Sequence[str], options: Mapping[str, Any], **networks: Any) -> SVMOutcome:
         store = TrialStore(self.folder / "trials" / "svm")
-        variant = replace(SVMVariant(regularisation=self.parameters.svm_regularisation), **(options or {}))
+        variant = replace(SVMVariant(regularisation=self.parameters.svm_regularisation), **options)
         return svm_study(self.inputs, store, layers, self.parameters.svm_grid, variant, **networks)
 
     def publication(self, page: str) -> Publication:
@@ -300,8 +288,9 @@ class Run:
         used = self.weights["used"]
         words = {"imagenet": "ImageNet weights", "random": "random weights"}
         weights = words.get(used, f"weights {Path(used).name}")
-        profile = self.parameters.profile_name
-        return f"Obtained on: {self.database.attrs['name']}; {weights}; profile {profile}"
+        return (
+            f"Obtained on: {self.database.attrs['name']}; {weights}; profile {self.parameters.profile_name}"
+        )
 
     @property
     def statement(self) -> str:
@@ -309,9 +298,9 @@ class Run:
         specimens = self.database["specimen"].nunique()
         reason = f" ({self.weights['reason']})" if self.weights["reason"] else ""
         note = " These are not patient images, and no number here is the paper's." if self.simulated else ""
-        size = f"{len(self.database)} images of {specimens} specimens"
         return (
-            f"Obtained on: {self.database.attrs['name']}, {size}; "
+            f"Obtained on: {self.database.attrs['name']}, "
+            f"{len(self.database)} images of {specimens} specimens; "
             f"{self.network.provenance.description}{reason}; profile {self.parameters.profile_name}; "
             f"device {self.device}.{note}"
         )
@@ -378,17 +367,16 @@ def open_run(folder: str | Path = "", profile: str = "quick", /, **settings: Any
                 "another folder (--out on the command line)"
             )
         return Run(where, known)
-    if where.is_dir() and any(path.name != "cache" for path in where.iterdir()):
-        raise RunFolderError(
-            f"{where}: the folder is not empty and holds no run (no parameters.yaml); choose another one"
-        )
-    if where.exists() and not where.is_dir():
-        raise RunFolderError(f"{where}: there is a file of that name; choose another folder for the run")
+    wrong = ""
     for other in (str(project_root() / "book"), parameters.data):
         if other and where.resolve().is_relative_to(Path(other).resolve()):
-            raise RunFolderError(
-                f"{where}: lies in {other}; choose another folder (--out on the command line)"
-            )
+            wrong = f"lies in {other}"
+    if where.exists() and not where.is_dir():
+        wrong = "there is a file of that name"
+    elif where.is_dir() and any(path.name != "cache" for path in where.iterdir()):
+        wrong = "the folder is not empty and holds no run (no parameters.yaml)"
+    if wrong:
+        raise RunFolderError(f"{where}: {wrong}; choose another folder (--out on the command line)")
     run, new = Run(where, parameters), not where.exists()
     try:
         run.check()

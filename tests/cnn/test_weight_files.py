@@ -67,7 +67,7 @@ def test_statistics_of_another_width_are_refused():
     network = GoogLeNet("torchvision", batchnorm="train")
     state = dict(network.state_dict())
     state["normalisations.conv2-3x3.running_var"] = torch.ones(3)
-    with pytest.raises(WeightsError, match="batch normalisation of conv2-3x3 does not fit"):
+    with pytest.raises(WeightsError, match="it: the batch normalisation of conv2-3x3 does not fit"):
         from_state_dict(state, GoogLeNet("torchvision"))
 
 
@@ -323,7 +323,11 @@ def test_a_small_file_that_describes_huge_tensors_takes_no_memory(tmp_path):
         state[f"normalisations.conv1-7x7_s2.{name}"] = one.expand(2**22)
     state["learnable.conv1-7x7_s2.weight"] = one.expand(2**22, 1000, 1, 1)
     torch.save(state, tmp_path / "huge.pth")
-    refused(GoogLeNet("torchvision"), tmp_path / "huge.pth", "bias of conv1-7x7_s2 is missing")
+    refused(
+        GoogLeNet("torchvision"),
+        tmp_path / "huge.pth",
+        "the batch normalisation of conv1-7x7_s2 does not fit",
+    )
 
 
 def test_an_archive_that_unpacks_to_more_than_any_network(tmp_path, monkeypatch):
@@ -451,24 +455,20 @@ def a_tar(path):
         (lambda path: path.write_text("<!DOCTYPE html><title>Sign in</title>"), "is a web page"),
         (lambda path: path.write_text("\n <html><body>404</body></html>"), "is a web page"),
         (lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1"), "Git LFS"),
-        (lambda path: path.write_text('{"weight_map": {"fc.weight": "a.safetensors"}}'), "is a text"),
-        (lambda path: path.write_text('name: "GoogleNet"\n# réseau'), "is a text"),
+        (
+            lambda path: path.write_text('name: "GoogleNet"'),
+            "(its first bytes are b'name: \"GoogleNet'): give",
+        ),
         (lambda path: path.write_bytes(gzip.compress(b"weights")), "is a packed archive"),
         (a_tar, "is a packed archive"),
         (a_script, "is a program of TorchScript"),
         (
             lambda path: np.savez(path.open("wb"), fc=np.zeros(3)),
-            "is a zip archive that torch.save did not write",
+            "is an archive that torch.save did not write",
         ),
         (
             lambda path: np.save(path.open("wb"), np.zeros(3)),
-            "is a file of Keras, MATLAB, NumPy or TensorFlow",
-        ),
-        (lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(99)), "is a file of Keras"),
-        (lambda path: path.write_bytes(b"MATLAB 5.0 MAT-file" + bytes(99)), "is a file of Keras, MATLAB"),
-        (
-            lambda path: path.write_bytes(b"\x00\x05\x16\x07\x00\x02" + bytes(99)),
-            "is of no form that is known here",
+            'its first bytes are b"\\x93NUMPY',
         ),
         (
             lambda path: path.write_bytes(pickle.dumps({"a": 1}, protocol=4)),

@@ -147,13 +147,13 @@ def test_imagenet_belongs_to_torchvisions_variant():
 
 @pytest.mark.parametrize("source", ["imagnet", "no/such/file.onnx", 300 * "x" + ".pth"])
 def test_an_unknown_source_is_refused(source):
-    with pytest.raises(WeightsError, match=f"weights '{source}': no such file; give an existing one"):
+    with pytest.raises(WeightsError, match=f"weights '{source}': no such file; give an existing .pth"):
         load_weights(GoogLeNet(), source)
 
 
 def test_the_contents_decide_not_the_ending(tmp_path):
     (tmp_path / "net.xyz").write_bytes(b"\xff\x00\xff\x01")
-    with pytest.raises(WeightsError, match=r"net\.xyz is of no form that is known here"):
+    with pytest.raises(WeightsError, match=r"net\.xyz is not a file of weights that is read"):
         load_weights(GoogLeNet(), tmp_path / "net.xyz")
 
 

@@ -67,9 +67,12 @@ ERRORS: dict[str, tuple[Spoil, str]] = {
     ),
     "sheet with a column twice": (
         sheet(lambda p: write_csv(p, [[*HEADER, "Fluorescence"], *([*row, row[2]] for row in aida_rows())])),
-        "two columns are called 'Fluorescence'",
+        "2 columns are called 'Fluorescence'",
     ),
-    "sheet is a web page": (as_workbook(lambda p: p.write_text("<html><table>")), "a web page, not a table"),
+    "sheet is a web page": (
+        as_workbook(lambda p: p.write_text("<html><table>")),
+        "perhaps a web page; save it as xlsx",
+    ),
     "sheet is no text": (
         sheet(lambda p: p.write_bytes(b"ImageFileName\0\1\2")),
         "neither a workbook nor a text",
@@ -97,7 +100,7 @@ ERRORS: dict[str, tuple[Spoil, str]] = {
     ),
     "sheet with a NUL character": (
         relisted(3, 0, "02\0_1.png"),
-        f"{SHEET}, row 5: a NUL character, so this is neither a workbook nor a text table",
+        f"{SHEET}: neither a workbook nor a text table",
     ),
     "sheet is a link out of the folder": (link_out(SHEET), f"{SHEET} is a link out .* with sheet=..."),
     "image folder is a link out": (link_out(IMAGES), f"{IMAGES} is a link out .* with images=..."),

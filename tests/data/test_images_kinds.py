@@ -97,8 +97,6 @@ for bits in (1, 2, 4):
     READ[f"grey of {bits} bits"] = (tiff(GREY[bits], 1, bits), least)
     READ[f"0 is white, {bits} bits"] = (tiff(most - GREY[bits], 0, bits), least)
     READ[f"grey of {bits} bits, compressed"] = (tiff(GREY[bits], 1, bits, **FORMS["LZW"]), least)
-    back = {"encode": reversed_bits, "tags": {266: 2}}
-    READ[f"grey of {bits} bits, filled from below"] = (tiff(GREY[bits], 1, bits, **back), least)
     colours = [int(c) * 257 for c in PALETTE[: 2**bits].T.ravel()]
     looked_up = PALETTE[GREY[bits][..., 0]].astype(np.uint8)
     READ[f"palette of {bits} bits"] = (tiff(GREY[bits], 3, bits, tags={320: colours}), looked_up)
@@ -124,10 +122,6 @@ READ |= {
         PALETTE[GREY[8][..., 0]].astype(np.uint8),
     ),
     "grey of 12 bits": (tiff(GREY[12], 1, 12), shown(GREY[12], 12)),
-    "grey of 8 bits, filled from below": (
-        tiff(GREY[8], 1, encode=reversed_bits, tags={266: 2}),
-        shown(GREY[8], 8),
-    ),
     "separate planes": (tiff(COLOUR[8], 2, separate=True), shown(COLOUR[8], 8)),
     "separate planes in strips": (tiff(COLOUR[8], 2, separate=True, rows=7), shown(COLOUR[8], 8)),
     "separate planes, LZW": (tiff(COLOUR[8], 2, separate=True, **FORMS["LZW"]), shown(COLOUR[8], 8)),
@@ -389,9 +383,9 @@ REFUSED |= {
     "signed colour": (tiff(COLOUR[16], 2, 16, tags={339: [2, 2, 2]}), "numbers that are signed"),
     "fractions": (tiff(GREY[32], 1, 32, tags={339: 3}), "numbers that are signed or have fractions"),
     "32 bits": (tiff(GREY[32], 1, 32), "32 bits a channel"),
-    "16 bits, filled from below": (
-        tiff(GREY[16], 1, 16, encode=reversed_bits, tags={266: 2}),
-        "16 bits a channel, filled from below",
+    "filled from below": (
+        tiff(GREY[8], 1, encode=reversed_bits, tags={266: 2}),
+        "bits that are filled from below",
     ),
     "10 bits": (tiff(GREY[10], 1, 10), "10 bits a channel"),
     "14 bits": (tiff(GREY[14], 1, 14), "14 bits a channel"),

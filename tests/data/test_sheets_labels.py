@@ -15,12 +15,16 @@ NEGATIVE = (0, "")
     ("meaning", "words"),
     [
         (POSITIVE, "Positive| POS |pos.|p|yes|sì|+|＋|true|positivo|Positiva|_positive|positive (+)|pos (+)"),
+        (POSITIVE, "positivi|Positives|POSITIVE"),
+        (NEGATIVE, "negativi|Negatives|NEGATIVE"),
         (POSITIVE, "1|1.0|+1.0|1.|1,0|1.000000000000000000e+00|１|1_"),
         (NEGATIVE, "negative|neg|neg.|N|No|FALSE|Negativa|negativo|negative (-)|Neg (-)|negative_"),
         (NEGATIVE, "0|0.0|0,0|-0|-0.0|+0|0.000e+00"),
         (NEGATIVE, "-1|-1.0|-1,0|−1|–1|—1|－1|-1.000000000000000000e+00"),
         (NEGATIVE, "-|−|(-)"),
         ((1, "weak"), "weak positive|Weak-Positive|weak_positive|positive (weak)|debole|low positive"),
+        (None, "positivs|positivei|positive (-)|negatived"),
+        ((1, "weak"), "Debolmente positivi|positivo debole|faint positive"),
         ((1, "1+"), "1+|+1|+ 1|1 +|1⁺"),
         ((1, "2+"), "2+|+ 2|++"),
         ((1, "3+"), "3+|+++"),
@@ -31,7 +35,10 @@ NEGATIVE = (0, "")
             "1/|/1|1/2|0/1|(1)|(0)|(p)|(positive)|positive (-)|negative (+)|y/n|pos/neg|positive/negative",
         ),
         (None, "2|01|00|10|1e5|0.5|1.5|1:160|<1:80|AC-0|AC-1|no pattern|homogeneous|low|high"),
-        (None, "not positive|non positive|no positive|non-negative|weak negative|false positive"),
+        (
+            None,
+            "not positive|non positive|no positive|non-negative|weak negative|false positive",
+        ),
         (
             None,
             "positive negative|negative?|positive?|?|negative*|borderline|N/A|n.a.|n/d|n.d.|nan|none|#N/A|",
