@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +75,33 @@ def specimen_folds(database: pd.DataFrame, k: int = 5, seed: int = 0) -> list[Fo
             raise NoFoldsError(f"k = {k}: {scarce}; {advice}") from error
         raise FoldError(f"k = {k}: {scarce}; k = {other} works") from error
     return folds
+
+
+def judged_folds(database: pd.DataFrame, k: int = 5, seed: int = 0) -> list[Fold]:
+    """Make `specimen_folds` whose results can be judged: from one specimen of a class no interval can be had.
+
+    Raises:
+        FoldError: there are none, or a test part holds only one specimen of a class; with a k that works.
+    """
+    folds = specimen_folds(database, k, seed)
+    if _fewest_tested(folds, database) > 1:
+        return folds
+    scarce = f"k = {k}: a test part has only one specimen of a class, and from one no interval can be had"
+    specimens = _Specimens.of(database)
+    for fewer in range(k - 1, 1, -1):
+        other = _divide(specimens, fewer, seed)
+        with suppress(FoldError):
+            check_folds(other, database)
+            if _fewest_tested(other, database) > 1:
+                scarce += f"; k = {fewer} works (folds={fewer}; on the command line --set folds={fewer})"
+                break
+    raise FoldError(scarce)
+
+
+def _fewest_tested(folds: Sequence[Fold], database: pd.DataFrame) -> int:
+    """Count the specimens that have images of a class in a test part: the fewest of all."""
+    parts = [database.iloc[fold.test] for fold in folds]
+    return min(int(part.groupby("label")["specimen"].nunique().min()) for part in parts)
 
 
 def _divide(specimens: "_Specimens", k: int, seed: int) -> list[Fold]:

@@ -96,7 +96,7 @@ WARNINGS: dict[str, tuple[Spoil, str]] = {
     ),
     "too few specimens": (
         lambda root: None,
-        "five folds cannot be made: .* only 3 specimens with negative images.*; k = 3 works",
+        "five folds cannot be used: .* only 3 specimens with negative images.*; k = 3 works",
     ),
 }
 

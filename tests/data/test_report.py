@@ -29,9 +29,13 @@ def test_report_counts_what_is_there(tmp_path: Path) -> None:
     assert report.mixed_specimens == ()
     assert [shortcut.attribute for shortcut in report.shortcuts] == ["format"]
     assert report.usable
-    assert report.warnings == (
+    assert report.warnings[:-1] == (
         "shortcut: format alone reaches an AUC of 1.00; "
         "a network may learn the files instead of the fluorescence",
+    )
+    assert report.warnings[-1] == (
+        "the paper's five folds cannot be used: k = 5: a test part has only one specimen of a class, and "
+        "from one no interval can be had; k = 3 works (folds=3; on the command line --set folds=3)"
     )
 
 
@@ -48,7 +52,7 @@ def test_text_of_the_report(tmp_path: Path) -> None:
         "  same pixels     0 within a specimen,    0 across specimens",
         "Specimens with both labels: 0",
         "    BMP, RGB                    14 negative      0 positive",
-        "Warnings (1)",
+        "Warnings (2)",
         "This database can be used.",
     ):
         assert line in lines
@@ -112,7 +116,7 @@ def test_too_few_specimens_for_any_folds_are_a_problem_and_for_five_a_warning(tm
     few = describe(read_database(write_aida(tmp_path / "few", aida_rows(4))))
     assert not few.usable
     assert few.problems[0].startswith(
-        "the paper's five folds cannot be made: k = 5: only 1 specimen with negative"
+        "the paper's five folds cannot be used: k = 5: only 1 specimen with negative"
     )
     assert "no k works" in few.problems[0]
     assert not any("folds" in warning for warning in few.warnings)

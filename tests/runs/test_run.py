@@ -12,7 +12,7 @@ from hep2lib.errors import DatabaseError, InputError
 from hep2lib.files import project_root
 from hep2lib.runs import run as run_module
 from hep2lib.runs.parameters import ParameterError, make_parameters, profile_values
-from hep2lib.runs.run import RunFolderError, open_run
+from hep2lib.runs.run import Run, RunFolderError, open_run
 from hep2lib.simulator.simulation import VERSION
 from hep2lib.simulator.writing import write_database
 from hep2lib.studies.svm_study import BLOCKS, SVMVariant
@@ -295,10 +295,18 @@ def test_a_run_names_a_simulated_database_by_its_origin_beside_its_checksum(tmp_
     picture.with_suffix(".png").replace(picture)
     known = []
     for name in "ab":
-        run = open_run(tmp_path / f"run {name}", "smoke", data=str(tmp_path / name), folds=3)
+        run = Run(tmp_path / f"run {name}", make_parameters("smoke", {"data": str(tmp_path / name)}))
         run.network = GoogLeNet(classes=2)
         known.append(run.describe({})["database"])
     assert known[0]["simulation"] == known[1]["simulation"]
     assert known[0]["simulation"].startswith(f"version {VERSION}, parameters ")
     assert known[0]["simulation"].endswith(", seed 3")
     assert known[0]["sha256"] != known[1]["sha256"]
+
+
+def test_folds_that_cannot_be_judged_are_refused_before_anything_is_there(tmp_path):
+    data = write_aida(tmp_path / "data", aida_rows(specimens=20))
+    with pytest.raises(FoldError, match=r"k = 5: a test part has only one .* k = 3 works \(folds=3; "):
+        open_run(tmp_path / "run", "smoke", data=str(data), folds=5)
+    assert not (tmp_path / "run").exists()
+    assert open_run(tmp_path / "run", "smoke", data=str(data), folds=3).parameters.folds == 3
