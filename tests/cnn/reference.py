@@ -1,4 +1,4 @@
-"""GoogLeNet a second time, written down from Caffe's model, to be run by onnxruntime and by OpenCV."""
+"""GoogLeNet from Caffe's model, for onnxruntime and OpenCV, and torchvision's with drawn weights."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -6,7 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import torch
+import torchvision
 from onnx import TensorProto, helper, numpy_helper
+from torch import nn
 
 #: Widths as in table 1 of Szegedy et al. 2015: 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool projection.
 TABLE = """
@@ -255,3 +258,17 @@ def _blob_v1(array: np.ndarray) -> bytes:
     shape = (1,) * (4 - array.ndim) + array.shape
     dimensions = b"".join(_integer(i, size) for i, size in enumerate(shape, 1))
     return dimensions + _bytes(5, array.astype("<f4").tobytes())
+
+
+def drawn_torchvision(seed: int, **options: bool) -> nn.Module:
+    """torchvision's network for two classes in evaluation mode, all parameters and statistics drawn."""
+    model = torchvision.models.GoogLeNet(2, aux_logits=False, init_weights=False, **options).eval()
+    generator = torch.Generator().manual_seed(seed)
+    for name, value in model.state_dict().items():
+        if name.endswith("conv.weight"):
+            value.copy_(torch.randn(value.shape, generator=generator) * (2 / value[0].numel()) ** 0.5)
+        elif name.endswith(("running_var", "bn.weight")):
+            value.copy_(torch.rand(value.shape, generator=generator) + 0.5)
+        elif name.endswith(("running_mean", "bn.bias")):
+            value.copy_(torch.randn(value.shape, generator=generator) * 0.3)
+    return model

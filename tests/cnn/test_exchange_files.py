@@ -8,7 +8,6 @@ import numpy as np
 import onnx
 import pytest
 import torch
-import torchvision
 from torch import nn
 
 from hep2lib.cnn.googlenet import GoogLeNet
@@ -326,16 +325,7 @@ class Swapped(nn.Module):
 @pytest.fixture(scope="module")
 def theirs():
     """torchvision's network, two classes, whose statistics change what it computes."""
-    model = torchvision.models.GoogLeNet(2, aux_logits=False, transform_input=True, init_weights=False).eval()
-    generator = torch.Generator().manual_seed(5)
-    for name, value in model.state_dict().items():
-        if name.endswith("conv.weight"):
-            value.copy_(torch.randn(value.shape, generator=generator) * (2 / value[0].numel()) ** 0.5)
-        elif name.endswith(("running_var", "bn.weight")):
-            value.copy_(torch.rand(value.shape, generator=generator) + 0.5)
-        elif name.endswith(("running_mean", "bn.bias")):
-            value.copy_(torch.randn(value.shape, generator=generator) * 0.3)
-    return model
+    return reference.drawn_torchvision(5, transform_input=True)
 
 
 @pytest.fixture(scope="module")

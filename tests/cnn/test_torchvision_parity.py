@@ -2,28 +2,19 @@
 
 import pytest
 import torch
-import torchvision
 from torch import nn
 
 from hep2lib.cnn.googlenet import BLOCKS, GoogLeNet
 from hep2lib.cnn.preprocessing import TORCHVISION_TRANSFORMED, Preprocessing
 from hep2lib.cnn.weights import load_weights
 
+from .reference import drawn_torchvision
+
 
 @pytest.fixture(scope="module")
 def theirs() -> nn.Module:
     """torchvision's network for two classes in evaluation mode, all parameters and statistics drawn."""
-    model = torchvision.models.GoogLeNet(num_classes=2, aux_logits=False, init_weights=False).eval()
-    generator = torch.Generator().manual_seed(11)
-    for name, value in model.state_dict().items():
-        if name.endswith("conv.weight"):
-            fan_in = value[0].numel()
-            value.copy_(torch.randn(value.shape, generator=generator) * (2 / fan_in) ** 0.5)
-        elif name.endswith(("running_var", "bn.weight")):
-            value.copy_(torch.rand(value.shape, generator=generator) + 0.5)
-        elif name.endswith(("running_mean", "bn.bias")):
-            value.copy_(torch.randn(value.shape, generator=generator) * 0.3)
-    return model
+    return drawn_torchvision(11)
 
 
 @pytest.fixture(scope="module")
