@@ -37,8 +37,8 @@ def printable(text: str) -> str:
 
 
 def quoted(name: str) -> str:
-    """Quote a name as it is written, the middle of one longer than 100 characters left out."""
-    return repr(name if len(name) <= 100 else f"{name[:50]}...{name[-50:]}")
+    """Quote a name as it was typed, the middle of one longer than 100 characters left out."""
+    return repr(name if len(name) <= 100 else f"{name[:50]}...{name[-50:]}").replace(r"\\", "\\")
 
 
 def some(names: Iterable[str], limit: int = 5) -> str:

@@ -108,6 +108,7 @@ def test_a_run_folder_that_belongs_to_other_parameters(said, database, begun):
 
 
 def test_a_run_folder_whose_trainings_are_others(said, database, begun):
+    write_csv(database / SHEET, [HEADER, *aida_rows(6)])
     assert "specimens" in said(database, "--set", "training.precision=bf16")  # goes on to the database
     other = said(database, "--set", "training.precision=fp32")
     assert "training.precision is 'bf16' there, 'fp32' was asked for" in other

@@ -34,7 +34,7 @@ def test_a_sound_database_is_described(database, capsys):
     assert printed.err == ""
     assert main(["data", str(database), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert (report["usable"], report["counts"]["images"], report["published"]["images"]) == (True, 12, 2080)
+    assert (report["usable"], report["counts"]["images"], report["published"]["images"]) == (True, 20, 2080)
 
 
 def test_every_problem_is_said_at_once(database, capsys):
@@ -128,11 +128,11 @@ def test_an_option_that_does_not_fit_is_named_as_it_was_typed(
 
 def test_a_database_is_simulated_with_every_option(tmp_path, capsys):
     out = tmp_path / "out"
-    options = ["--specimens", "12", "--seed", "2", "--laboratories", "3", "--shortcut", "--scale", "0.15"]
+    options = ["--specimens", "20", "--seed", "2", "--laboratories", "3", "--shortcut", "--scale", "0.15"]
     assert main(["simulate", str(out), *options, "--label-noise", "0.2", "--masks"]) == 0
-    assert capsys.readouterr().out == f"{out}: 25 images of 12 specimens\n"
+    assert capsys.readouterr().out == f"{out}: 42 images of 20 specimens\n"
     record = json.loads((out / "simulation.json").read_text(encoding="utf-8"))
-    written = {"specimens": 12, "seed": 2, "laboratories": 3, "shortcut": True, "label_noise": 0.2}
+    written = {"specimens": 20, "seed": 2, "laboratories": 3, "shortcut": True, "label_noise": 0.2}
     assert {**written, "scale": 0.15, "masks": True}.items() <= record.items()
     assert (out / "masks" / "cells.csv").is_file()
     assert main(["data", str(out)]) == 0
@@ -142,11 +142,13 @@ def test_a_database_is_simulated_with_every_option(tmp_path, capsys):
 
 
 def test_what_no_folds_can_be_made_of_is_not_usable(tmp_path, capsys):
-    few = write_aida(tmp_path / "few", aida_rows(4))
+    few = write_aida(tmp_path / "few", aida_rows(8))
     assert main(["data", str(few), "--json"]) == 2
     printed = capsys.readouterr()
     assert json.loads(printed.out)["usable"] is False
-    assert "no k works" in printed.err
+    assert "3 specimens with negative images" in printed.err
+    assert main(["run", "--profile", "smoke", "--out", str(tmp_path / "run"), "--data", str(few)]) == 2
+    assert "3 specimens with negative images" in capsys.readouterr().err
 
 
 def test_the_sheet_of_two_columns(tmp_path, capsys):
@@ -158,9 +160,9 @@ def test_the_sheet_of_two_columns(tmp_path, capsys):
     assert '--label-column "StainingPatterns" reads it, with --negative "VALUE,VALUE"' in message
     assert "--specimen-pattern ... finds it in file names" in message
     assert main(["data", str(root), *given]) == 0
-    assert re.search(r"negative images +6 +582\nspecimens +6 ", capsys.readouterr().out)
+    assert re.search(r"negative images +8 +582\nspecimens +10 ", capsys.readouterr().out)
     assert main(["data", str(root), *given, "--negative", '"Nucleolar, weak",Negative']) == 2
-    assert "only images of label 0" in capsys.readouterr().err
+    assert "all 20 listed images are negative; positive ones are needed too" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("bits", ["7", "17", "0"])

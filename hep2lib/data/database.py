@@ -105,9 +105,8 @@ def read_database(
     try:
         pattern = None if specimen_pattern is None else re.compile(specimen_pattern)
     except re.error as error:
-        raise DatabaseError(
-            f"specimen_pattern={specimen_pattern!r} is no regular expression: {error}"
-        ) from error
+        told = f"specimen_pattern={quoted(specimen_pattern or '')} is no regular expression: {error}"
+        raise DatabaseError(told) from error
     options = Options(
         sheet=database_part(sheet, root) if sheet is not None else None,
         images=database_part(images, root) if images is not None else None,
@@ -217,10 +216,10 @@ def _checked(listing: Listing, options: Options, root: Path) -> tuple[list[dict[
         raise DatabaseError(_grouped(problems), str(root))
     labels = {row["label"] for row in rows}
     if len(labels) < 2:
-        only = "no images" if not labels else f"only images of label {labels.pop()}"
-        wanted = "images of both classes are needed (1 positive, 0 negative)"
+        own, other = sorted(listing.classes, key=lambda name: listing.classes.index(name) not in labels)
+        all_of_one = f"all {len(rows):,} listed images are {own}; {other} ones are needed too"
         odd = (*listing.remarks, *listing.folder.remarks())
-        raise DatabaseError(f"{root}: {'; '.join((f'holds {only}', wanted, *odd))}")
+        raise DatabaseError(f"{root}: {'; '.join((all_of_one if rows else 'holds no images', *odd))}")
     return rows, remarks
 
 
@@ -229,7 +228,7 @@ def _grouped(problems: Iterable[str]) -> list[str]:
     kinds: defaultdict[str, list[str]] = defaultdict(list)
     for problem in problems:
         text = problem.partition(": ")[2]
-        kinds[re.sub(r"'(?:[^'\\]|\\.)*'|\S*/\S*|\d+", "", text)].append(problem)
+        kinds[re.sub(r"'(?:[^'\\]|\\.)*'|=\"[^\"]*\"|\S*/\S*|\d+", "", text)].append(problem)
     lines = []
     for found in kinds.values():
         lines += found if len(found) <= 3 else found[:1]
@@ -253,7 +252,9 @@ def _words(entry: Entry, listing: Listing, options: Options) -> tuple[dict[str, 
     meaning = listing.read_label(entry.label)
     if meaning is None:
         said = f"the label {quoted(entry.label)} is not understood" if entry.label else "the label is empty"
-        wrong.append(f"{said}; it may be {listing.expected}")
+        told = entry.label and listing.classes[0] == "negative" and not set(entry.label) & set('",')
+        way = f', or give negative="{entry.label}" if it means that' if told else ""
+        wrong.append(f"{said}; it may be {listing.expected}{way}")
     else:
         row["label"], intensity = meaning
         if intensity and entry.known.get("intensity", "") in ("", entry.label):
@@ -263,7 +264,9 @@ def _words(entry: Entry, listing: Listing, options: Options) -> tuple[dict[str, 
         wrong.append("the specimen is empty")
     elif not specimen and options.specimen_pattern and entry.image:
         where = quoted(entry.image) if options.columns["specimen"] is None else "the specimen's cell"
-        wrong.append(f"specimen_pattern={options.specimen_pattern.pattern!r} finds no specimen in {where}")
+        wrong.append(
+            f"specimen_pattern={quoted(options.specimen_pattern.pattern)} finds no specimen in {where}"
+        )
     if _NOBODY.fullmatch(specimen.casefold()):
         wrong.append(f"the specimen {specimen!r} names nobody; give each unknown one a name of its own")
     row["specimen"] = specimen

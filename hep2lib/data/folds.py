@@ -2,7 +2,6 @@
 
 import csv
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +46,8 @@ def specimen_folds(database: pd.DataFrame, k: int = 5, seed: int = 0) -> list[Fo
 
     Specimens are shuffled, then dealt out from the largest to the smallest, each to the part that is furthest
     behind with its class; specimens with images of both classes are a class of their own and dealt out first.
-    Parts are thereby balanced in images of either class to about one specimen.
+    Parts are thereby balanced in images of either class to about one specimen. Where a test part has only one
+    specimen of a class so, from which no interval could be had, those that lack one are served first.
 
     Args:
         database: columns ``label`` (0 or 1) and ``specimen``.
@@ -55,58 +55,34 @@ def specimen_folds(database: pd.DataFrame, k: int = 5, seed: int = 0) -> list[Fo
         seed: of the shuffle. The same specimens, seed and k give the same folds, in any order of the rows.
 
     Returns:
-        k folds; every row is tested in exactly one of them. The validation part is 20 % of what is left.
+        k folds; every row is tested in exactly one of them, and every test part has two specimens or more of
+        either class, every other part one. The validation part is 20 % of what is left.
 
     Raises:
-        FoldError: a class has too few specimens for every part of every fold to hold both classes; the
-            message says which, and a k that works; `NoFoldsError` if none does.
+        FoldError: a class has fewer than 2 k specimens; the message says which, and a k that works;
+            `NoFoldsError` if none does.
     """
     if k < 2:
-        raise FoldError(f"k = {k}: cross-validation needs at least 2 folds")
+        raise FoldError(f"folds={k}: cross-validation needs at least 2 folds")
     specimens = _Specimens.of(database)
-    folds = _divide(specimens, k, seed)
-    try:
-        check_folds(folds, database)
-    except FoldError as error:
-        scarce = _scarce(specimens, k, database.attrs.get("classes", _CLASSES))
-        other = _working(specimens, database, k, seed)
-        if other is None:
-            advice = "no k works, since every part needs specimens of either class: at least 3 of each"
-            raise NoFoldsError(f"k = {k}: {scarce}; {advice}") from error
-        raise FoldError(f"k = {k}: {scarce}; k = {other} works") from error
-    return folds
-
-
-def judged_folds(database: pd.DataFrame, k: int = 5, seed: int = 0) -> list[Fold]:
-    """Make `specimen_folds` whose results can be judged: from one specimen of a class no interval can be had.
-
-    Raises:
-        FoldError: there are none, or a test part holds only one specimen of a class; with a k that works.
-    """
-    folds = specimen_folds(database, k, seed)
-    if _fewest_tested(folds, database) > 1:
-        return folds
-    scarce = f"k = {k}: a test part has only one specimen of a class, and from one no interval can be had"
-    specimens = _Specimens.of(database)
-    for fewer in range(k - 1, 1, -1):
-        other = _divide(specimens, fewer, seed)
-        with suppress(FoldError):
-            check_folds(other, database)
-            if _fewest_tested(other, database) > 1:
-                scarce += f"; k = {fewer} works (folds={fewer}; on the command line --set folds={fewer})"
-                break
-    raise FoldError(scarce)
-
-
-def _fewest_tested(folds: Sequence[Fold], database: pd.DataFrame) -> int:
-    """Count the specimens that have images of a class in a test part: the fewest of all."""
-    parts = [database.iloc[fold.test] for fold in folds]
-    return min(int(part.groupby("label")["specimen"].nunique().min()) for part in parts)
-
-
-def _divide(specimens: "_Specimens", k: int, seed: int) -> list[Fold]:
-    """Divide specimens into k folds as evenly as can be; `check_folds` says whether they may be used."""
-    tested = _deal(specimens.images, np.full(k, 1.0 / k), np.random.default_rng([seed, 0]))
+    fewest = min(specimens.having())
+    if fewest < 2 * k:
+        classes = database.attrs.get("classes", _CLASSES)
+        having = zip(specimens.having(), classes, strict=True)
+        found = " and ".join(f"{counted(number, 'specimen')} with {name} images" for number, name in having)
+        scarce = (
+            f"{k} folds divide the specimens into {k} parts, each of which is tested once and needs two "
+            f"specimens of either class, {2 * k} in all; there are {found}"
+        )
+        if fewest < 4:
+            raise NoFoldsError(f"{scarce}; at least four of either class are needed, for two folds")
+        fits = fewest // 2
+        raise FoldError(f"{scarce}; {fits} folds work: --set folds={fits}, or folds: {fits} in a profile")
+    equal = np.full(k, 1.0 / k)
+    for least in (0, 2):
+        tested = _deal(specimens.images, equal, np.random.default_rng([seed, 0]), least)
+        if min((specimens.images[tested == part] > 0).sum(axis=0).min() for part in range(k)) > 1:
+            break
     folds = []
     for number in range(k):
         remaining = np.flatnonzero(tested != number)
@@ -119,16 +95,7 @@ def _divide(specimens: "_Specimens", k: int, seed: int) -> list[Fold]:
     return folds
 
 
-def _working(specimens: "_Specimens", database: pd.DataFrame, k: int, seed: int) -> int | None:
-    """Find the nearest k that works where one does not: tried, not guessed."""
-    possible = range(2, min(specimens.having()) + 1)
-    for other in sorted(set(possible) - {k}, key=lambda number: abs(number - k)):
-        try:
-            check_folds(_divide(specimens, other, seed), database)
-        except FoldError:
-            continue
-        return other
-    return None
+judged_folds = specimen_folds  # its name in `hep2lib.runs`
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,30 +125,19 @@ class _Specimens:
         return [int(number) for number in (self.images > 0).sum(axis=0)]
 
 
-def _scarce(specimens: _Specimens, k: int, classes: Sequence[str]) -> str:
-    """Say why specimens cannot be divided into k folds."""
-    having, name = min(zip(specimens.having(), classes, strict=True))
-    if having >= max(k, 3):
-        return "these specimens cannot be divided so"
-    return (
-        f"only {counted(having, 'specimen')} with {name} images, too few for {k} folds with both classes in "
-        "training, validation and test"
-    )
-
-
 def _deal(
-    images: NDArray[np.int64], shares: NDArray[np.float64], generator: np.random.Generator
+    images: NDArray[np.int64], shares: NDArray[np.float64], generator: np.random.Generator, least: int = 0
 ) -> NDArray[np.int64]:
     """Deal specimens (images by label) out to parts whose sizes are to be in the ratio of ``shares``.
 
     A part that has nothing of a class yet is always served first, so that a class with as many specimens as
-    there are parts reaches all of them.
+    there are parts reaches all of them; so is one with the fewest up to ``least`` specimens of a class.
 
     Returns:
         The number of the part of each specimen.
     """
     parts = np.full(len(images), -1, dtype=np.int64)
-    load = np.zeros((len(shares), 2))
+    load, held = np.zeros((2, len(shares), 2))
     shuffled = generator.permutation(len(parts))
     negative, positive = images[:, 0] > 0, images[:, 1] > 0
     strata = (negative & positive, negative & ~positive, positive & ~negative)
@@ -191,9 +147,11 @@ def _deal(
         for member in members[np.argsort(-sizes, kind="stable")]:
             relative = load / shares[:, None]
             behind = relative.sum(axis=1) if label is None else relative[:, label]
-            part = min(range(len(shares)), key=lambda p: (behind[p], relative[p].sum(), p))
+            few = np.minimum(held.min(axis=1) if label is None else held[:, label], least)
+            part = min(range(len(shares)), key=lambda p: (few[p], behind[p], relative[p].sum(), p))
             parts[member] = part
             load[part] += images[member]
+            held[part] += images[member] > 0
     return parts
 
 

@@ -335,7 +335,7 @@ def _not_outside(path: Path, root: Path, option: str) -> Path:
 
 def tallied(values: Counter[str]) -> str:
     """List values with how often each occurs: "'Negative' (12), 'Homogeneous' (6) and 3 more"."""
-    return some((f"{quoted(value)} ({number:,})" for value, number in values.most_common()), 8)
+    return some((f"{quoted(value) if value else 'empty'} ({n:,})" for value, n in values.most_common()), 8)
 
 
 def read_rows(path: Path, options: Options, layout: str = "manifest") -> Listing:

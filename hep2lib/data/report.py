@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hep2lib.data.duplicates import Duplicates, find_duplicates, fingerprints
-from hep2lib.data.folds import FoldError, NoFoldsError, judged_folds
+from hep2lib.data.folds import FoldError, NoFoldsError, specimen_folds
 from hep2lib.data.images import Header
 from hep2lib.errors import counted, printable, some
 from hep2lib.ranking import auc
@@ -213,10 +213,9 @@ def describe(database: pd.DataFrame) -> DatabaseReport:
     ages = {"youngest": known.min(), "median": known.median(), "oldest": known.max()}
     unfolded: list[str] = []
     try:
-        judged_folds(database)
+        specimen_folds(database)
     except FoldError as error:
-        text = f"the paper's five folds cannot be used: {error}"
-        (problems if isinstance(error, NoFoldsError) else unfolded).append(text)
+        (problems if isinstance(error, NoFoldsError) else unfolded).append(str(error))
     attrs = database.attrs
     classes = attrs.get("classes", ("negative", "positive"))
     return DatabaseReport(

@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 
 from python_calamine import CalamineWorkbook, SheetVisibleEnum
 
-from hep2lib.errors import DatabaseError, counted, some
+from hep2lib.errors import DatabaseError, counted, quoted, some
 
 _MEANINGS = (  # of the words that `_plain` leaves, in English and Italian
     (1, "", r"pos(itiv(es?|[aio]))?( \(\+\))?|p|\+|1|y(es)?|t(rue)?|s[iì]"),
@@ -33,10 +33,10 @@ _NO_PATTERN = re.compile(
 )
 # What names no pattern in a column of patterns: a doubt, a gap, or some kind of "negative".
 _DOUBTFUL = re.compile(
-    r"[?±#]|\+ ?/? ?-|- ?/? ?\+|\bneg|\bac ?0+\b|\bnon?\b|\bnot\b|\bnessun|without|\bsenza\b|absen|assent|"
-    r"fals|border|\blimite\b|equivoc|determin|certain|\bincert|doubt|dubbi|inconclus|unclear|unknown|pending|"
-    r"in corso|missing|mancan|invalid|insuffic|exclud|esclus|error|blank|normal|healthy|\bsan[oa]\b|control|"
-    r"\b(n[. ]?[adt]|nan|null|none|nil|tbd|todo)\b"
+    r"[?±#<≤]|^-\d|^\W*0+\W*$|\+ ?/? ?-|- ?/? ?\+|\bneg|\bac ?0+\b|\bnon?\b|\bnot\b|\bnessun|without|absen|"
+    r"\bsenza\b|assent|fals|border|\blimite\b|equivoc|determin|certain|\bincert|doubt|dubbi|inconclus|"
+    r"unclear|unknown|pending|in corso|missing|mancan|invalid|insuffic|exclud|esclus|error|blank|normal|"
+    r"healthy|\bsan[oa]\b|control|\b(n[. ]?[adt]|nan|null|none|nil|tbd|todo)\b"
 )
 
 
@@ -75,7 +75,8 @@ def label_reader(
         words: the cells of the column.
         patterns: the person named the column: unless a cell says positive, staining patterns are positive
             beside a word for negative; never empty or doubtful cells, numbers or what resembles "negative".
-        negative: what else means negative here, whatever its case, blanks and separators.
+        negative: what else means negative here, whatever its case, blanks and separators. Other words are
+            positive then as if they were patterns, and so are titres and numbers from 0 on.
 
     Returns:
         What reads a word of the column as `fluorescence` does, and remarks for the person.
@@ -86,7 +87,9 @@ def label_reader(
     """
     counts = Counter(" ".join(word.split()) for word in words)
     plain = {word: _plain(word) for word in counts}
-    listed = ", ".join(f"{word!r} {count}" for word, count in counts.most_common())
+    listed = some(
+        (f"{quoted(word) if word else 'empty'} {count}" for word, count in counts.most_common()), 10
+    )
     given = {_plain(word) for word in negative} - {""}
     if not given <= set(plain.values()):
         absent = some(word for word in negative if _plain(word) not in plain.values())
@@ -105,22 +108,26 @@ def label_reader(
     others = [
         word
         for word in counts
-        if not (read[word] or _DOUBTFUL.search(plain[word])) and re.search(r"[^\W\d]", word)
+        if not (read[word] or _DOUBTFUL.search(plain[word]))
+        if re.search(r"\w" if given else r"[^\W\d]", word)
         if not difflib.get_close_matches(plain[word], ("negative", "negativo"), 1, 0.75)
     ]
+    named = any(re.search(r"[^\W\d]", word) for word in others)
     remarks = []
     if given or (patterns and others and not any(meaning and meaning[0] for meaning in read.values())):
         read |= dict.fromkeys(others, (1, ""))
         said: tuple[list[str], list[str]] = [], []
         for word, meaning in read.items():
-            if others and plain[word] in {"n", "f", "no"} - given:  # or nucleolar, or fine speckled
+            if named and plain[word] in {"n", "f", "no"} - given:  # or nucleolar, or fine speckled
                 read[word] = None
             elif meaning or _NO_PATTERN.fullmatch(plain[word]):
                 label, _ = read[word] = meaning or (0, "")
-                said[label].append(f"{word!r} {counts[word]}")
+                said[label].append(f"{quoted(word)} {counts[word]}")
         if not said[0]:
-            raise DatabaseError(f"no label says negative ({listed}): give negative='VALUE,VALUE'")
-        remarks = [f"the labels are read so: {', '.join(said[0])} negative; {', '.join(said[1])} positive"]
+            gaps = ", and fill in the empty cells" if "" in counts else ""
+            raise DatabaseError(f"no label says negative ({listed}): give negative='VALUE,VALUE'{gaps}")
+        read_so = [some(found, 10) or "none" for found in said]
+        remarks = [f"the labels are read so: {read_so[0]} negative; {read_so[1]} positive"]
     return lambda word: read.get(" ".join(word.split())), remarks
 
 

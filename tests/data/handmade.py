@@ -108,8 +108,8 @@ def write_png16(path: Path, pixels: np.ndarray) -> Path:
 HEADER = ("ImageFileName", "Patient ID", "Fluorescence", "StainingPatterns")
 
 
-def aida_rows(specimens: int = 6, each: int = 2, extension: str = ".png") -> list[list[object]]:
-    """List images in AIDA's manner: every third specimen negative, and the fifth, so that three are."""
+def aida_rows(specimens: int = 10, each: int = 2, extension: str = ".png") -> list[list[object]]:
+    """List images in AIDA's manner: every third specimen negative, and the fifth; of ten, four are."""
     rows: list[list[object]] = []
     for specimen in range(1, specimens + 1):
         for field in range(each):

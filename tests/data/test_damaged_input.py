@@ -44,7 +44,7 @@ ERRORS: dict[str, tuple[Spoil, str]] = {
     "folder empty": (lambda root: [shutil.rmtree(root), root.mkdir()], "no ground-truth sheet"),
     "image folder gone": (
         lambda root: shutil.rmtree(root / IMAGES),
-        "none of the 12 listed images is in this",
+        "none of the 20 listed images is in this",
     ),
     "sheet gone": (lambda root: (root / SHEET).unlink(), "no ground-truth sheet"),
     "two sheets": (
@@ -109,7 +109,7 @@ ERRORS: dict[str, tuple[Spoil, str]] = {
     "label empty": (relisted(3, 2, ""), f"{SHEET}, row 5: the label is empty"),
     "labels in another language": (
         sheet(lambda p: write_csv(p, [HEADER, *([*row[:2], "foo", row[3]] for row in aida_rows())])),
-        r"row 2 and others: no label is understood: 'foo' \(12\).*label_column=\.\.\..*negative=\"VALUE",
+        r"row 2 and others: no label is understood: 'foo' \(20\).*label_column=\.\.\..*negative=\"VALUE",
     ),
     "specimen empty": (relisted(3, 1, " "), f"{SHEET}, row 5: the specimen is empty"),
     "specimen nan": (relisted(3, 1, "NaN"), f"{SHEET}, row 5: the specimen 'NaN' names nobody; give each"),
@@ -123,7 +123,7 @@ ERRORS: dict[str, tuple[Spoil, str]] = {
     ),
     "listed twice, with the other label": (
         lambda root: write_csv(root / SHEET, [HEADER, *aida_rows(), ["01_0.png", 1, "negative", ""]]),
-        f"row 14: '01_0.png' is listed already, at {SHEET}, row 2; delete one of the rows",
+        f"row 22: '01_0.png' is listed already, at {SHEET}, row 2; delete one of the rows",
     ),
     "name that steers the terminal": (
         relisted(3, 0, "\x1b[2J.png"),
@@ -166,7 +166,7 @@ ERRORS: dict[str, tuple[Spoil, str]] = {
     ),
     "one class only": (
         sheet(lambda p: write_csv(p, [HEADER, *(row for row in aida_rows() if row[2] == "positive")])),
-        "holds only images of label 1; images of both classes are needed",
+        "all 12 listed images are positive; negative ones are needed too",
     ),
     "simulation.json damaged": (
         lambda root: (root / "simulation.json").write_text("{"),

@@ -12,7 +12,7 @@ from tests.data.handmade import HEADER, aida_rows, draw, write_aida, write_csv, 
 
 @pytest.fixture
 def aida(tmp_path: Path) -> Path:
-    return write_aida(tmp_path / "AIDA_HEp-2_DB_publico")
+    return write_aida(tmp_path / "AIDA_HEp-2_DB_publico", aida_rows(6))
 
 
 def test_table_has_one_checked_row_an_image(aida: Path) -> None:
@@ -22,7 +22,7 @@ def test_table_has_one_checked_row_an_image(aida: Path) -> None:
     assert table["label"].dtype == "int8"
     assert table["label"].tolist() == [1, 1, 1, 1, 0, 0, 1, 1, 0, 0, 0, 0]
     assert table["specimen"].tolist() == [str(s) for s in range(1, 7) for _ in range(2)]
-    assert table["image"].tolist() == [str(row[0]) for row in aida_rows()]
+    assert table["image"].tolist() == [str(row[0]) for row in aida_rows(6)]
     assert table["pattern"].tolist()[3:5] == ["homogeneous", ""]
     assert not table.isna().any().any()
     assert all(Path(path).is_absolute() and Path(path).is_file() for path in table["path"])
@@ -70,7 +70,7 @@ def test_workbooks_give_the_same_table_without_a_warning(
 ) -> None:
     expected = read_database(aida)
     (aida / "AIDA_HEp-2_GroundTruth.csv").unlink()
-    writer(aida / "AIDA_HEp-2_GroundTruth.xls", [HEADER, *aida_rows()])
+    writer(aida / "AIDA_HEp-2_GroundTruth.xls", [HEADER, *aida_rows(6)])
     pd.testing.assert_frame_equal(read_database(aida), expected)
     assert not recwarn.list
 
@@ -85,7 +85,7 @@ def test_names_match_whatever_their_case(aida: Path) -> None:
 
 
 def test_columns_are_given_as_options(tmp_path: Path) -> None:
-    rows = [[row[1], "P" if row[2] == "positive" else "N", f"X{row[0]}".upper()] for row in aida_rows()]
+    rows = [[row[1], "P" if row[2] == "positive" else "N", f"X{row[0]}".upper()] for row in aida_rows(6)]
     for seed, row in enumerate(rows):
         draw(tmp_path / "fields" / str(row[2]), seed, size=(64 + seed, 48))
     write_csv(tmp_path / "truth.csv", [("who", "verdict", "which"), *rows])
@@ -102,7 +102,7 @@ def test_columns_are_given_as_options(tmp_path: Path) -> None:
 
 
 def test_specimen_from_file_names_only_when_asked_for(aida: Path) -> None:
-    rows = [(row[0], row[2]) for row in aida_rows()]
+    rows = [(row[0], row[2]) for row in aida_rows(6)]
     write_csv(aida / "AIDA_HEp-2_GroundTruth.csv", [("ImageFileName", "Fluorescence"), *rows])
     with pytest.raises(DatabaseError, match=r"no column for the specimen .*specimen_pattern"):
         read_database(aida)
@@ -118,7 +118,7 @@ def test_specimen_from_file_names_only_when_asked_for(aida: Path) -> None:
 
 def test_all_missing_columns_are_named_at_once(aida: Path) -> None:
     write_csv(
-        aida / "AIDA_HEp-2_GroundTruth.csv", [("a", "ImageFileName"), *((1, row[0]) for row in aida_rows())]
+        aida / "AIDA_HEp-2_GroundTruth.csv", [("a", "ImageFileName"), *((1, row[0]) for row in aida_rows(6))]
     )
     with pytest.raises(DatabaseError) as caught:
         read_database(aida)
@@ -129,7 +129,7 @@ def test_all_missing_columns_are_named_at_once(aida: Path) -> None:
 
 
 def test_patterns_alone_are_no_labels(aida: Path) -> None:
-    rows = [(row[0], row[1], row[3]) for row in aida_rows()]
+    rows = [(row[0], row[1], row[3]) for row in aida_rows(6)]
     write_csv(aida / "AIDA_HEp-2_GroundTruth.csv", [("ImageFileName", "Patient", "StainingPatterns"), *rows])
     with pytest.raises(DatabaseError, match=r"no column for the label .*not guessed.*'StainingPatterns'"):
         read_database(aida)
@@ -147,13 +147,13 @@ def test_no_sheet(aida: Path) -> None:
 
 
 def test_one_class_only(tmp_path: Path) -> None:
-    rows = [row for row in aida_rows() if row[2] == "positive"]
-    with pytest.raises(DatabaseError, match="only images of label 1; images of both classes are needed"):
+    rows = [row for row in aida_rows(6) if row[2] == "positive"]
+    with pytest.raises(DatabaseError, match="all 6 listed images are positive; negative ones are needed too"):
         read_database(write_aida(tmp_path, rows))
 
 
 def test_every_problem_is_named_with_its_row(aida: Path) -> None:
-    rows = aida_rows()
+    rows = aida_rows(6)
     rows[0][2] = "maybe"
     rows[1][1] = ""
     rows[2][0] = ""
@@ -209,7 +209,7 @@ def two_columns(root: Path, negative: str = "Negative") -> list[tuple[object, st
     patterns = ("Homogeneous", "Fine Speckled", "Homogeneous, Nucleolar")
     rows = [
         (row[0], negative if row[2] == "negative" else patterns[number % 3])
-        for number, row in enumerate(aida_rows())
+        for number, row in enumerate(aida_rows(6))
     ]
     write_csv(root / "AIDA_HEp-2_GroundTruth.csv", [TWO_COLUMNS, *rows])
     return rows
@@ -248,7 +248,7 @@ def test_words_for_negative_may_hold_a_comma(aida: Path) -> None:
 
 def test_patterns_in_the_label_s_column_are_one_problem(aida: Path) -> None:
     words = ["Homogeneous", "Nucleolar", "Fine Speckled", "Centromere", "negative"]
-    rows = [(row[0], row[1], words[number % 5]) for number, row in enumerate(aida_rows())]
+    rows = [(row[0], row[1], words[number % 5]) for number, row in enumerate(aida_rows(6))]
     write_csv(aida / "AIDA_HEp-2_GroundTruth.csv", [("Image", "Patient", "Class"), *rows])
     with pytest.raises(DatabaseError) as caught:
         read_database(aida)
@@ -258,7 +258,7 @@ def test_patterns_in_the_label_s_column_are_one_problem(aida: Path) -> None:
 
 
 def test_a_specimen_is_a_part_of_its_column_where_both_are_given(aida: Path) -> None:
-    rows = [(row[0], f"2019/P{row[1]}/slide {number}", row[2]) for number, row in enumerate(aida_rows())]
+    rows = [(row[0], f"2019/P{row[1]}/slide {number}", row[2]) for number, row in enumerate(aida_rows(6))]
     write_csv(aida / "AIDA_HEp-2_GroundTruth.csv", [("ImageFileName", "Code", "Fluorescence"), *rows])
     table = read_database(aida, specimen_column="Code", specimen_pattern=r"/(P\d)/")
     assert table["specimen"].tolist() == [f"P{s}" for s in range(1, 7) for _ in range(2)]
@@ -267,7 +267,7 @@ def test_a_specimen_is_a_part_of_its_column_where_both_are_given(aida: Path) -> 
 
 
 def test_problems_of_one_kind_are_one_line(aida: Path) -> None:
-    rows = aida_rows()
+    rows = aida_rows(6)
     for row in rows[1:]:
         row[1] = ""
     for row in rows[4:8]:
@@ -301,7 +301,7 @@ SPELLINGS = [
 
 @pytest.mark.parametrize(("one", "other", "alike"), SPELLINGS)
 def test_specimens_that_people_mix_up(one: str, other: str, alike: bool, tmp_path: Path) -> None:
-    rows = aida_rows()
+    rows = aida_rows(6)
     rows[0][1], rows[1][1] = one, other
     for row in rows[2:]:
         row[1] = f"patient {row[1]}"
@@ -317,12 +317,12 @@ def test_specimens_that_people_mix_up(one: str, other: str, alike: bool, tmp_pat
 @pytest.mark.parametrize("writer", [write_xls, write_xlsx], ids=["xls", "xlsx"])
 def test_copies_of_one_sheet_are_one_sheet(aida: Path, writer) -> None:
     expected = read_database(aida)
-    copy = writer(aida / f"GroundTruth.{writer.__name__.removeprefix('write_')}", [HEADER, *aida_rows()])
+    copy = writer(aida / f"GroundTruth.{writer.__name__.removeprefix('write_')}", [HEADER, *aida_rows(6)])
     table = read_database(aida)
     pd.testing.assert_frame_equal(table, expected)
     names = f"AIDA_HEp-2_GroundTruth.csv, {copy.name}"
     assert table.attrs["warnings"] == [f"{names} hold the same table; AIDA_HEp-2_GroundTruth.csv is read"]
-    writer(copy, [HEADER, *aida_rows()[:-1]])
+    writer(copy, [HEADER, *aida_rows(6)[:-1]])
     with pytest.raises(
         DatabaseError, match=rf"several sheets that differ, {names}; say which with sheet=\.\.\."
     ):
@@ -331,7 +331,7 @@ def test_copies_of_one_sheet_are_one_sheet(aida: Path, writer) -> None:
 
 
 def test_other_sheets_without_the_columns_are_asked_about(tmp_path: Path) -> None:
-    rows = [(row[0], row[1], row[2]) for row in aida_rows()]
+    rows = [(row[0], row[1], row[2]) for row in aida_rows(6)]
     for seed, row in enumerate(rows):
         draw(tmp_path / str(row[0]), seed)
     write_csv(tmp_path / "Reading results.csv", [("image", "specimen", "label"), *rows])

@@ -11,7 +11,7 @@ from hep2lib.data.database import read_database
 from hep2lib.data.images import load_images
 from hep2lib.data.report import describe
 from hep2lib.errors import DatabaseError
-from tests.data.handmade import write_aida, write_png16
+from tests.data.handmade import aida_rows, write_aida, write_png16
 from tests.data.rasters import write_tiff
 
 IMAGES = [f"{specimen:02d}_{field}.png" for specimen in range(1, 7) for field in (0, 1)]
@@ -19,7 +19,7 @@ IMAGES = [f"{specimen:02d}_{field}.png" for specimen in range(1, 7) for field in
 
 def written(root: Path, largest: Sequence[int], step: int = 1, values: Sequence[int] = (0, 3, 7)) -> Path:
     """Write a database whose first images are of 16 bits: noise of some values, and a largest one."""
-    write_aida(root)
+    write_aida(root, aida_rows(6))
     for image, top in zip(IMAGES, largest, strict=False):
         pixels = np.random.default_rng(len(image)).choice(values, (20, 20)) * step
         pixels[:3, :3] = top

@@ -12,12 +12,12 @@ from hep2lib.data import images as images_module
 from hep2lib.data.database import read_database
 from hep2lib.data.images import load_images, prepared, rotate
 from hep2lib.errors import DatabaseError
-from tests.data.handmade import write_aida
+from tests.data.handmade import aida_rows, write_aida
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> pd.DataFrame:
-    return read_database(write_aida(tmp_path / "database"))
+    return read_database(write_aida(tmp_path / "database", aida_rows(6)))
 
 
 def age_files(database: pd.DataFrame) -> None:

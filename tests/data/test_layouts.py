@@ -167,7 +167,7 @@ def test_link_out_of_class_folders_is_refused(tmp_path: Path) -> None:
 
 
 def test_manifest_given_by_its_file(tmp_path: Path) -> None:
-    rows = [(f"sub/{row[0]}", row[1], "1" if row[2] == "positive" else "0") for row in aida_rows()]
+    rows = [(f"sub/{row[0]}", row[1], "1" if row[2] == "positive" else "0") for row in aida_rows(6)]
     for seed, row in enumerate(rows):
         draw(tmp_path / str(row[0]), seed)
     sheet = write_csv(tmp_path / "mine.csv", [("image", "specimen", "label"), *rows])
@@ -183,7 +183,7 @@ def test_manifest_given_by_its_file(tmp_path: Path) -> None:
 
 def test_what_else_the_sheet_knows_is_kept(tmp_path: Path) -> None:
     header = [*HEADER, "Lab", "Acquisition instrument", "Age (years)", "Age", "Gender"]
-    rows = [[*row, "Palermo", "", "", 50 + number, "F"] for number, row in enumerate(aida_rows())]
+    rows = [[*row, "Palermo", "", "", 50 + number, "F"] for number, row in enumerate(aida_rows(6))]
     rows[0][2], rows[1][2], rows[2][2] = "weak positive", "3+", "++"
     rows[3][7] = "unknown"
     table = read_database(write_aida(tmp_path, rows, header))
@@ -197,7 +197,7 @@ def test_what_else_the_sheet_knows_is_kept(tmp_path: Path) -> None:
 
 
 def test_intensity_grades_alone_tell_the_label(tmp_path: Path) -> None:
-    rows = [[*row[:2], "0" if row[2] == "negative" else "2+", row[3]] for row in aida_rows()]
+    rows = [[*row[:2], "0" if row[2] == "negative" else "2+", row[3]] for row in aida_rows(6)]
     table = read_database(
         write_aida(tmp_path, rows, ("ImageFileName", "Patient", "Intensity", "StainingPatterns"))
     )

@@ -172,7 +172,7 @@ STRUCTURES: dict[str, tuple[Callable[[Path], object], str]] = {
             class_folders(root, 1),
             (root / "positive").symlink_to(root.parent / "other" / "positive"),
         ],
-        "only images of label 0; .*the folder behind the link positive",
+        "listed images are negative; positive ones are needed too; .*the folder behind the link positive",
     ),
 }
 

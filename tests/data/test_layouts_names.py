@@ -105,7 +105,7 @@ def test_what_was_found_otherwise_than_written_is_one_remark(tmp_path: Path) -> 
     root = database(tmp_path, [r"C:\d\a.png", r"C:\d\b.png", "c  1.png"], ["a.png", "b.png", "c 1.png"])
     (remark,) = (text for text in read_database(root, images="images").attrs["warnings"] if "as here" in text)
     assert remark.startswith("3 names in the sheet are not as here: found by the ends of whole paths")
-    assert r"('C:\\d\\a.png' is a.png, 'C:\\d\\b.png' is b.png and 1 more)" in remark
+    assert r"('C:\d\a.png' is a.png, 'C:\d\b.png' is b.png and 1 more)" in remark
 
 
 def test_a_listed_image_of_a_kind_that_is_not_read_says_what_to_do(tmp_path: Path) -> None:

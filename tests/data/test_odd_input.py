@@ -17,7 +17,7 @@ from hep2lib.errors import DatabaseError
 from tests.data.handmade import HEADER, aida_rows, draw, write_aida, write_csv, write_xlsx
 from tests.data.spoiling import IMAGES, SHEET, Spoil, as_jpeg, as_workbook, image, relisted, sheet
 
-LABELS = [1, 1, 1, 1, 0, 0, 1, 1, 0, 0, 0, 0]
+LABELS = [1, 1, 1, 1, 0, 0, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 1, 1]
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ WARNINGS: dict[str, tuple[Spoil, str]] = {
     ),
     "too few specimens": (
         lambda root: None,
-        "five folds cannot be used: .* only 3 specimens with negative images.*; k = 3 works",
+        "5 folds divide the specimens .* 4 specimens with negative images and 6 .*; 2 folds work: --set fold",
     ),
 }
 
@@ -107,7 +107,7 @@ def test_warnings(case: str, root: Path) -> None:
     spoil(root)
     report = describe(read_database(root))
     assert report.usable
-    found = [warning for warning in report.warnings if "five folds" not in warning or "five folds" in message]
+    found = [warning for warning in report.warnings if "5 folds" not in warning or "5 folds" in message]
     with pytest.raises(DatabaseError, match=message):
         raise DatabaseError(found)
     assert found[0] in report.text()
@@ -218,11 +218,11 @@ def test_fine(case: str, root: Path, recwarn: pytest.WarningsRecorder) -> None:
     FINE[case](root)
     table = read_database(root)
     assert table["label"].tolist() == LABELS
-    assert table["specimen"].tolist() == [str(s) for s in range(1, 7) for _ in range(2)]
+    assert table["specimen"].tolist() == [str(s) for s in range(1, 11) for _ in range(2)]
     assert table.attrs["warnings"] == []
     report = describe(table)
     assert report.problems == ()
     assert [
-        warning for warning in report.warnings if "five folds" not in warning and "shortcut" not in warning
+        warning for warning in report.warnings if "5 folds" not in warning and "shortcut" not in warning
     ] == []
     assert not recwarn.list

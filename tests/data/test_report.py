@@ -34,8 +34,9 @@ def test_report_counts_what_is_there(tmp_path: Path) -> None:
         "a network may learn the files instead of the fluorescence",
     )
     assert report.warnings[-1] == (
-        "the paper's five folds cannot be used: k = 5: a test part has only one specimen of a class, and "
-        "from one no interval can be had; k = 3 works (folds=3; on the command line --set folds=3)"
+        "5 folds divide the specimens into 5 parts, each of which is tested once and needs two specimens of "
+        "either class, 10 in all; there are 7 specimens with negative images and 13 specimens with positive "
+        "images; 3 folds work: --set folds=3, or folds: 3 in a profile"
     )
 
 
@@ -113,13 +114,13 @@ def test_long_lists_are_cut_in_the_text_only(tmp_path: Path) -> None:
 
 
 def test_too_few_specimens_for_any_folds_are_a_problem_and_for_five_a_warning(tmp_path: Path) -> None:
-    few = describe(read_database(write_aida(tmp_path / "few", aida_rows(4))))
-    assert not few.usable
-    assert few.problems[0].startswith(
-        "the paper's five folds cannot be used: k = 5: only 1 specimen with negative"
+    few = describe(read_database(write_aida(tmp_path / "few", aida_rows(8))))
+    assert few.problems == (
+        "5 folds divide the specimens into 5 parts, each of which is tested once and needs two specimens of "
+        "either class, 10 in all; there are 3 specimens with negative images and 5 specimens with positive "
+        "images; at least four of either class are needed, for two folds",
     )
-    assert "no k works" in few.problems[0]
     assert not any("folds" in warning for warning in few.warnings)
-    enough = describe(read_database(write_aida(tmp_path / "enough", aida_rows(6))))
+    enough = describe(read_database(write_aida(tmp_path / "enough", aida_rows(9))))
     assert enough.usable
-    assert enough.warnings[-1].endswith("k = 3 works")
+    assert enough.warnings[-1].endswith("2 folds work: --set folds=2, or folds: 2 in a profile")

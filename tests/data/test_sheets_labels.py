@@ -124,8 +124,8 @@ def test_words_for_no_pattern(word: str) -> None:
 DOUBTFUL = """
 |borderline|Equivocal|indeterminate|undetermined|uncertain|doubtful|inconclusive|not determined|n/d|N/A|nd|NaN
 none|null|pending|unknown|?|speckled?|+/-|±|#N/A|#REF!|dubbio|incerto|Non eseguito|in corso|normal|healthy
-control|sano|2|12|1.5|--|1:160|<1:80|N|f|No|negatve|Negativ|neagtive|ngative|ANA negative|negative?
-Negative, Speckled|AC-0, AC-1|no|not positive|without pattern
+control|sano|--|<1:80|\u2264 1:40|-2|-9|-99|00|0 %|N|f|No|negatve|Negativ|neagtive|ngative|ANA negative
+negative?|Negative, Speckled|AC-0, AC-1|no|not positive|without pattern
 """
 
 
@@ -137,6 +137,50 @@ def test_doubts_gaps_and_misspelt_negatives_are_no_patterns(word: str) -> None:
         assert reader(word) is None
         assert reader("Homogeneous") == (1, "")
         assert word == "" or repr(word) not in remark
+
+
+@pytest.mark.parametrize("number", ["1:160", "1/80", ">1:640", "2.5", "2", "12", "0,7", "320", "2 (1:80)"])
+def test_titres_and_numbers_are_positive_only_where_it_was_said_what_is_negative(number: str) -> None:
+    words = ["neg", "neg", number]
+    reader, (remark,) = label_reader(words, negative=["neg"])
+    assert [reader(word) for word in words] == [(0, ""), (0, ""), (1, "")]
+    assert remark == f"the labels are read so: 'neg' 2 negative; {number!r} 1 positive"
+    for patterns in (True, False):
+        reader, remarks = label_reader(words, patterns=patterns)
+        assert (reader(number), reader("neg"), remarks) == (None, (0, ""), [])
+
+
+def test_no_beside_titres_is_no_pattern() -> None:
+    assert read("neg 2, no 1, 1:160 3", negative=["neg"])[0] == {"neg": 0, "no": 0, "1:160": 1}
+    assert read("neg 2, no 1, Nucleolar 3", negative=["neg"])[0] == {"neg": 0, "no": None, "Nucleolar": 1}
+
+
+def test_minus_one_is_asked_about_beside_what_was_given_too() -> None:
+    with pytest.raises(DatabaseError, match=r"-1 may be borderline or missing; give negative='0,-1'"):
+        read("-1 2, 0 3, 1 4", negative=["0"])
+    assert read("-1 2, 0 3, 1 4, 2 1", negative=["0", "-1"])[0] == {"-1": 0, "0": 0, "1": 1, "2": 1}
+
+
+def test_an_empty_cell_says_nothing_and_has_to_be_filled_in() -> None:
+    with pytest.raises(DatabaseError) as error:
+        label_reader(["Homogeneous", "", "Nucleolar", ""], patterns=True)
+    assert str(error.value) == (
+        "no label says negative (empty 2, 'Homogeneous' 1, 'Nucleolar' 1): give negative='VALUE,VALUE', and "
+        "fill in the empty cells"
+    )
+
+
+def test_long_lists_of_labels_are_cut() -> None:
+    words = [f"P{number:03d}" for number in range(400)]
+    with pytest.raises(DatabaseError, match=r"'P009' 1 and 390 more\): give negative=") as error:
+        label_reader(words, patterns=True)
+    assert len(str(error.value)) < 250
+    _, (remark,) = label_reader(words, negative=["P007"])
+    assert remark.startswith("the labels are read so: 'P007' 1 negative; 'P000' 1, 'P001' 1, ")
+    assert remark.endswith("'P010' 1 and 389 more positive")
+    assert label_reader(["a", "b"], negative=["a", "b"])[1] == [
+        "the labels are read so: 'a' 1, 'b' 1 negative; none positive"
+    ]
 
 
 def test_a_column_that_also_says_positive_holds_no_patterns_unless_negative_is_given() -> None:

@@ -73,7 +73,7 @@ def test_the_same_seed_gives_the_same_table(database: pd.DataFrame, identity: np
 
 
 def test_every_figure_is_measured_and_twice_the_same(tmp_path):
-    options = {"seed": 1, "specimens": 24, "scale": 0.15, "divisions": 2}
+    options = {"seed": 1, "specimens": 44, "scale": 0.15, "divisions": 2}
     found = measure_difficulty(tmp_path / "database", **options)
     assert list(found) == list(FIGURES)
     leaks = [name for name in found if name.endswith(", leak")]
