@@ -165,7 +165,8 @@ def _data(options: argparse.Namespace) -> None:
             problems = [_as_typed(problem) for problem in error.problems]
             print(json.dumps({"usable": False, "problems": problems}, indent=1, ensure_ascii=False))
         raise
-    print(json.dumps(report.as_dict(), indent=1, ensure_ascii=False) if options.json else report.text())
+    text = json.dumps(report.as_dict(), indent=1, ensure_ascii=False) if options.json else None
+    print(text or _as_typed(report.text()))
     if not report.usable:
         raise DatabaseError(report.problems, str(options.path))
 

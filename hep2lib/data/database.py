@@ -30,6 +30,7 @@ from hep2lib.data.layouts import (
     read_rows,
     sheets_of,
     tallied,
+    unread_files,
     words,
 )
 from hep2lib.data.sheets import SHEET_SUFFIXES
@@ -90,8 +91,9 @@ def read_database(
         "" if unknown) and ``age`` (float, NaN if unknown). Its ``attrs``: ``name`` (str), ``simulated``
         (bool), ``layout`` (str), ``classes`` (list of str: what 0 and 1 mean), ``folder`` (str),
         ``bit_depth`` (int, 8 if no image has 16 bits), ``depth`` (str: why that, "" if no image has 16 bits),
-        ``places`` (dict: image to where the sheet lists it), ``warnings`` (list of str) and, of a simulated
-        one, ``simulation`` (str: the simulator's version, a checksum of its parameters, and the seed).
+        ``specimens`` (str: how they were found), ``places`` (dict: image to where the sheet lists it),
+        ``warnings`` (list of str) and, of a simulated one, ``simulation`` (str: the simulator's version, a
+        checksum of its parameters, and the seed).
 
     Raises:
         DatabaseError: it cannot be used; the message holds every problem that was found, with file and row.
@@ -141,6 +143,7 @@ def read_database(
         "folder": str(listing.folder.folder.resolve()),
         "bit_depth": bit_depth,
         "depth": depth,
+        "specimens": _whose(table, listing, options),
         "places": {row["image"]: row["place"] for row in rows},
         "warnings": [
             *listing.remarks,
@@ -198,6 +201,7 @@ def _checked(listing: Listing, options: Options, root: Path) -> tuple[list[dict[
         raise DatabaseError(
             f"{listing.folder.folder}: none of the {counted(len(located), 'listed image')} is in this folder "
             f"({some(located, 3)}){but}{instead}; give the image folder with images=..."
+            f"{unread_files(listing.folder.folder)}"
         )
     unknown = +unknown
     everywhere = unknown.total() == len(listing.entries) > 1
@@ -320,6 +324,16 @@ def _specimens(table: pd.DataFrame) -> Iterator[str]:
         yield "every specimen has one image: if the same patient appears twice, this is the wrong column"
 
 
+def _whose(table: pd.DataFrame, listing: Listing, options: Options) -> str:
+    """Say by an example how specimens were found."""
+    told = listing.whose
+    if options.specimen_pattern is not None:
+        place = "file names" if options.columns["specimen"] is None else told
+        told = f"specimen_pattern={quoted(options.specimen_pattern.pattern)} in {place}"
+    image, specimen = table["image"].iloc[0], table["specimen"].iloc[0]
+    return f"{quoted(specimen)} for {quoted(image)} ({told}), {table['specimen'].nunique():,} in all"
+
+
 def _same_name(specimen: str) -> str:
     """Make specimens equal that people mix up: "7" and "007", "7.0", "P-1" and "p1", "S1O" and "S10"."""
     plain = unicodedata.normalize("NFKC", re.sub(r"\.0+$", "", specimen)).casefold()
@@ -423,7 +437,8 @@ def _reader(root: Path, options: Options, layout: str | None) -> Callable[[Path,
         return LAYOUTS[layout]
     if not root.is_dir():
         if root.suffix.casefold() not in SHEET_SUFFIXES:
-            raise DatabaseError(f"{root}: neither a folder nor a sheet ({', '.join(SHEET_SUFFIXES)})")
+            what = unread_files(root)
+            raise DatabaseError(f"{root}: neither a folder nor a sheet ({', '.join(SHEET_SUFFIXES)}){what}")
         return read_rows
     if any(is_truth(path) or path.name.casefold() == AIDA_IMAGES for path in root.iterdir()):
         return LAYOUTS["aida"]

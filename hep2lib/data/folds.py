@@ -64,11 +64,10 @@ def specimen_folds(database: pd.DataFrame, k: int = 5, seed: int = 0) -> list[Fo
     """
     if k < 2:
         raise FoldError(f"folds={k}: cross-validation needs at least 2 folds")
-    specimens = _Specimens.of(database)
-    fewest = min(specimens.having())
-    if fewest < 2 * k:
-        classes = database.attrs.get("classes", _CLASSES)
-        having = zip(specimens.having(), classes, strict=True)
+    images, row = _specimens(database)
+    numbers = [int(number) for number in (images > 0).sum(axis=0)]
+    if (fewest := min(numbers)) < 2 * k:
+        having = zip(numbers, database.attrs.get("classes", _CLASSES), strict=True)
         found = " and ".join(f"{counted(number, 'specimen')} with {name} images" for number, name in having)
         scarce = (
             f"{k} folds divide the specimens into {k} parts, each of which is tested once and needs two "
@@ -80,49 +79,33 @@ def specimen_folds(database: pd.DataFrame, k: int = 5, seed: int = 0) -> list[Fo
         raise FoldError(f"{scarce}; {fits} folds work: --set folds={fits}, or folds: {fits} in a profile")
     equal = np.full(k, 1.0 / k)
     for least in (0, 2):
-        tested = _deal(specimens.images, equal, np.random.default_rng([seed, 0]), least)
-        if min((specimens.images[tested == part] > 0).sum(axis=0).min() for part in range(k)) > 1:
+        tested = _deal(images, equal, np.random.default_rng([seed, 0]), least)
+        if min((images[tested == part] > 0).sum(axis=0).min() for part in range(k)) > 1:
             break
     folds = []
     for number in range(k):
         remaining = np.flatnonzero(tested != number)
         shares = np.array([1.0 - _VALIDATION_SHARE, _VALIDATION_SHARE])
         generator = np.random.default_rng([seed, number + 1])
-        validated = _deal(specimens.images[remaining], shares, generator) == 1
+        validated = _deal(images[remaining], shares, generator) == 1
         part = np.full(len(tested), 2)
         part[remaining] = validated
-        folds.append(Fold(*(np.flatnonzero(part[specimens.row] == p).astype(np.int64) for p in range(3))))
+        folds.append(Fold(*(np.flatnonzero(part[row] == p).astype(np.int64) for p in range(3))))
     return folds
 
 
 judged_folds = specimen_folds  # its name in `hep2lib.runs`
 
 
-@dataclass(frozen=True, slots=True)
-class _Specimens:
-    """The specimens of a database in alphabetical order.
-
-    Attributes:
-        images: n_specimens x 2, images by label.
-        row: n_images, number of the specimen of each row of the database.
-    """
-
-    images: NDArray[np.int64]
-    row: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, database: pd.DataFrame) -> "_Specimens":
-        labels = database["label"].to_numpy(dtype=np.int64)
-        if len(labels) == 0 or not np.isin(labels, (0, 1)).all():
-            raise FoldError("folds need images, each of label 0 or 1")
-        names, row = np.unique(database["specimen"].astype(str).to_numpy(dtype=object), return_inverse=True)
-        images = np.zeros((len(names), 2), dtype=np.int64)
-        np.add.at(images, (row, labels), 1)
-        return cls(images, row)
-
-    def having(self) -> list[int]:
-        """Count the specimens with an image of either class."""
-        return [int(number) for number in (self.images > 0).sum(axis=0)]
+def _specimens(database: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Count images by label, n_specimens x 2 in alphabetical order, and number the specimen of each row."""
+    labels = database["label"].to_numpy(dtype=np.int64)
+    if len(labels) == 0 or not np.isin(labels, (0, 1)).all():
+        raise FoldError("folds need images, each of label 0 or 1")
+    names, row = np.unique(database["specimen"].astype(str).to_numpy(dtype=object), return_inverse=True)
+    images = np.zeros((len(names), 2), dtype=np.int64)
+    np.add.at(images, (row, labels), 1)
+    return images, row
 
 
 def _deal(

@@ -23,7 +23,7 @@ from PIL import BmpImagePlugin, Image, ImageFile, ImageOps, JpegImagePlugin, Png
 from PIL.ExifTags import Base
 
 from hep2lib.errors import DatabaseError
-from hep2lib.files import cores, written_whole
+from hep2lib.files import cores, unread_kind, written_whole
 from hep2lib.progress import progress
 
 LARGEST_IMAGE = 100_000_000
@@ -105,10 +105,10 @@ def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
     """
     try:
         with path.open("rb") as stream:
-            start = stream.read(30)
+            start = stream.read(132)
             plugin = next((plugin for sign, plugin in _PLUGINS.items() if start.startswith(sign)), None)
             if plugin is None:
-                raise DatabaseError(f"{path}: not a JPEG, PNG, BMP or TIFF image")
+                raise DatabaseError(f"{path}: {unread_kind(start) or 'not a JPEG, PNG, BMP or TIFF image'}")
             if plugin is TiffImagePlugin.TiffImageFile and (odd := _odd_tiff(start, stream)):
                 raise DatabaseError(f"{path}: a TIFF of a kind that is not read ({odd}); save it anew as PNG")
             stream.seek(0)

@@ -21,6 +21,7 @@ from hep2lib.data.sheets import (
     simplified,
 )
 from hep2lib.errors import DatabaseError, counted, quoted, some
+from hep2lib.files import unread_kind
 
 AIDA_IMAGES = "aida_project_database"  # its folder of images, in lower case
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".png", ".tif", ".tiff")
@@ -30,7 +31,9 @@ _UNREAD = re.compile(
     re.IGNORECASE,
 )
 _READ_CONTENT = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|BM.{4}\0{4}|(II[*+]\0|MM\0[*+])", re.DOTALL)
-_OTHER_CONTENT = re.compile(rb"GIF8|RIFF.{4}WEBP|\0{3}\x0cjP  |.{4}ftyp(hei|avi|mif)|.{128}DICM", re.DOTALL)
+# What a sheet or images may be in that is not read, and what to do about it.
+_UNREAD_FILES = dict.fromkeys((".zip", ".rar", ".7z", ".gz", ".tgz", ".tar"), "unpack it")
+_UNREAD_FILES |= dict.fromkeys((".ods", ".xlsb", ".numbers"), "save it as xlsx")
 _CLUTTER = re.compile(
     r"\..*|__macosx|[@#](eadir|tmp|recycle|recently-snapshot|snapshot)|\$recycle\.bin|recycler|lost\+found"
     r"|system volume information|thumb(nail)?s?",
@@ -232,7 +235,7 @@ def _content(path: Path) -> str:
     read = _READ_CONTENT.match(head)
     if read and not (read[1] and _UNREAD.fullmatch(path.name)):  # many a microscope's file begins as a TIFF
         return "image"
-    return "other" if _OTHER_CONTENT.match(head) else ""
+    return "other" if " image" in unread_kind(head) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +297,7 @@ class Listing:
         read_label: what turns a label's word into 1 or 0.
         expected: what those words may be, for messages.
         classes: what the labels 0 and 1 mean.
+        whose: what tells an image's specimen, where no pattern does.
         skipped: image files that are no fields (masks), which nobody should miss in the sheet.
     """
 
@@ -305,6 +309,7 @@ class Listing:
     classes: tuple[str, str] = ("negative", "positive")
     remarks: tuple[str, ...] = ()
     skipped: frozenset[Path] = frozenset()
+    whose: str = "its folder"
 
 
 def is_truth(path: Path) -> bool:
@@ -321,6 +326,17 @@ def sheets_of(folder: Path) -> list[Path]:
         and path.is_file()
         and not re.match(r"\.|~\$|(read.?me|notes?|licen[cs]e)\b", path.name.casefold())
     )
+
+
+def unread_files(path: Path) -> str:
+    """Name the files here, or this file, that may hold a sheet or images but are not read, "" for none."""
+    said = []
+    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+        what = _UNREAD_FILES.get(file.suffix.casefold())
+        if file.name.startswith("~$"):
+            what = "the mark of an open sheet, not the sheet; close the program and copy the sheet itself"
+        said += [f"{file.name}: {what}"] if what else []
+    return f" ({some(said)})" if said else ""
 
 
 def _not_outside(path: Path, root: Path, option: str) -> Path:
@@ -393,7 +409,8 @@ def read_rows(path: Path, options: Options, layout: str = "manifest") -> Listing
     for entry in entries if patterns and sheet.columns.get("pattern", label) == label else ():
         named = fluorescence(entry.label) is None and (read_label(entry.label) or (0, ""))[0] == 1
         entry.known["pattern"] = entry.label if named else ""
-    return Listing(layout, folder, entries, read_label, remarks=(*same, *sheet.remarks, *settled))
+    remarks = (*same, *sheet.remarks, *settled)
+    return Listing(layout, folder, entries, read_label, remarks=remarks, whose=sheet.named("specimen"))
 
 
 def _the_sheet(path: Path, options: Options) -> tuple[Path, list[str]]:
@@ -408,12 +425,20 @@ def _the_sheet(path: Path, options: Options) -> tuple[Path, list[str]]:
         below = [folder for folder in sorted(path.iterdir()) if folder.is_dir()]
         here = f" (the folders here are {some(repr(folder.name) for folder in below)})" if below else ""
         hint = f"give it with sheet=..., or sort the images into folders called positive and negative{here}"
-        for folder in below:
-            if sheets_of(folder):
-                hint = f"there is one in {folder}, give that folder"
-            elif class_folders(folder):
-                hint = f"there are class folders in {folder}: give that folder, or put all parts together"
-        raise DatabaseError(f"{path}: no ground-truth sheet (xls, xlsx or csv) in this folder; {hint}")
+        above: list[Path] = []
+        with suppress(OSError):  # which nobody has asked to read
+            above = sheets_of(path.parent)
+        if lower := [str(folder) for folder in below if sheets_of(folder)]:
+            hint = f"there is one in {' and one in '.join(lower)}, give that folder or sheet=..."
+        elif sorted_by_class := [str(folder) for folder in below if class_folders(folder)]:
+            parts = some(sorted_by_class)
+            hint = f"there are class folders in {parts}: give that folder, or put all parts together"
+        elif above:
+            hint = f"in the folder above lies {some(map(str, above))}: give that folder, or sheet=..."
+        unread = unread_files(path)
+        raise DatabaseError(
+            f"{path}: no ground-truth sheet (xls, xlsx or csv) in this folder{unread}; {hint}"
+        )
     first, *others = [_not_outside(sheet, path, "sheet") for sheet in found]
     if not others:
         return first, []
@@ -543,10 +568,10 @@ def read_contest(path: Path, options: Options, layout: str) -> Listing:
             sheet.columns.setdefault("specimen", ids[0])
         sheet.require({"label": "", "image" if by_image else "specimen": ""})
         listed |= {_plain(sheet.cell(row, "specimen")) for _, row in sheet.rows}
-    whose = defaultdict(list)
+    owned = defaultdict(list)
     for image in () if by_image else fields:
         parent, beginning = image.parent.name, re.split(r"[_\-. ]", image.stem)[0]
-        whose[_plain(parent if _plain(parent) in listed else beginning)].append(image)
+        owned[_plain(parent if _plain(parent) in listed else beginning)].append(image)
     rows: defaultdict[Path, list[Entry]] = defaultdict(list)
     problems = []
     for sheet in sheets:
@@ -554,7 +579,7 @@ def read_contest(path: Path, options: Options, layout: str) -> Listing:
         for where, row in sheet.rows:
             place, name = f"{sheet.path.name}, {where}", sheet.cell(row, "image")
             specimen = sheet.cell(row, "specimen")
-            found = (_numbered(near, name) or _numbered(fields, name)) if name else whose[_plain(specimen)]
+            found = (_numbered(near, name) or _numbered(fields, name)) if name else owned[_plain(specimen)]
             if not found or (name and len(found) > 1):
                 what = f"are called {name!r}" if name else f"of specimen {specimen!r}"
                 problems.append(f"{place}: {len(found) or 'no'} images {what} in {folder}")
@@ -575,7 +600,8 @@ def read_contest(path: Path, options: Options, layout: str) -> Listing:
     entries, classes = [cells[0] for cells in rows.values()], ("intermediate", "positive")
     told = ("label 0 means intermediate intensity: this database holds no negative specimens",)
     read, expected = positive_or_intermediate, "positive or intermediate"
-    return Listing(layout, images, entries, read, expected, classes, told, frozenset(masks))
+    whose = sheets[0].named("specimen") or "each image is a specimen of its own"
+    return Listing(layout, images, entries, read, expected, classes, told, frozenset(masks), whose)
 
 
 def _numbered(images: list[Path], name: str) -> list[Path]:

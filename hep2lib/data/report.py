@@ -151,6 +151,7 @@ class DatabaseReport:
 
     Attributes:
         folder: where its images are.
+        specimens: how an image's specimen was found, with an example.
         depth: how many bits the 16-bit images use, and why; empty if there are none.
         counts: images, images by class, specimens.
         published: the same counts of the public AIDA database, empty for other layouts.
@@ -165,6 +166,7 @@ class DatabaseReport:
     simulated: bool
     layout: str
     folder: str
+    specimens: str
     depth: str
     counts: Mapping[str, int]
     published: Mapping[str, int]
@@ -223,6 +225,7 @@ def describe(database: pd.DataFrame) -> DatabaseReport:
         simulated=bool(attrs.get("simulated", False)),
         layout=str(attrs.get("layout", "")),
         folder=str(attrs.get("folder", "")),
+        specimens=str(attrs.get("specimens", "")),
         depth=str(attrs.get("depth", "")),
         counts={
             "images": len(database),
@@ -299,8 +302,9 @@ def _warnings(
 
 def _sections(report: DatabaseReport) -> Iterator[Iterable[str]]:
     """Write the report, a list of lines for each of its sections."""
-    depth = [f"  16-bit images: {report.depth} (bits=... sets it)"] if report.depth else []
-    yield [report.name, f"  {report.layout} layout, images in {report.folder}", *depth]
+    known = [f"  specimens: {report.specimens}"] if report.specimens else []
+    known += [f"  16-bit images: {report.depth} (bits=... sets it)"] if report.depth else []
+    yield [report.name, f"  {report.layout} layout, images in {report.folder}", *known]
     yield _count_lines(report)
     yield _specimen_lines(report)
     for name, values in report.values.items():

@@ -19,6 +19,7 @@ from xml.etree import ElementTree
 from python_calamine import CalamineWorkbook, SheetVisibleEnum
 
 from hep2lib.errors import DatabaseError, counted, quoted, some
+from hep2lib.files import unread_kind
 
 _MEANINGS = (  # of the words that `_plain` leaves, in English and Italian
     (1, "", r"pos(itiv(es?|[aio]))?( \(\+\))?|p|\+|1|y(es)?|t(rue)?|s[iì]"),
@@ -156,6 +157,7 @@ _DATE = re.compile(  # 2-Jan, 02-gen-24, Jan-02, 2/1/2024 and 2024-01-02 00:00:0
 )
 _FORMULA = "=..."
 _HIDDEN = "hidden, but read too; delete what is not wanted"
+_STRUCK = "struck through, but read too; delete what is not wanted"
 _MERGED = "merged cells count for each of their rows"
 
 
@@ -191,6 +193,8 @@ def read_pages(path: Path) -> list[Page]:
         content = path.read_bytes()
     except OSError as error:
         raise DatabaseError(f"{path}: the sheet cannot be read ({error.strerror or error})") from error
+    if (kind := unread_kind(content)) and not re.search(rb"(?i)xl/|\[content_types\]", content):
+        raise DatabaseError(f"{path}: {kind}")
     workbook = content.startswith((b"\xd0\xcf\x11\xe0", b"PK\x03\x04"))
     pages = _workbook_pages(path, content) if workbook else [_text_page(path, content)]
     pages = [page for page in pages if any(map(any, page.rows))]
@@ -209,7 +213,7 @@ def _workbook_pages(path: Path, content: bytes) -> list[Page]:
             sheet = workbook.get_sheet_by_name(about.name)
             _check_extent(path, sheet.total_height, sheet.total_width)
             cells: list[list[object]] = [list(row) for row in sheet.to_python(skip_empty_area=False)]
-            special, hidden = found.get(about.name, ({}, []))
+            special, noted = found.get(about.name, ({}, {}))
             for (row, column), text in special.items():
                 if row < len(cells) and 0 <= column < len(cells[row]):
                     cells[row][column] = text
@@ -220,7 +224,7 @@ def _workbook_pages(path: Path, content: bytes) -> list[Page]:
                         cells[row][left] = cells[top][left]
                         merged.add(row)
             name = about.name + ("" if about.visible == SheetVisibleEnum.Visible else " (hidden)")
-            pages.append(Page(name, cells, {_HIDDEN: hidden, _MERGED: merged}))
+            pages.append(Page(name, cells, {**noted, _MERGED: merged}))
         return pages
     except BaseException as error:
         # A panic of calamine, which a truncated workbook provokes, is no Exception but a BaseException.
@@ -232,14 +236,16 @@ def _workbook_pages(path: Path, content: bytes) -> list[Page]:
         ) from error
 
 
-def _examined(path: Path, content: bytes) -> dict[str, tuple[dict[tuple[int, int], str], list[int]]]:
+def _examined(
+    path: Path, content: bytes
+) -> dict[str, tuple[dict[tuple[int, int], str], dict[str, set[int]]]]:
     """Check an xlsx before it is read: calamine makes room for all cells up to the last, however far out.
 
     Returns:
         What calamine does not tell, by page: errors ("#N/A") and formulas that no program has calculated
-        (`_FORMULA`) by row and column, and the rows that are hidden.
+        (`_FORMULA`) by row and column, and the rows that are hidden or struck through.
     """
-    found: dict[str, tuple[dict[tuple[int, int], str], list[int]]] = {}
+    found: dict[str, tuple[dict[tuple[int, int], str], dict[str, set[int]]]] = {}
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         size = sum(entry.file_size for entry in archive.infolist())
         if size > _LARGEST_SHEET:
@@ -248,23 +254,32 @@ def _examined(path: Path, content: bytes) -> dict[str, tuple[dict[tuple[int, int
         book = ElementTree.fromstring(archive.read(names["xl/workbook.xml"]))
         links = ElementTree.fromstring(archive.read(names["xl/_rels/workbook.xml.rels"]))
         parts = {link.get("Id"): posixpath.join("/xl", link.get("Target", ""))[1:] for link in links}
+        struck: set[str] = set()
+        if "xl/styles.xml" in names:
+            styles = ElementTree.fromstring(archive.read(names["xl/styles.xml"]))
+            lines = [font.find("{*}strike") for font in styles.iterfind("{*}fonts/{*}font")]
+            fonts = [str(i) for i, line in enumerate(lines) if line is not None and line.get("val") != "0"]
+            formats = enumerate(styles.iterfind("{*}cellXfs/{*}xf"))
+            struck = {str(number) for number, one in formats if one.get("fontId") in fonts}
         # Who writes formulas without calculating them leaves the value out, or writes 0 and this mark.
         none = ("", "0") if book.find("{*}calcPr[@fullCalcOnLoad='1']") is not None else ("",)
         for page in book.iterfind("{*}sheets/{*}sheet"):
             link = next(value for key, value in page.items() if key.endswith("}id"))
-            special, hidden = found.setdefault(page.get("name", ""), ({}, []))
+            special, noted = found.setdefault(page.get("name", ""), ({}, {_HIDDEN: set(), _STRUCK: set()}))
             height = width = number = 0
             for _, row in ElementTree.iterparse(archive.open(names[parts[link].casefold()])):
                 if row.tag.rpartition("}")[2] != "row":
                     continue
                 number = int(row.get("r", number + 1))
                 if row.get("hidden") in ("1", "true"):
-                    hidden.append(number - 1)
+                    noted[_HIDDEN].add(number - 1)
                 for cell in filter(len, row):
                     letters = cell.get("r", "").rstrip("0123456789")
                     y = int(cell.get("r", "")[len(letters) :] or number)
                     x = functools.reduce(lambda value, letter: 26 * value + ord(letter) - 64, letters, 0)
                     height, width = max(height, y), max(width, x)
+                    if cell.get("s") in struck:
+                        noted[_STRUCK].add(y - 1)
                     value, kind = cell.findtext("{*}v") or "", cell.get("t")
                     if kind == "e":
                         special[y - 1, x - 1] = value
@@ -400,6 +415,10 @@ class Sheet:
         cell = row[self.columns[role]] if role in self.columns else ""
         return cell if role in _NAMES else " ".join(cell.split())
 
+    def named(self, role: str) -> str:
+        """Name the column that plays a role, "" where none does."""
+        return f"column {quoted(self.headers[self.columns[role]])}" if role in self.columns else ""
+
     def require(self, roles: Mapping[str, str]) -> None:
         """Check that roles have their columns; ``roles`` holds what is to be said besides where one has none.
 
@@ -474,18 +493,21 @@ def _told(
     """Say what is odd about the rows of a page, and whether that refuses them."""
     width = max(len(page.cells[first - 1]), *(i + 1 for i, header in enumerate(headers) if header))
     most = max(width, min(len(page.cells[number]) for number in rows))
+    more = "more cells than the header; a cell with a separator in it needs quotes"
+    if all(len(page.cells[number]) == width + 1 for number in rows):
+        more = "a cell more than the header, in every row, as R writes row names; name the first column too"
     odd: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for number, row in rows.items():
         place, cells = f"row {number + 1}", page.cells[number]
         if len(cells) > most or any(row[width:]):
-            odd["", "more cells than the header; a cell with a separator in it needs quotes"].append(place)
+            odd["", more].append(place)
         for what in (what for what, met in page.noted.items() if number in met):
             odd["", what].append(place)
         for column, role in roles.items():
             if column < len(cells) and (what := _odd(cells[column], role)):
                 odd[f"column {headers[column]!r}, ", what].append(f"{place} ({row[column]})")
     for (where, what), places in odd.items():
-        yield not what.startswith(("perhaps", _HIDDEN, _MERGED)), f"{where}{some(places)}: {what}"
+        yield not what.startswith(("perhaps", _HIDDEN, _STRUCK, _MERGED)), f"{where}{some(places)}: {what}"
 
 
 def same_table(a: Sheet, b: Sheet) -> bool:

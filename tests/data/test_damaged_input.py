@@ -59,7 +59,7 @@ ERRORS: dict[str, tuple[Spoil, str]] = {
         ],
         "no ground-truth sheet .*there is one in .*aida, give that folder",
     ),
-    "sheet of zero bytes": (sheet(lambda p: p.write_bytes(b"")), "the sheet is empty"),
+    "sheet of zero bytes": (sheet(lambda p: p.write_bytes(b"")), "csv: empty, 0 bytes; copy it anew"),
     "sheet without rows": (sheet(lambda p: write_csv(p, [HEADER])), "a header and no rows"),
     "sheet with headers unheard-of": (
         sheet(lambda p: write_csv(p, [list("abcd"), *aida_rows()])),
@@ -71,7 +71,7 @@ ERRORS: dict[str, tuple[Spoil, str]] = {
     ),
     "sheet is a web page": (
         as_workbook(lambda p: p.write_text("<html><table>")),
-        "perhaps a web page; save it as xlsx",
+        r"xls: a web page; save a table in it as xlsx",
     ),
     "sheet is no text": (
         sheet(lambda p: p.write_bytes(b"ImageFileName\0\1\2")),
@@ -87,7 +87,7 @@ ERRORS: dict[str, tuple[Spoil, str]] = {
     ),
     "xlsx that is another zip": (
         as_workbook(lambda p: zipfile.ZipFile(p, "w").writestr("a.txt", "a")),
-        "the workbook is damaged",
+        r"xls: an archive \(zip, rar, 7z or gz\); unpack it",
     ),
     "xlsx that is a zip bomb": (as_workbook(zip_bomb), "unpacks to 1 MiB, which no ground truth does"),
     "xlsx with a cell far out": (
@@ -149,11 +149,11 @@ ERRORS: dict[str, tuple[Spoil, str]] = {
         "row 2: '01_0.png' is a folder, not an image, in",
     ),
     "image is a pipe": (image("01_0.png", fifo), "row 2: '01_0.png' is no regular file"),
-    "image of zero bytes": (image("01_0.png", lambda p: p.write_bytes(b"")), "row 2: .*01_0.png: not a JPEG"),
+    "image of zero bytes": (image("01_0.png", lambda p: p.write_bytes(b"")), "row 2: .*01_0.png: empty, 0 b"),
     "image is text": (image("01_0.png", lambda p: p.write_text("hello")), "row 2: .*01_0.png: not a JPEG"),
     "image of another format": (
         image("01_0.png", lambda p: draw(p, format="GIF")),
-        "01_0.png: not a JPEG, PNG",
+        "01_0.png: a GIF image; convert it to png",
     ),
     "image is a decompression bomb": (image("01_0.png", huge_png), "row 2: .*larger than 100 megapixels"),
     "image is tiny": (

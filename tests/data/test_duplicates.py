@@ -82,6 +82,6 @@ def test_unreadable_images_are_passed_over(tmp_path: Path) -> None:
     prints, problems = fingerprints(database)
     assert prints[1] is None
     assert len(problems) == 1
-    assert "b.png: not a JPEG" in problems[0]
+    assert "b.png: empty, 0 bytes" in problems[0]
     assert find_duplicates(database, prints) == []
     assert find_duplicates(database.iloc[:0], []) == []

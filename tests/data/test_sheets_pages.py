@@ -278,7 +278,7 @@ def test_a_row_with_more_cells_than_the_header_is_not_shifted(content: str, tmp_
 
 
 def test_a_header_without_the_row_names_is_not_shifted(tmp_path: Path) -> None:
-    with pytest.raises(DatabaseError, match="row 2, row 3: more cells than the header"):
+    with pytest.raises(DatabaseError, match="row 2, row 3: a cell more than the header, in every row, as R"):
         text(tmp_path / "s.csv", '"Image" "Label"\n"1" "a.png" 1\n"2" "b.png" 0\n'.replace(" ", ","))
 
 
