@@ -37,6 +37,15 @@ def test_a_sound_database_is_described(database, capsys):
     assert (report["usable"], report["counts"]["images"], report["published"]["images"]) == (True, 20, 2080)
 
 
+def test_options_stand_in_the_report_as_they_are_typed(database, capsys):
+    assert main(["data", str(database), "--bits", "12", "--specimen-pattern", r"^(\d+)_"]) == 0
+    printed = capsys.readouterr().out
+    assert "--bits 12 changes nothing: no image has 16 bits a channel" in printed
+    assert (
+        r"specimens: '01' for '01_0.png' (--specimen-pattern '^(\d+)_' in file names), 10 in all" in printed
+    )
+
+
 def test_every_problem_is_said_at_once(database, capsys):
     spoil_three_rows(database)
     truncated(database / IMAGES / "06_1.png")

@@ -1556,7 +1556,7 @@ def rows_of_one_class(db: Database, rng: Generator) -> str | None:
     if not db.headers or db.pages or db.finish or len(free(db)) < len(db.rows):
         return None
     kept = one_of(rng, [0, 1])
-    db.marks |= {f"label {kept}", "both classes"}
+    db.marks.add(f"listed images are {('negative', 'positive')[kept]}")
     db.rows = [row for row in db.rows if row.field.labels == frozenset([kept])]
     db.marks |= {one.file for one in db.fields}
     return f"rows of label {kept} only"

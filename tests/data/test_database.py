@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -339,3 +340,42 @@ def test_other_sheets_without_the_columns_are_asked_about(tmp_path: Path) -> Non
     write_csv(tmp_path / "prices.csv", [("a", "b"), (1, 2)])
     with pytest.raises(DatabaseError, match=r"several sheets that differ, Reading results\.csv, prices"):
         read_database(tmp_path)
+
+
+def test_a_label_that_is_not_understood_says_the_way_out(aida: Path) -> None:
+    rows = aida_rows(6)
+    rows[4][2] = rows[5][2] = "?"
+    sheet = write_csv(aida / "AIDA_HEp-2_GroundTruth.csv", [HEADER, *rows])
+    with pytest.raises(
+        DatabaseError, match="the label '[?]' is not understood; .*, or give negative=\"[?]\" if it"
+    ):
+        read_database(aida)
+    assert read_database(aida, negative="?")["label"].tolist()[4:6] == [0, 0]
+    rows[4][2] = rows[5][2] = ""
+    write_csv(sheet, [HEADER, *rows])
+    with pytest.raises(DatabaseError, match="the label is empty; it may be positive") as error:
+        read_database(aida)
+    assert "negative=" not in str(error.value)
+
+
+def test_titres_beside_a_named_negative(aida: Path) -> None:
+    rows = [
+        [*row[:2], "neg" if row[2] == "negative" else ("1:160", "2.5", "2")[n % 3], ""]
+        for n, row in enumerate(aida_rows(6))
+    ]
+    write_csv(aida / "AIDA_HEp-2_GroundTruth.csv", [HEADER, *rows])
+    with pytest.raises(DatabaseError, match="not understood"):
+        read_database(aida)
+    table = read_database(aida, negative="neg")
+    assert table["label"].tolist() == [int(row[2] != "neg") for row in rows]
+    (warning,) = table.attrs["warnings"]
+    assert warning == "the labels are read so: 'neg' 6 negative; '1:160' 3, '2.5' 2, '2' 1 positive"
+
+
+def test_patterns_are_shown_as_they_were_typed(aida: Path) -> None:
+    with pytest.raises(
+        DatabaseError, match=re.escape(r"specimen_pattern='^(P\d+)_' finds no specimen in '01_0.png'")
+    ):
+        read_database(aida, specimen_pattern=r"^(P\d+)_")
+    with pytest.raises(DatabaseError, match=re.escape(r"specimen_pattern='(\d' is no regular expression")):
+        read_database(aida, specimen_pattern=r"(\d")

@@ -124,3 +124,28 @@ def test_too_few_specimens_for_any_folds_are_a_problem_and_for_five_a_warning(tm
     enough = describe(read_database(write_aida(tmp_path / "enough", aida_rows(9))))
     assert enough.usable
     assert enough.warnings[-1].endswith("2 folds work: --set folds=2, or folds: 2 in a profile")
+
+
+def specimen_line(root: Path, **options: str) -> str:
+    found = [
+        line for line in describe(read_database(root, **options)).text().splitlines() if "specimens: " in line
+    ]
+    assert len(found) == 1
+    return found[0].strip()
+
+
+def test_how_specimens_were_found_stands_in_the_report(tmp_path: Path) -> None:
+    root = write_aida(tmp_path / "sheet")
+    assert specimen_line(root) == "specimens: '1' for '01_0.png' (column 'Patient ID'), 10 in all"
+    pattern = r"^(\d)\d_"
+    told = rf"specimens: '0' for '01_0.png' (specimen_pattern='{pattern}' in file names), 2 in all"
+    assert specimen_line(root, specimen_pattern=pattern) == told
+    told = "specimens: '1' for '01_0.png' (specimen_pattern='.' in column 'Patient ID'), 9 in all"
+    assert specimen_line(root, specimen_pattern=".", specimen_column="Patient ID") == told
+    for name, specimens in (("negative", "abcd"), ("positive", "efgh")):
+        for number, specimen in enumerate(specimens):
+            draw(tmp_path / "classes" / name / specimen / f"{specimen}_1.png", number)
+    told = "specimens: 'a' for 'negative/a/a_1.png' (its folder), 8 in all"
+    assert specimen_line(tmp_path / "classes") == told
+    told = r"specimens: 'a' for 'negative/a/a_1.png' (specimen_pattern='(\w)_' in file names), 8 in all"
+    assert specimen_line(tmp_path / "classes", specimen_pattern=r"(\w)_") == told

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from openpyxl import Workbook
+from openpyxl.styles import Font
 from openpyxl.worksheet.worksheet import Worksheet
 
 from hep2lib.data.sheets import Sheet, read_sheet, same_table
@@ -350,3 +351,16 @@ def test_copies_of_a_sheet_are_recognised(tmp_path: Path) -> None:
     ):
         assert not same_table(text(tmp_path / "s.csv", lines.replace(old, new)), xls)
     assert not same_table(text(tmp_path / "s.csv", lines[: lines.rindex("1;è")]), xls)
+
+
+@pytest.mark.parametrize("struck", [True, False])
+def test_rows_that_are_struck_through_are_read_and_told_of(struck: bool, tmp_path: Path) -> None:
+    def change(page) -> None:
+        for cell in page[3]:
+            cell.font = Font(strike=struck, bold=True)
+        page["A4"].font = Font(bold=True)
+
+    sheet = changed(tmp_path / "s.xlsx", change)
+    told = "s.xlsx: row 3: struck through, but read too; delete what is not wanted"
+    assert sheet.remarks == ((told,) if struck else ())
+    assert images(sheet) == ["a.png", "b.png", "c.png"]
