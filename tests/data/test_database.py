@@ -347,7 +347,7 @@ def test_a_label_that_is_not_understood_says_the_way_out(aida: Path) -> None:
     rows[4][2] = rows[5][2] = "?"
     sheet = write_csv(aida / "AIDA_HEp-2_GroundTruth.csv", [HEADER, *rows])
     with pytest.raises(
-        DatabaseError, match="the label '[?]' is not understood; .*, or give negative=\"[?]\" if it"
+        DatabaseError, match=r"the label '[?]' is not understood; .*, or give negative=.[?]. if it"
     ):
         read_database(aida)
     assert read_database(aida, negative="?")["label"].tolist()[4:6] == [0, 0]
