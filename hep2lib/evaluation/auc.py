@@ -8,10 +8,12 @@ much another seed or fold changes is another question, answered by `scores.sprea
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import brentq
 from scipy.sparse import csr_array
 from scipy.special import expit, logit
 from scipy.stats import beta, norm, rankdata
@@ -433,11 +435,15 @@ def compare_auc(
     Where both place every image alike (`placements`, fold by fold; or alike in each specimen's sums), no
     specimen tells them apart, and the variance is 0. If they also misplace some images, or have the same
     ranks throughout, the ends are 0 and 0, and p is 1: no difference was observed where one could have been.
-    If both separate the labels perfectly, all placements are 1 whatever the two have in common, and another
-    sample may part them. Then, and wherever else the variance is 0 (one perfect, one constant), the interval
-    is put together from the two classifiers' own (square-and-add, Newcombe 1998), and p is the sign test's
-    over disjoint pairs of specimens. Equal AUCs with other placements are none of this: their interval is the
-    ordinary one.
+    Equal AUCs with other placements are none of this: their interval is the ordinary one.
+
+    A fold whose AUC is 1 or 0 adds nothing to the variance, although another sample may part its labels less
+    well. Where a fold of either has such an AUC, and wherever else the variance is 0, the interval is put
+    together from the two classifiers' own, by square-and-add with the correlation of their AUCs (Zou 2007,
+    Psychol Methods 12:399; Newcombe 1998, Stat Med 17:2635, for proportions). Of each own interval's ends,
+    the nearer of `auc_interval`'s and the bound for independent pairs counts: few degrees of freedom make the
+    first wider than the specimens ask for. p is 1 less the highest level at which the interval leaves out 0,
+    but never below the sign test's of disjoint pairs of specimens; an interval that it contradicts reaches 0.
 
     Arguments and errors are those of `auc_interval`; the two scores may be on different scales.
     """
@@ -456,19 +462,39 @@ def compare_auc(
     same = all(np.array_equal(*rankdata(table[:, inside], axis=1)) for inside in _insides(fold))
     sides = [side for part in parts for side in (part.auc, part.positive, part.negative)]
     alike = all(np.ptp(side, axis=0).max() < 1e-12 for side in sides)
+    extreme = any(np.isin(part.auc, (0, 1)).any() for part in parts)
     if alike and (same or 0 < area[0] < 1):
         low, high, p = 0.0, 0.0, 1.0
     # Rounding leaves about 1e-16 of the summands where the true variance is 0.
-    elif variance > 1e-12 * (covariance[0, 0] + covariance[1, 1]):
+    elif not extreme and variance > 1e-12 * (covariance[0, 0] + covariance[1, 1]):
         error = float(np.sqrt(variance))
         low, high = difference - critical * error, difference + critical * error
         p = float(2 * norm.sf(abs(difference / error)))
     else:
-        (low_a, low_b), (high_a, high_b) = _pair_bounds(area, parts, level)
-        low = max(float(difference - np.hypot(area[0] - low_a, high_b - area[1])), -1.0)
-        high = min(float(difference + np.hypot(high_a - area[0], area[1] - low_b)), 1.0)
-        p = 1.0 if abs(difference) < 1e-12 else min(1.0, 2 * 0.5 ** sum(part.pairs for part in parts))
+        scale = float(np.sqrt(max(covariance[0, 0] * covariance[1, 1], 0)))
+        correlation = float(np.clip(covariance[0, 1] / scale, -1, 1)) if scale > 0 else 0.0
+        flat = np.all([np.ptp(table[:, inside], axis=1) == 0 for inside in _insides(fold)], axis=0)
+        ends = partial(_square_and_add, area, parts, flat, correlation)
+        low, high = (float(end) for end in ends(level))
+        p, least = 1.0, max(2 * 0.5 ** sum(part.pairs for part in parts), 1e-12)
+        if abs(difference) > 1e-12 and least < 1 and np.prod(ends(1e-9)) > 0:  # 0 is left out at some level
+            left_out = np.prod(ends(1 - least)) > 0
+            p = least if left_out else brentq(lambda q: float(np.prod(ends(1 - q))), least, 1 - 1e-9)
+        if p > 1 - level:
+            low, high = min(low, 0.0), max(high, 0.0)
     return Comparison(difference, low, high, p, sum(part.specimens for part in parts), same)
+
+
+def _square_and_add(
+    area: FloatArray, parts: list[SpecimenSums], flat: npt.NDArray[np.bool_], correlation: float, level: float
+) -> FloatArray:
+    """Ends, shape (2,), of the difference of two AUCs, from their own (`flat`: 0.5 by definition)."""
+    (low, high, _), (low_pairs, high_pairs) = auc_bounds(parts, level), _pair_bounds(area, parts, level)
+    below = np.where(flat, 0, area - np.maximum(low, low_pairs))
+    above = np.where(flat, 0, np.minimum(high, high_pairs) - area)
+    first, second = np.array([below[0], above[0]]), np.array([above[1], below[1]])
+    half = np.sqrt(np.maximum(first**2 + second**2 - 2 * correlation * first * second, 0))
+    return np.clip(area[0] - area[1] + half * [-1, 1], -1, 1)
 
 
 def holm(p_values: npt.ArrayLike) -> FloatArray:

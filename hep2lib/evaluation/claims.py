@@ -143,9 +143,10 @@ def judge(claims: Sequence[Claim], scores: Mapping[str, Scores], database: pd.Da
         `database`; `reason`. Scores that are missing, or cannot be used, leave the claim undecided with the
         reason and NaN for the figures; otherwise the reason is "".
     """
-    where = str(database.attrs.get("name", "database without a name"))
-    if database.attrs.get("simulated") and "simulated" not in where:
-        where = f"simulated {where}"
+    where = str(database.attrs.get("name", "without a name"))
+    where = where.removesuffix(f" ({database.attrs.get('layout')})")  # the folder's name is enough
+    kind = "simulated database" if database.attrs.get("simulated") else "database"
+    where = where if where.startswith(kind) else f"{kind} {where}"
     decisive = 1 - (1 - LEVEL) / max(len(claims), 1)  # Bonferroni
     rows = []
     for claim in claims:

@@ -82,7 +82,7 @@ def errors_by(database: pd.DataFrame, decision: npt.ArrayLike, column: str) -> p
         database: `label`, `specimen` and `column`, one row an image.
         decision: what the images are called, shape (images,), each 0 or 1.
         column: the one to group by, such as "pattern", "intensity" or "laboratory"; an empty value is
-            "unknown".
+            "unknown", but a negative image without a pattern, which has none, is "negative".
 
     Returns:
         One row a group, most images first, intensity grades from dim to bright: `group`, `images`,
@@ -102,7 +102,9 @@ def errors_by(database: pd.DataFrame, decision: npt.ArrayLike, column: str) -> p
         raise ScoreError(
             f"There are {y.size} images and {called.size} decisions; give one decision an image."
         )
-    group = database[column].fillna("").astype(str).replace("", "unknown").rename("group")
+    empty = np.where((y == 0) & (column == "pattern"), "negative", "unknown")
+    group = database[column].fillna("").astype(str)
+    group = group.where(group != "", empty).rename("group")
     cases = pd.DataFrame(
         {
             "specimen": database["specimen"],

@@ -61,7 +61,7 @@ class Scores:
     def one_scale(self, part: str = "test") -> pd.DataFrame:
         """Scores of all folds on one scale, so that one ROC curve can be drawn of them.
 
-        Each fold's scores come from a model of its own, and five models need not mean the same by 0.7. They
+        Each fold's scores come from a model of its own, and models need not mean the same by 0.7. They
         are measured from the fold's Youden threshold, in standard deviations of the fold's validation scores,
         probabilities as log odds. Within a fold the order stays, and with it the fold's AUC; 0 is every
         fold's threshold. Test labels have no part in it.

@@ -15,13 +15,13 @@ from torch import Tensor
 from hep2lib.data.folds import Fold
 from hep2lib.evaluation.auc import FloatArray, Interval
 from hep2lib.evaluation.calibration import Reliability
-from hep2lib.figures.style import COLOURS, DIVERGING, GREY, INK, MARKERS, Drawing, style
+from hep2lib.figures.style import COLOURS, DIVERGING, GREY, INK, MARKERS, Drawing, panels, style
 
 COVERAGE_NAMES: dict[str, str] = {
     "images": "images taken for independent (DeLong)",
     "specimens, plain": "specimens, symmetric ends",
     "specimens": "specimens, logit scale",
-    "specimens, mean of folds": "specimens, logit scale, mean of five folds",
+    "specimens, mean of folds": "specimens, logit scale, mean of folds",
 }
 """The kinds of interval in a reader's words."""
 
@@ -62,9 +62,8 @@ def reliability_figure(curves: Mapping[str, Reliability]) -> Drawing:
     """
     columns = min(2, len(curves))
     rows = -(-len(curves) // columns)
-    size = (2.9 * columns, 3.0 * rows)
     with style():
-        figure, grid = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
+        figure, grid = panels(rows, columns, 2.9 * columns, 3.0 * rows)
         for axes in grid.flat[len(curves) :]:
             axes.set_axis_off()
         for axes, (title, curve), colour in zip(grid.flat, curves.items(), COLOURS, strict=False):
@@ -118,17 +117,9 @@ def error_shares(tables: Mapping[str, pd.DataFrame]) -> Drawing:
     """
     shown = {name: table.head(12) for name, table in tables.items()}
     heights = [len(table) + 1.2 for table in shown.values()]
-    size = (6.4, 0.27 * sum(heights) + 0.6)
+    height = 0.27 * sum(heights) + 0.6
     with style():
-        figure, column = plt.subplots(
-            len(shown),
-            1,
-            figsize=size,
-            layout="constrained",
-            sharex=True,
-            squeeze=False,
-            height_ratios=heights,
-        )
+        figure, column = panels(len(shown), 1, 6.4, height, sharex=True, height_ratios=heights)
         for axes, (name, table) in zip(column[:, 0], shown.items(), strict=True):
             places = np.arange(len(table))
             axes.hlines(places, table["low"], table["high"], color=COLOURS[0], lw=2)
@@ -143,8 +134,8 @@ def error_shares(tables: Mapping[str, pd.DataFrame]) -> Drawing:
     words = []
     for name, table in shown.items():
         worst = table.loc[table["share"].idxmax()]
-        of_images = f"{worst['errors']} of {worst['images']} images"
-        words.append(f"by {name}, most often in {worst['group']}: {of_images}")
+        most = f"most often in {worst['group']}: {worst['errors']} of {worst['images']} images"
+        words.append(f"by {name}, {most if worst['errors'] else 'none'}")
     return Drawing(figure, "Share of errors with interval, " + "; ".join(words) + ".")
 
 
@@ -171,9 +162,8 @@ def explained_fields(
     reach = float(torch.quantile(maps.abs().flatten(), 0.995)) or 1.0
     scale = Normalize(-reach, reach)
     blocks = -(-count // columns)
-    size = (2.2 * columns, 4.8 * blocks + 0.7)
     with style():
-        figure, grid = plt.subplots(2 * blocks, columns, figsize=size, layout="constrained", squeeze=False)
+        figure, grid = panels(2 * blocks, columns, 2.2 * columns, 4.8 * blocks + 0.7)
         for axes in grid.flat:
             axes.set_axis_off()
         for number in range(count):
@@ -291,5 +281,5 @@ def _places(database: pd.DataFrame) -> str:
     words = []
     for name, plural in (("laboratory", "laboratories"), ("instrument", "instruments")):
         count = database.loc[database[name] != "", name].nunique() if name in database else 0
-        words.append(f"{count} {plural}" if count else f"{plural} not known")
+        words.append(f"{count} {name if count == 1 else plural}" if count else f"{plural} not known")
     return "; ".join(words)

@@ -102,7 +102,7 @@ def intensity_histograms(brightness: FloatArray, labels: npt.ArrayLike) -> Figur
         axes.hist(values, bins, weights=weights, label=f"{name} ({values.size} images)", **look)
         axes.axvline(float(np.median(values)), color=colour, linestyle="--")
     axes.set(xlabel="mean of the green channel (grey levels, 0 to 255)", ylabel="share of the class")
-    axes.legend(loc="upper right")
+    figure.legend(loc="outside upper center", ncols=2)
     return figure
 
 

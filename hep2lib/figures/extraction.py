@@ -84,7 +84,9 @@ def layer_heat_map(means: pd.DataFrame, best: LayerChoice, regularisation: str =
     many = len(grid) > _FEW
     height = (0.155 if many else 0.24) * len(grid) + 1.3
     figure, axes = plt.subplots(figsize=(4.9, height), layout="constrained")
-    image = axes.imshow(grid, cmap=SEQUENTIAL, aspect="auto", interpolation="nearest")
+    low, high = means["validation_auc"].min(), means["validation_auc"].max()
+    scale = {"vmin": min(low, high - 0.01), "vmax": high}  # also of equal values: an AUC ends at 1
+    image = axes.imshow(grid, cmap=SEQUENTIAL, aspect="auto", interpolation="nearest", **scale)
     bar = figure.colorbar(image, ax=axes, location="top", aspect=40, pad=0.01, fraction=0.02)
     bar.set_label("validation AUC, mean of the folds")
     corner = (grid.columns.get_loc(best.value) - 0.5, grid.index.get_loc(best.layer) - 0.5)
@@ -101,7 +103,6 @@ def layer_heat_map(means: pd.DataFrame, best: LayerChoice, regularisation: str =
     axes.tick_params(length=0)
     if many:
         _bracket_blocks(axes, list(grid.index))
-    low, high = means["validation_auc"].min(), means["validation_auc"].max()
     return Drawing(
         figure,
         f"Map of validation AUC, {len(grid)} layers from the input down by {len(grid.columns)} values of "
@@ -132,7 +133,8 @@ def depth_figure(series: Mapping[str, pd.DataFrame], paper: tuple[str, float]) -
             f"{mean.index[-1]}, highest at {mean.idxmax()} ({mean.max():.2f})"
         )
     axes.plot(LAYERS.index(paper[0]) + 1, paper[1], "D", mfc="none", color=INK, label="the paper, on AIDA")
-    axes.set(xlabel="layer, as MATLAB counts", ylabel="test AUC", xlim=(0, len(LAYERS) + 1))
+    axes.set(xlabel="layer, as MATLAB counts", ylabel="test AUC")
+    axes.set(xlim=(0, len(LAYERS) + 1), ylim=(None, min(axes.get_ylim()[1], 1.008)))  # an AUC ends at 1
     figure.legend(loc="outside lower left", ncols=2)
     return Drawing(figure, f"Test AUC against the layer's number. {'; '.join(words)}.")
 
@@ -154,7 +156,7 @@ def regularisation_figure(tables: Mapping[str, pd.DataFrame], chosen: Mapping[st
         low, high = (f"10^{round(float(np.log10(end)), 1):g}" for end in table["C"].iloc[[0, -1]])
         cover = f"read as {name} they cover C from {low} to {high}"
         words.append(f"{cover}, and C = {chosen[name]:.2g} is chosen")
-    axes.set(xlabel="C", ylabel="validation AUC")
+    axes.set(xlabel="C", ylabel="validation AUC", ylim=(None, min(axes.get_ylim()[1], 1.008)))
     figure.legend(loc="outside lower left", ncols=2)
     return Drawing(figure, f"Validation AUC against C on a logarithmic axis; {'; '.join(words)}.")
 

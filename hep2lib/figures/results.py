@@ -27,7 +27,7 @@ from hep2lib.figures.style import (
 def roc_figure(curves: Mapping[str, RocBand], points: Mapping[str, Confusion]) -> Drawing:
     """ROC curves, the first with its pointwise band and its operating points (the paper's Figure 3).
 
-    Good curves crowd into the upper left corner, so that corner is drawn a second time, enlarged.
+    Where all curves crowd into the upper left corner, it is drawn a second time, enlarged, below them.
 
     Args:
         curves: by name; the first is the main one.
@@ -35,18 +35,22 @@ def roc_figure(curves: Mapping[str, RocBand], points: Mapping[str, Confusion]) -
     """
     with style():
         figure, axes = plt.subplots(figsize=(5.4, 6.2), layout="constrained")
-        inset = axes.inset_axes((0.4, 0.1, 0.57, 0.57), xlim=(-0.01, 0.3), ylim=(0.7, 1.01))
-        for place in (axes, inset):
+        main = next(iter(curves.values()))
+        lines = [(one.false_positive_rate, one.sensitivity) for one in curves.values()]
+        lines.append((main.false_positive_rate, main.low))
+        places = [axes]
+        if all(np.interp(0.3, *line) >= 0.7 for line in lines):
+            places.append(axes.inset_axes((0.4, 0.1, 0.57, 0.57), xlim=(-0.01, 0.3), ylim=(0.7, 1.01)))
+            axes.indicate_inset_zoom(places[1], edgecolor=GREY)
+            places[1].tick_params(labelsize=9)
+        for place in places:
             for (name, band), colour, line in zip(curves.items(), COLOURS, "-" + "--" * 9, strict=False):
                 place.plot(band.false_positive_rate, band.sensitivity, line, color=colour, label=name)
-            main = next(iter(curves.values()))
             look = {"color": COLOURS[0], "alpha": 0.18, "lw": 0}
             label = f"95 % band over {main.specimens} specimens"
             place.fill_between(main.false_positive_rate, main.low, main.high, label=label, **look)
             for (name, at), marker in zip(points.items(), MARKERS, strict=False):
                 place.plot(1 - at.specificity, at.sensitivity, marker, color=INK, ms=6, label=name)
-        axes.indicate_inset_zoom(inset, edgecolor=GREY)
-        inset.tick_params(labelsize=9)
         axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1, zorder=0)
         axes.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
         axes.set_aspect("equal")
@@ -66,7 +70,6 @@ def forest_plot(groups: Mapping[str, Mapping[str, Interval]], reference: Mapping
         groups: title of a group to estimates by name, the first on top.
         reference: by the same names, what the paper printed.
     """
-    least = 0.45  # where the axis begins; an arrow stands for an estimate below it
     lines = [line for title, members in groups.items() for line in ((title, None), *members.items())]
     numbers: dict[int, str] = {}
     with style():
@@ -75,10 +78,7 @@ def forest_plot(groups: Mapping[str, Mapping[str, Interval]], reference: Mapping
             if found is None:
                 continue
             axes.plot([found.low, found.high], [place, place], color=COLOURS[0], lw=2)
-            if found.estimate >= least:
-                axes.plot(found.estimate, place, "o", color=COLOURS[0], ms=6, label="this run, 95 % interval")
-            else:
-                axes.plot(least, place, "<", color=COLOURS[0], ms=7, clip_on=False)
+            axes.plot(found.estimate, place, "o", color=COLOURS[0], ms=6, label="this run, 95 % interval")
             numbers[place] = f"{found.estimate:.3f} ({found.low:.2f} to {found.high:.2f})"
             if name in reference:
                 look = {"color": COLOURS[1], "mfc": "none", "ms": 9, "label": "the paper, on AIDA"}
@@ -87,7 +87,8 @@ def forest_plot(groups: Mapping[str, Mapping[str, Interval]], reference: Mapping
         axes.set_yticks(range(len(lines)), [name for name, _ in lines])
         for text, (_, found) in zip(axes.get_yticklabels(), lines, strict=True):
             text.set_fontweight("bold" if found is None else "normal")
-        axes.set(xlabel="test AUC", xlim=(least, 1.005), ylim=(len(lines) - 0.4, -0.6))
+        axes.set(xlabel="test AUC", ylim=(len(lines) - 0.4, -0.6))
+        axes.set_xlim(min(0.45, axes.get_xlim()[0]), 1.005)
         beside = axes.secondary_yaxis("right")
         beside.set_yticks(list(numbers), list(numbers.values()), fontsize=9)
         beside.spines["right"].set_visible(False)
@@ -125,8 +126,8 @@ def confusion_figure(counts: Mapping[str, Confusion]) -> Drawing:
             axes.set(title=title, xlabel="called", ylabel="labelled")
             axes.grid(visible=False)
     words = [
-        f"{title}: {c.true_positive} positives found, {c.false_negative} missed, {c.true_negative} negatives "
-        f"cleared, {c.false_positive} false alarms"
+        f"{title}: of the positive ones {c.true_positive} found and {c.false_negative} missed, of the "
+        f"negative ones {c.true_negative} cleared and {c.false_positive} called positive"
         for title, c in counts.items()
     ]
     return Drawing(figure, "Confusion matrices, images. " + "; ".join(words) + ".")
@@ -191,11 +192,9 @@ def specimen_figure(reviewed: pd.DataFrame, images: pd.DataFrame) -> Drawing:
         axes.set(xlabel="specimens, in order of their mean score", ylabel="score (0: the threshold)")
         figure.legend(loc="outside lower left", ncols=2, fontsize=9)
     wrong = int((reviewed["by_mean"] != reviewed["label"]).sum())
-    sides = (
-        f"{split.sum()} specimens are on both sides of the threshold, and {wrong} specimens are on the wrong"
-    )
     shown = f"Scores of the fields of {len(reviewed)} specimens in order of their mean"
-    return Drawing(figure, f"{shown}: the fields of {sides} one.")
+    sides = f"specimens on both sides of the threshold: {split.sum()}; on the wrong side: {wrong}"
+    return Drawing(figure, f"{shown}; {sides}.")
 
 
 def claims_table(verdicts: pd.DataFrame) -> pd.DataFrame:

@@ -85,7 +85,7 @@ def _over_folds(axes: Axes, by_epoch: SeriesGroupBy, number: int, label: str) ->
     if len(mean) == 1:  # an area without width
         axes.vlines(mean.index, low, high, color=look["color"], alpha=0.5, linewidth=3)
     axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
     return mean
 
 
@@ -104,9 +104,8 @@ def learning_figure(table: pd.DataFrame) -> Drawing:
             f"freeze {depth} goes from {mean.iloc[0]:.2f} to {mean.iloc[-1]:.2f} in {len(mean)} "
             f"epoch{'s' * (len(mean) > 1)}, at best {mean.max():.2f} at epoch {mean.idxmax()}"
         )
-    axes.set_ylabel("validation AUC")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(loc="lower right")
+    axes.set(ylabel="validation AUC", ylim=(None, min(axes.get_ylim()[1], 1.008)))
+    figure.legend(loc="outside lower left", ncols=3)
     return Drawing(figure, f"Validation AUC against epoch, mean of the folds: {'; '.join(told)}.")
 
 
@@ -130,7 +129,7 @@ def seed_figure(results: pd.DataFrame, spread: pd.DataFrame) -> Drawing:
     axes.set(xlabel="validation AUC, best epoch, mean of the folds", ylabel="batch size, learning rate")
     handles, names = axes.get_legend_handles_labels()
     kept = dict(zip(names, handles, strict=True))
-    axes.legend(kept.values(), kept.keys(), loc="upper left")
+    figure.legend(kept.values(), kept.keys(), loc="outside lower left", ncols=3)
     widest = rows.loc[rows["spread"].idxmax()]
     alt = (
         f"A row for each of {len(rows)} cell{'s' * (len(rows) > 1)}, a point a seed. Seeds differ by "
@@ -158,8 +157,8 @@ def batchnorm_figure(table: pd.DataFrame) -> Drawing:
         else:
             _from_frozen_to_alive(axes, part)
         axes.set_title(f"batch size {size}")
-    row[0][0].set_ylabel("validation AUC")
-    row[0][0].legend(loc="lower right" if last > 1 else "lower left")
+    row[0][0].set(ylabel="validation AUC", ylim=(None, min(row[0][0].get_ylim()[1], 1.008)))
+    figure.legend(*row[0][0].get_legend_handles_labels(), loc="outside lower left", ncols=5)
     found = table[table["epoch"] == last].groupby(["batch_size", "batchnorm"])["validation_auc"].mean()
     told = "; ".join(f"batch size {size}, {kind}: {value:.2f}" for (size, kind), value in found.items())
     return Drawing(figure, f"Validation AUC, mean of the folds, after epoch {last}: {told}.")

@@ -12,7 +12,7 @@ def rounded(function: np.ufunc, *arguments: Image | float) -> Image:
 
     Their last bits depend on the processor: NumPy has other code for AVX2, AVX-512 and ARM. (Sums, products,
     quotients and roots do not, by IEEE 754.) Of 53 bits, the last ones change the 24 that are kept about once
-    in 10**8 numbers, and those hardly ever a grey value: the camera's picture is the same on all processors.
+    in 10**8 numbers, and those hardly ever a grey value: `Simulation` says where the picture was the same.
     """
     return np.asarray(function(*arguments, dtype=np.float64), np.float32)
 

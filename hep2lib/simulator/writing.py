@@ -221,8 +221,8 @@ def write_database(
     Args:
         path: the folder; it must not exist, or be empty, or hold this database.
         specimens: number of specimens; 100 give 208 images, 1000 give 2080.
-        seed: the same seed gives the same pixels on any processor, on any number of processes; and the same
-            bytes, with the same versions of NumPy, SciPy, Pillow and Python.
+        seed: the same seed gives the same pixels on any number of processes and on the processors of
+            `Simulation`; and the same bytes, with the same versions of NumPy, SciPy, Pillow and Python.
         laboratories: number of laboratories, 1 to 26.
         shortcut: let the size of the files tell the label for most specimens.
         label_noise: share of specimens whose written label is wrong, 0 to 0.5.

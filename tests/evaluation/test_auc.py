@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from hep2lib.errors import InputError
@@ -296,6 +297,78 @@ def test_comparison_over_folds():
     comparison = compare_auc(y, score, noisy + 10.0 * fold, specimen, fold=fold)
     first, second = (auc_interval(y, one, specimen, fold=fold).estimate for one in (score, noisy))
     assert comparison.difference == pytest.approx(first - second)
+
+
+def small_folds(seed, areas=(0.98, 0.9), specimens=12, folds=5, alike=0.8):
+    """As many positive specimens as negative ones with two images each, and two classifiers of known AUC."""
+    draw = np.random.default_rng(seed)
+    owner = np.repeat(np.arange(2 * specimens), 2)
+    y, fold = owner % 2, owner // 2 % folds
+    mix = np.linalg.cholesky([[1, alike], [alike, 1]])
+    noise = np.sqrt(0.8) * draw.normal(size=(2, 2 * specimens))[:, owner]
+    noise = mix @ (noise + np.sqrt(0.2) * draw.normal(size=(2, y.size)))
+    first, second = noise + np.sqrt(2) * norm.ppf(areas)[:, None] * y
+    return y, first, second, owner, fold
+
+
+def test_folds_without_a_mistake_do_not_make_a_difference_certain():
+    """Five folds of six are in perfect order or upside down, and have no variance."""
+    specimen = np.arange(24)
+    y, fold = specimen % 2, specimen // 4
+    second = np.where(fold < 5, 1.0 - y, 0.0)
+    second[20:] = [0.0, 1.0, 0.6, 0.5]
+    found = compare_auc(y, y, second, specimen, fold=fold)
+    assert found.difference == pytest.approx(1 - 0.75 / 6)
+    assert found.p == pytest.approx(2 * 0.5**12)
+    assert 0 < found.low < found.difference < found.high < 1
+
+
+def test_few_pairs_of_specimens_leave_no_difference_beyond_doubt():
+    specimen = np.arange(8)
+    y, fold = specimen % 2, specimen // 4
+    found = compare_auc(y, y, 1 - y, specimen, fold=fold)  # four pairs: the sign test's p is 1 / 8
+    assert (found.difference, found.p) == (1, 0.125)
+    assert found.low == 0
+    assert compare_auc(y, y, 1 - y, specimen, 0.8, fold=fold).low > 0
+
+
+@pytest.mark.parametrize("areas", [(0.98, 0.9), (0.98, 0.98)])
+def test_a_difference_where_folds_are_perfect_is_held_as_often_as_promised(areas):
+    held = 0
+    for seed in range(100):
+        y, first, second, owner, fold = small_folds(seed, areas)
+        found = compare_auc(y, first, second, owner, fold=fold)
+        other = compare_auc(y, second, first, owner, fold=fold)
+        assert (other.low, other.high, other.p) == pytest.approx((-found.high, -found.low, found.p))
+        assert (found.p < 0.05) == (not found.low <= 0 <= found.high)
+        assert found.low <= found.difference <= found.high
+        assert found.p >= 2 * 0.5**12
+        held += found.low <= areas[0] - areas[1] <= found.high
+    assert held >= 95
+
+
+def test_many_specimens_are_hardly_touched_by_one_perfect_fold():
+    """The pairing is kept: the interval is close to what the variance alone gives."""
+    y, first, second, owner, fold = small_folds(1, (0.97, 0.95), specimens=200)
+    first = np.where(fold == 0, first + 9 * y, first)
+    found = compare_auc(y, first, second, owner, fold=fold)
+    parts = fold_sums(y, np.stack([first, second]), owner, fold)
+    assert parts[0].auc[0] == 1
+    assert all(0.9 < part.auc[0] < 1 for part in parts[1:])
+    covariance = sum(part.covariance() for part in parts) / 25
+    plain = 2 * critical_value(0.95) * np.sqrt(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
+    assert found.high - found.low == pytest.approx(plain, rel=0.25)
+
+
+def test_folds_that_all_have_mistakes_are_compared_by_their_variance():
+    y, first, second, owner, fold = small_folds(3, (0.85, 0.75), specimens=60)
+    parts = fold_sums(y, np.stack([first, second]), owner, fold)
+    assert all(0 < area < 1 for part in parts for area in part.auc)
+    covariance = sum(part.covariance() for part in parts) / 25
+    error = np.sqrt(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
+    found = compare_auc(y, first, second, owner, fold=fold)
+    assert found.high - found.low == pytest.approx(2 * critical_value(0.95) * error, rel=1e-12)
+    assert found.p == pytest.approx(2 * norm.sf(abs(found.difference) / error), rel=1e-9)
 
 
 def test_holm_by_hand():

@@ -141,10 +141,10 @@ def test_many_claims_need_stronger_evidence():
 def test_a_verdict_names_what_it_was_obtained_on():
     database, results = run()
     assert judged([claim()], results, database)[0].database == "simulated database (300 specimens, seed 0)"
-    database.attrs["name"] = "folder AIDA"
-    assert judged([claim()], results, database)[0].database == "simulated folder AIDA"
-    database.attrs["simulated"] = False
-    assert judged([claim()], results, database)[0].database == "folder AIDA"
+    database.attrs["name"] = "teaching"
+    assert judged([claim()], results, database)[0].database == "simulated database teaching"
+    database.attrs.update(name="AIDA_HEp2 (AIDA)", layout="AIDA", simulated=False)
+    assert judged([claim()], results, database)[0].database == "database AIDA_HEp2"
 
 
 def test_what_cannot_be_computed_is_undecided_and_says_why():

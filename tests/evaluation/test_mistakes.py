@@ -58,14 +58,22 @@ def test_without_grades_there_is_one_image_a_class() -> None:
 
 def test_errors_by_pattern():
     table = errors_by(DATABASE, CALLED, "pattern").set_index("group")
-    assert table.index.tolist() == ["speckled", "nucleolar", "unknown"]
+    assert table.index.tolist() == ["speckled", "negative", "nucleolar"]
     assert table["images"].tolist() == [3, 2, 2]
     assert table["specimens"].tolist() == [2, 2, 2]
-    assert table["missed"].tolist() == [1, 1, 0]
-    assert table["false_alarms"].tolist() == [0, 0, 1]
+    assert table["missed"].tolist() == [1, 0, 1]
+    assert table["false_alarms"].tolist() == [0, 1, 0]
     np.testing.assert_allclose(table["share"], [1 / 3, 1 / 2, 1 / 2])
     expected = share_interval([0, 1, 0], ["s", "s", "t"])
     assert (table["low"].iloc[0], table["high"].iloc[0]) == (expected.low, expected.high)
+
+
+def test_only_a_positive_image_has_a_pattern_that_may_be_unknown():
+    told = DATABASE.assign(pattern=["", "speckled", None, "nucleolar", "", "negative, bright", ""])
+    groups = errors_by(told, CALLED, "pattern").set_index("group")["images"].to_dict()
+    assert groups == {"unknown": 3, "speckled": 1, "nucleolar": 1, "negative": 1, "negative, bright": 1}
+    nowhere = errors_by(DATABASE.assign(laboratory=""), CALLED, "laboratory")
+    assert nowhere["group"].tolist() == ["unknown"]
 
 
 def test_one_specimen_tells_nothing_of_its_group():

@@ -37,6 +37,7 @@ def test_what_is_not_known_is_said():
     table = filled(known)
     assert table["Who they are"] == "sex known for 50% of the images; age known for 50% of the images"
     assert table["Where they come from"] == "2 laboratories; instruments not known"
+    assert filled(known.assign(instrument="one"))["Where they come from"] == "2 laboratories; 1 instrument"
     assert table["Fairness"].startswith("errors by sex")
 
 

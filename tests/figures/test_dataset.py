@@ -63,3 +63,4 @@ def test_histograms_are_shares_of_their_class():
     for bars in axes.containers:
         assert sum(bar.get_height() for bar in bars) == pytest.approx(1)
     assert [line.get_xdata()[0] for line in axes.lines] == pytest.approx([0.15 * 255, 0.6 * 255])
+    assert axes.get_legend() is None  # it stands outside, where no median is

@@ -81,6 +81,17 @@ def test_choices_are_shown_with_how_many_were_equal():
     assert "lambda" in choices_table(as_lambda(separated_outcome()))
 
 
+def test_an_axis_of_equal_aucs_ends_at_one():
+    along = svm_outcome().along_the_network().assign(test_auc=1.0)
+    path = pd.DataFrame({"C": [0.1, 1.0], "validation_auc": 1.0})
+    for figure, _ in (
+        extraction.depth_figure({"SVM": along}, (LAYERS[10], 1.0)),
+        extraction.regularisation_figure({"C": path}, {"C": 1.0}),
+    ):
+        bottom, top = figure.axes[0].get_ylim()
+        assert bottom < 1 < top < 1.01
+
+
 def test_lambda_stands_where_its_c_is():
     study, other = svm_outcome(), as_lambda(svm_outcome())
     found = paths_on_an_axis_of_c([study, other], study.best())
@@ -103,6 +114,14 @@ def test_every_layer_belongs_to_a_part_of_the_network():
     assert (parts[["3a", "3b", "4a", "4e", "5b"]] == 14).all()
     assert parts["head"] == 5
     assert parts[""] == 2  # two pools between blocks
+
+
+def test_a_map_of_equal_values_ends_at_one():
+    means = pd.DataFrame({"layer": LAYERS[:2], "value": 1.0, "validation_auc": 1.0})
+    figure, _ = extraction.layer_heat_map(means, LayerChoice(LAYERS[0], 1.0, 1.0, 0.1, 2))
+    image = figure.axes[0].images[0]
+    assert image.norm.vmin < image.norm.vmax == 1
+    assert figure.axes[1].get_xlim()[1] == 1
 
 
 def test_a_map_of_all_layers_names_each_and_frames_the_best():

@@ -11,7 +11,7 @@ from sklearn.svm import SVC
 
 from hep2lib.cnn.googlenet import LAYERS
 from hep2lib.evaluation.auc import Interval
-from hep2lib.evaluation.bootstrap import roc_band
+from hep2lib.evaluation.bootstrap import RocBand, roc_band
 from hep2lib.evaluation.calibration import calibrated, reliability
 from hep2lib.evaluation.coverage import ClusteredDesign, simulate_coverage
 from hep2lib.evaluation.decisions import RULES
@@ -139,7 +139,7 @@ def test_a_figure_fits_a_phone_and_says_what_it_shows(make):
 def test_words_are_computed_from_what_is_drawn():
     counts = POINTS["highest sum"]
     assert (
-        f"highest sum: {counts.true_positive} positives found, {counts.false_negative} missed"
+        f"highest sum: of the positive ones {counts.true_positive} found and {counts.false_negative} missed"
         in confusion().alt
     )
     assert "here: 25 of 250 positive sera missed, 150 false alarms" in routine().alt
@@ -148,13 +148,38 @@ def test_words_are_computed_from_what_is_drawn():
     plt.close("all")
 
 
-def test_the_forest_shows_what_the_paper_printed_and_what_lies_off_the_axis():
-    low = Interval(0.4, 0.3, 0.5, 0.05, 60)
-    figure, alt = results.forest_plot({"All": {"SVM": low}}, {"SVM": 0.97})
-    marks = [line.get_marker() for line in figure.axes[0].get_lines()]
-    assert "<" in marks
-    assert "D" in marks
-    assert "SVM 0.40" in alt
+def test_the_forest_shows_what_the_paper_printed_and_whole_intervals():
+    for low, begins in ((0.03, 0), (0.3, 0.3), (0.9, 0.45)):
+        found = Interval(0.95, low, 0.97, 0.05, 60)
+        figure, alt = results.forest_plot({"All": {"SVM": found}}, {"SVM": 0.98})
+        assert "D" in [line.get_marker() for line in figure.axes[0].get_lines()]
+        assert "SVM 0.95" in alt
+        left = figure.axes[0].get_xlim()[0]
+        assert left == pytest.approx(begins, abs=0.05)
+        assert left < low
+        plt.close(figure)
+
+
+def curve(sensitivity, low):
+    rate = np.linspace(0, 1, 11)
+    rising = np.minimum(rate * 10, 1)
+    return RocBand(rate, sensitivity * rising, low * rising, sensitivity * rising, 20)
+
+
+def test_the_enlarged_corner_hides_no_curve():
+    good, wide, poor = curve(0.95, 0.9), curve(0.9, 0.5), curve(0.6, 0.5)
+    for curves, enlarged in (((good, good), 1), ((good, poor), 0), ((wide, good), 0), ((poor, good), 0)):
+        figure, _ = results.roc_figure(dict(zip(("fine-tuning", "SVM"), curves, strict=True)), POINTS)
+        assert len(figure.axes[0].child_axes) == enlarged
+        plt.close(figure)
+
+
+def test_no_mistakes_are_called_none():
+    called = DECIDED["highest sum"].sort_values("row")["label"]
+    figure, alt = certainty.error_shares(
+        {"pattern": errors_by(DATABASE.assign(pattern=""), called, "pattern")}
+    )
+    assert alt == "Share of errors with interval, by pattern, none."
     plt.close(figure)
 
 

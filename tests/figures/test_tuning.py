@@ -137,6 +137,10 @@ def test_the_grids_and_the_curves_show_the_means(study):
     first, last = plain[plain["freeze"] == 110]["validation_auc"]
     assert f"freeze 110 goes from {first:.2f} to {last:.2f} in 2 epochs" in alt
     assert figure.axes[0].lines[0].get_ydata().tolist() == [first, last]
+    one = table[(table["seed"] == 0) & (table["rotations"] == 1) & (table["epoch"] == 1)]
+    figure, _ = learning_figure(one.assign(validation_auc=1.0))
+    assert figure.axes[0].get_ylim()[1] < 1.01
+    assert [tick for tick in figure.axes[0].get_xticks() if 0.9 < tick < 1.1] == [1]
 
 
 def test_of_equal_cells_the_chosen_one_is_framed():
