@@ -1,15 +1,21 @@
 """The command line: ``hep2`` and ``python -m hep2lib``, one sub-command for each thing a person does."""
 
 import argparse
+import difflib
 import errno
 import json
 import os
 import re
+import signal
 import sys
+import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from tqdm import tqdm
 
 from hep2lib.errors import DatabaseError, InputError
 from hep2lib.files import RunError, project_root
@@ -34,6 +40,7 @@ _DATABASE_OPTIONS = {
 }
 """The keywords of `hep2lib.data.database.read_database` that can be typed, and what they say."""
 EXIT_DONE, EXIT_SHORT, EXIT_INPUT, EXIT_INTERRUPTED = 0, 1, 2, 130
+PATIENCE = 2.0  # seconds from an interruption to the end, for what has to be put away
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="replace")
+    if arguments is None:
+        _heed_signals()
     options = _parser().parse_args(arguments)
     os.environ["MPLBACKEND"] = "agg"  # a person's own is for windows, and an unknown one stops the import
     try:
@@ -68,14 +77,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
 
 
+def _heed_signals() -> None:
+    """Let Ctrl-C, a closed terminal and SIGTERM stop the program at once, with a word."""
+    heeded = [each for each in signal.Signals if each.name in ("SIGINT", "SIGTERM", "SIGHUP")]
+    heeded = [each for each in heeded if signal.getsignal(each) != signal.SIG_IGN]  # as under nohup
+
+    def stop(*_: object) -> NoReturn:
+        for each in heeded:
+            signal.signal(each, signal.SIG_IGN)  # once is enough: what puts things away is left alone
+        # A thread that trains on a GPU would be waited for much longer.
+        end = threading.Timer(PATIENCE, os._exit, (EXIT_INTERRUPTED,))
+        end.daemon = True
+        end.start()
+        with suppress(OSError):  # where the terminal is gone
+            tqdm.write("hep2: stopping ...", file=sys.stderr)
+        raise KeyboardInterrupt
+
+    for each in heeded:
+        signal.signal(each, stop)
+
+
 def _as_typed(message: str) -> str:
     """Name a database's options as they are typed here: ``label_column=...`` is ``--label-column ...``."""
     names = "|".join(_DATABASE_OPTIONS)
     return re.sub(rf"(?<![\w/.-])({names})=", lambda found: f"--{found[1].replace('_', '-')} ", message)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong, and what may have been meant."""
+
+    def parse_known_args(self, *arguments: Any) -> Any:  # type: ignore[override]  # as it is called
+        options, unknown = super().parse_known_args(*arguments)
+        for word in unknown:
+            known = re.findall("--[a-z-]+", self.format_help())
+            if near := difflib.get_close_matches(word.partition("=")[0], known, n=1, cutoff=0.7):
+                self.error(f"there is no {word}; did you mean {near[0]}?")
+        return options, unknown
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_INPUT, f"hep2: {message} (`{self.prog} --help` says more)\n")
+
+
+def _filled(text: str) -> str:
+    """Refuse an empty value: a shell's variable that is not set."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the value is empty; give one, or leave the option out")
+    return text
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="hep2",
         description="HEp-2 intensity classification based on deep fine-tuning, as a reproducible paper.",
     )
@@ -106,7 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("name", choices=("fine-tuning", "svm"))
     _add_run_options(study)
     where = study.add_mutually_exclusive_group()
-    where.add_argument("--scheduler", default="", metavar="ADDRESS", help="Dask scheduler, tcp://HOST:PORT")
+    where.add_argument("--scheduler", metavar="ADDRESS", help="Dask scheduler, tcp://HOST:PORT")
     where.add_argument("--local-cluster", type=int, default=0, metavar="N", help="start N Dask workers here")
     study.set_defaults(command=_study)
 
@@ -126,22 +177,25 @@ def _parser() -> argparse.ArgumentParser:
     pair = commands.add_parser("pair", help="write the .ipynb of every notebook from its .md source")
     pair.add_argument("--check", action="store_true", help="only say whether each pair agrees")
     pair.set_defaults(command=_pair)
+    for each in commands.choices.values():
+        each.register("type", None, _filled)
+        each.register("type", Path, lambda text: Path(_filled(text)))
     return parser
 
 
 def _add_database_options(parser: argparse.ArgumentParser) -> None:
     for name, what in _DATABASE_OPTIONS.items():
-        kind = int if name == "bits" else str
+        kind = int if name == "bits" else _filled
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, help=what)
 
 
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", default="quick", help="smoke, quick (default), paper, or a YAML file")
-    parser.add_argument("--data", default="", help="a database's folder (default: a simulated one)")
+    parser.add_argument("--data", help="a database's folder (default: a simulated one)")
     _add_database_options(parser)
-    parser.add_argument("--weights", default="", help="auto (default), imagenet, random, or a file")
+    parser.add_argument("--weights", help="auto (default), imagenet, random, or a file")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set a parameter")
-    parser.add_argument("--out", default="", help="the run's folder (default: runs/NAME)")
+    parser.add_argument("--out", help="the run's folder (default: runs/NAME)")
 
 
 def _simulate(options: argparse.Namespace) -> None:
@@ -173,7 +227,7 @@ def _data(options: argparse.Namespace) -> None:
 
 def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
     """Collect the options that were typed."""
-    return {name: getattr(options, name) for name in names if getattr(options, name) not in (None, "")}
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
 
 
 def _layers(options: argparse.Namespace) -> None:
@@ -190,7 +244,7 @@ def _opened(options: argparse.Namespace) -> "Run":
 
     settings = _given(options, "data", "weights", *_DATABASE_OPTIONS)
     settings |= parse_settings(options.set)
-    run = open_run(options.out, str(settings.pop("profile", options.profile)), **settings)
+    run = open_run(options.out or "", str(settings.pop("profile", options.profile)), **settings)
     print(f"run: {run.folder}")
     print(run.statement, flush=True)
     if run.advice:
@@ -200,7 +254,7 @@ def _opened(options: argparse.Namespace) -> "Run":
 
 def _study(options: argparse.Namespace) -> None:
     run = _opened(options)
-    run.scheduler, run.local_cluster = options.scheduler, options.local_cluster
+    run.scheduler, run.local_cluster = options.scheduler or "", options.local_cluster
     if options.name == "svm":
         layer = run.svm.best()
         value = f"{run.svm.regularisation} {layer.value:.4g}"

@@ -86,6 +86,8 @@ def test_a_class_in_one_specimen_cannot_be_divided(said, tmp_path):
         ("precision=bf16", "'precision' is unknown; did you mean 'training.precision'?"),
         ("seed", "write it as name=value"),
         ("seed=[", "not readable as YAML"),
+        ("device=gpu", "device = 'gpu': choose auto, cpu, or cuda"),
+        ("svm_reading=lambda", "'svm_reading' is unknown; did you mean 'svm_regularisation'?"),
     ],
 )
 def test_an_impossible_parameter(said, database, setting, words):
@@ -229,3 +231,84 @@ def test_a_message_never_stands_on_the_line_of_a_progress_bar(monkeypatch, capsy
     assert "decoding" in "".join(lines)
     (message,) = [line for line in lines if "hep2: " in line]
     assert message.startswith("hep2: ")
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        (
+            "run --lable-column x",
+            "hep2: there is no --lable-column; did you mean --label-column? (`hep2 run ",
+        ),
+        ("data . --specimens-column=x", "there is no --specimens-column=x; did you mean --specimen-column?"),
+        ("study svm --weigths random", "there is no --weigths; did you mean --weights? (`hep2 study "),
+        ("run --scheduler tcp://x", "hep2: unrecognized arguments: --scheduler tcp://x"),
+        ("study smv", "invalid choice: 'smv'"),
+        ("run --data ", "argument --data: the value is empty; give one, or leave the option out"),
+        ("run --data= --label-column x", "argument --data: the value is empty"),
+        ("run --out=", "argument --out: the value is empty"),
+        ("run --label-column ", "argument --label-column: the value is empty"),
+        ("data ", "argument path: the value is empty"),
+        ("simulate ", "argument out: the value is empty"),
+        ("publish ", "argument run: the value is empty"),
+        ("book ", "argument run: the value is empty"),
+    ],
+)
+def test_what_is_mistyped_or_empty_is_said_in_one_line(typed, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(typed.split(" "))
+    assert ended.value.code == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert words in message
+    assert list(tmp_path.iterdir()) == []
+
+
+DATABASE_WORDS = {
+    "label_column": "StainingPatterns",
+    "negative": "neg,Neg",
+    "specimen_pattern": r"^(\d+)_",
+    "sheet": "truth.csv",
+    "layout": "aida",
+    "bits": 12,
+}
+
+
+@pytest.mark.parametrize("name", DATABASE_WORDS)
+@pytest.mark.parametrize("way", ["option", "set", "profile", "keyword"])
+def test_how_to_read_a_database_without_one_is_refused(name, way, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    value, option = DATABASE_WORDS[name], f"--{name.replace('_', '-')}"
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(profile_values("smoke") | {name: value}))
+    if way == "keyword":  # as a notebook has it through papermill
+        with pytest.raises(InputError, match=f"^{name}=.*: for a database of one's own, and none was given"):
+            open_run(tmp_path / "run", "smoke", data="", **{name: value})
+    else:
+        given = {
+            "option": ["--profile", "smoke", option, str(value)],
+            "set": ["--profile", "smoke", "--set", f"{name}={value}"],
+            "profile": ["--profile", "mine.yaml"],
+        }[way]
+        assert main(["run", "--out", "run", *given]) == 2
+        message = capsys.readouterr().err
+        assert message.startswith(f"hep2: {option} ")
+        assert "give its folder (--data on the command line), or leave this out" in message
+        assert message.count("\n") == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["mine.yaml"]
+
+
+def test_a_profile_may_say_how_to_read_what_the_command_line_names(tmp_path, monkeypatch):
+    database = write_aida(tmp_path / "data", aida_rows(specimens=12))
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(yaml.safe_dump(profile_values("smoke") | {"layout": "aida"}))
+    monkeypatch.setattr("hep2lib.runs.notebooks.execute_run", lambda run: None)
+    where = ["--data", str(database), "--weights", "random-matlab", "--out", str(tmp_path / "run")]
+    assert main(["run", "--profile", str(mine), *where]) == 0
+    assert make_parameters(str(mine), {"data": str(database)}).run_name.startswith("mine-")
+
+
+def test_a_kept_run_with_a_name_of_before_is_told_the_new_one(said, database, begun, tmp_path):
+    file = tmp_path / "run" / "parameters.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace("svm_regularisation", "svm_reading"))
+    assert "'svm_reading' is unknown; did you mean 'svm_regularisation'?" in said(database)

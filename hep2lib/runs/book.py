@@ -4,10 +4,13 @@ import html
 import json
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,16 +61,13 @@ def build_book(run: Path | None = None, *, project: Path | None = None) -> Path:
     run = published_run(project) if run is None else typed_path(run)
     pages = _toc_pages(project)
     executed = _executed(run, pages)
-    work = output.with_name("site")
-    shutil.rmtree(work, ignore_errors=True)
-    _stage(project, run, work / "source", executed)
-    _render(work, len(pages))
-    shutil.rmtree(output, ignore_errors=True)
-    (work / "_build" / "html").replace(output)
-    shutil.rmtree(work)
-    index = output / "index.html"
-    write_text(index, _forward(f"{pages[0]}.html", str(_read_yaml(project / "_config.yml")["title"])))
-    return index
+    with _beside(output) as work:
+        _stage(project, run, work / "source", executed)
+        _render(work, len(pages), output.with_name("build.log"))
+        index = work / "_build" / "html" / "index.html"
+        write_text(index, _forward(f"{pages[0]}.html", str(_read_yaml(project / "_config.yml")["title"])))
+        _put(index.parent, output)
+    return output / index.name
 
 
 def publish_run(run: Path, *, project: Path | None = None) -> Path:
@@ -86,18 +86,35 @@ def publish_run(run: Path, *, project: Path | None = None) -> Path:
     project = project or project_root()
     run, target = typed_path(run), published_run(project)
     executed = _executed(run, _toc_pages(project))
-    part = target.with_name(".run-part")
-    shutil.rmtree(part, ignore_errors=True)
-    _stage(project, run, part, executed)
-    staged = part / RUN
-    for heavy in (*staged.glob("figures/*.svg"), *staged.glob("tables/*.csv")):
-        heavy.unlink()
-    about = json.loads((staged / "run.json").read_text(encoding="utf-8"))
-    write_json(staged / "run.json", about | {"published": True})
-    shutil.rmtree(target, ignore_errors=True)
-    staged.replace(target)
-    shutil.rmtree(part)
+    with _beside(target) as part:
+        _stage(project, run, part / "source", executed)
+        staged = part / "source" / RUN
+        for heavy in (*staged.glob("figures/*.svg"), *staged.glob("tables/*.csv")):
+            heavy.unlink()
+        about = json.loads((staged / "run.json").read_text(encoding="utf-8"))
+        write_json(staged / "run.json", about | {"published": True})
+        _put(staged, target)
     return target
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    """A folder of one's own to make ``target`` in: two may be at it at once."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as folder:
+        yield Path(folder)
+
+
+def _put(made: Path, target: Path) -> None:
+    """Put a folder that is whole in the place of another; where two do so at once, the last one stays."""
+    while made.is_dir():
+        with suppress(FileNotFoundError):
+            target.replace(made.with_name(f"before-{secrets.token_hex(4)}"))
+        try:
+            made.replace(target)
+        except OSError:
+            if not target.is_dir():
+                raise
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:
@@ -146,7 +163,7 @@ def _stage(project: Path, run: Path, source: Path, executed: list[Path]) -> None
         shutil.copyfile(notebook, staged / notebook.name)
 
 
-def _render(work: Path, pages: int) -> None:
+def _render(work: Path, pages: int, log: Path) -> None:
     """Run Jupyter Book on what was staged; say nothing but a progress bar unless it fails."""
     command = [sys.executable, "-c", _BUILD, "build", str(work / "source"), "--path-output", str(work)]
     lines: list[str] = []
@@ -159,11 +176,16 @@ def _render(work: Path, pages: int) -> None:
         encoding="utf-8",
         errors="replace",
     ) as process:
-        for _ in progress(_steps(process, lines), "rendering the book", total=2 * pages, unit="page"):
-            pass
+        try:
+            for _ in progress(_steps(process, lines), "rendering the book", total=2 * pages, unit="page"):
+                pass
+        except BaseException:
+            process.kill()
+            raise
     if process.returncode != 0:
-        write_text(work / "build.log", "".join(lines))
-        raise RunError(_reason(lines, work))
+        write_text(log, "".join(lines))
+        raise RunError(f"{_reason(lines, work)}\nAll it said: {log}")
+    log.unlink(missing_ok=True)
 
 
 def _steps(process: "subprocess.Popen[str]", lines: list[str]) -> Iterator[str]:
@@ -182,7 +204,7 @@ def _reason(lines: list[str], work: Path) -> str:
     problems += [crash[0].strip()] if crash else []
     problems = list(dict.fromkeys(problems)) or [line.rstrip() for line in lines[-8:]]
     problems = [problem.replace(str(work / "source") + os.sep, "") for problem in problems]
-    return "the book cannot be rendered:\n" + "\n".join(problems) + f"\nAll it said: {work / 'build.log'}"
+    return "the book cannot be rendered:\n" + "\n".join(problems)
 
 
 def _forward(target: str, title: str) -> str:

@@ -3,11 +3,13 @@
 import ast
 import difflib
 import importlib
+import logging
 import pkgutil
 import re
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -45,6 +47,9 @@ _LANGUAGE = {
     "pygments_lexer": "ipython3",
 }
 _KEPT = ("tags", "mystnb", "label")  # metadata of a cell that mean something to a reader of the notebook
+_KERNELS: list[tuple[AsyncKernelManager, Path]] = []  # each with its folder
+_STOPPED = threading.Event()  # a kernel that dies now was killed because of an interruption
+logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what a kernel dies of is said here
 _PUBLISHING = re.compile(r"^publish\.(figure|table|value)\(", re.MULTILINE)
 
 
@@ -176,6 +181,8 @@ def execute_run(run: Run) -> None:
         InputError: if the database, the weights or the folder cannot be used.
         RunError: if a notebook fails.
     """
+    _STOPPED.clear()
+    _KERNELS.clear()
     seconds = {}
     for name in ("images", "folds", "fine_tuning", "batchnorm", "svm", "svm_variants"):
         start = time.perf_counter()
@@ -189,9 +196,23 @@ def execute_run(run: Run) -> None:
         return page, time.perf_counter() - start
 
     # Two at a time: most of a notebook's time is one core's, spent on starting.
-    with ThreadPoolExecutor(min(2, cores())) as pool:
-        done = pool.map(timed, PAGES)
+    pool = ThreadPoolExecutor(min(2, cores()))
+    pages = [pool.submit(timed, page) for page in PAGES]
+    try:
+        done = (page.result() for page in pages)
         seconds |= dict(progress(done, "notebooks", total=len(PAGES), unit="notebook"))
+    except KeyboardInterrupt:
+        _STOPPED.set()
+        until = time.monotonic() + 1  # what still waits then for its kernel may do so while the program ends
+        while any(page.running() for page in pages if not page.cancel()) and time.monotonic() < until:
+            for kernel, folder in list(_KERNELS):
+                if process := getattr(kernel.provisioner, "process", None):
+                    process.kill()
+                shutil.rmtree(folder, ignore_errors=True)
+            time.sleep(0.05)
+        raise
+    finally:
+        pool.shutdown(wait=not _STOPPED.is_set(), cancel_futures=True)
     write_json(run.folder / "run.json", run.describe(seconds))
 
 
@@ -250,6 +271,8 @@ def execute(
                 autosave_cell_every=0,
             )
         except (PapermillExecutionError, CellTimeoutError, DeadKernelError) as error:
+            if _STOPPED.is_set():
+                raise
             failed.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(after, failed)
             raise _failure(error, page, cell_seconds, failed) from None
@@ -288,6 +311,11 @@ def _kernel(folder: Path) -> type[AsyncKernelManager]:
     environment = own | {"HEP2_PROGRESS": "0", "PYTHONWARNINGS": "ignore"}
 
     class ThisInterpreter(AsyncKernelManager):
+        def __init__(self, *arguments: Any, **options: Any):
+            super().__init__(*arguments, **options)
+            self.connection_file = str(folder / "kernel.json")
+            _KERNELS.append((self, folder))
+
         @property
         def kernel_spec(self) -> KernelSpec:
             return KernelSpec(argv=command, display_name="Python 3", language="python", env=environment)

@@ -169,8 +169,8 @@ class Parameters(_Strict):
     def database_options(self) -> dict[str, Any]:
         """What was said about the database's sheet, as ``read_database`` takes it."""
         names = "sheet images image_column label_column specimen_column pattern_column specimen_pattern"
-        given = {name: getattr(self, name) for name in (*names.split(), "negative", "bits", "layout")}
-        return {name: value for name, value in given.items() if value}
+        names += " negative bits layout"
+        return {name: value for name in names.split() if (value := getattr(self, name))}
 
     @property
     def profile_name(self) -> str:
@@ -292,6 +292,7 @@ def make_parameters(profile: str = "quick", settings: Mapping[str, Any] | None =
 
 def _hint(name: str) -> str:
     """What may have been meant by a name that no parameter and no part of one has."""
+    name = "svm_regularisation" if name == "svm_reading" else name  # as it was called before
     first, _, part = name.rpartition(".")
     group = _WITH_PARTS.get(first.partition(".")[0])
     known = list(group.model_fields if group else Parameters.model_fields)
@@ -308,6 +309,7 @@ def _sentence(problem: Any) -> str:
     reason = {
         "string_type": "a text is needed; put it in quotes (for papermill, -r and not -p)",
         "tuple_type": "a list is needed, as in [a, b]",
+        "string_pattern_mismatch": "choose auto, cpu, or cuda (cuda:1 for the second GPU)",
     }.get(problem["type"], problem["msg"].removeprefix("Value error, "))
     number = isinstance(given, str) and _NUMBER.fullmatch(given)
     shown = f" = {given if number else repr(given)}" if isinstance(given, str | int | float) else ""

@@ -24,7 +24,7 @@ from hep2lib.cnn.weights import RANDOM, imagenet_available, load_weights
 from hep2lib.data.database import database_checksum, read_database
 from hep2lib.data.folds import Fold, judged_folds, read_folds, specimen_folds, write_folds
 from hep2lib.data.images import load_images
-from hep2lib.errors import InputError
+from hep2lib.errors import DatabaseError, InputError
 from hep2lib.files import project_root, typed_path, write_json
 from hep2lib.runs.parameters import Parameters, make_parameters, read_parameters
 from hep2lib.runs.publish import Publication
@@ -68,6 +68,12 @@ class Run:
         p = self.parameters
         if p.data:
             return read_database(p.data, **p.database_options)
+        if p.database_options:
+            given = ", ".join(f"{name}={value!r}" for name, value in p.database_options.items())
+            raise DatabaseError(
+                f"{given}: for a database of one's own, and none was given; give its folder (--data on the "
+                "command line), or leave this out (in the profile, too) for the simulated one"
+            )
         # Another simulator writes another database: its own folder, so that an older run keeps its images.
         simulator = hashlib.sha256(f"{VERSION} {asdict(Physics())}".encode()).hexdigest()[:6]
         folder = project_root() / "data" / f"simulated-{p.specimens}-seed{p.seed}-{simulator}"
@@ -146,7 +152,7 @@ class Run:
         if p.weights not in ("auto", *RANDOM):
             self.network = GoogLeNet(variant=p.variant, classes=2)
             load_weights(self.network, p.weights, seed=p.seed)
-        if p.data:
+        if p.data or p.database_options:
             judged_folds(self.database, p.folds, p.seed)
             _ = self.images
 
@@ -312,6 +318,8 @@ class Run:
 
     def describe(self, seconds: dict[str, float]) -> dict[str, Any]:
         """What ``run.json`` holds: what was computed, on what, with what, and the seconds each step took."""
+        options = self.parameters.database_options
+        options |= {name: Path(options[name]).name for name in ("sheet", "images") if name in options}
         return {
             "profile": self.parameters.profile_name,
             "published": False,
@@ -321,6 +329,7 @@ class Run:
                 "images": len(self.database),
                 "specimens": int(self.database["specimen"].nunique()),
                 "sha256": database_checksum(self.database),
+                **({"read with": options} if options else {}),
             },
             "weights": {
                 "asked for": Path(self.weights["asked"]).name,

@@ -3,12 +3,10 @@
 import csv
 import io
 import json
-import multiprocessing
 import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +18,7 @@ from numpy.typing import NDArray
 from openpyxl import Workbook
 from PIL import Image
 
-from hep2lib.files import cores, typed_path
+from hep2lib.files import Workers, cores, typed_path
 from hep2lib.progress import progress_bar
 from hep2lib.simulator.cells import PHASES
 from hep2lib.simulator.cohort import Laboratory, Specimen
@@ -194,9 +192,7 @@ def _written(
                 yield from _write_specimen(*job)
                 bar.update(job[3].images)
             return
-        # Spawned, not forked: a fork of a process with threads (torch's) may hang.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        with Workers(workers) as pool:
             for job, cells in zip(jobs, pool.map(_write_specimen, *zip(*jobs, strict=True)), strict=True):
                 yield from cells
                 bar.update(job[3].images)

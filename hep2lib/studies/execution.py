@@ -5,7 +5,6 @@ a recorded step, the way back to plain steps, and trials in several threads.
 """
 
 import logging
-import multiprocessing
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import (
@@ -13,11 +12,11 @@ from concurrent.futures import (
     CancelledError,
     Executor,
     Future,
-    ProcessPoolExecutor,
     ThreadPoolExecutor,
     as_completed,
 )
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,14 +26,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from hep2lib.errors import InputError
-from hep2lib.files import cores
+from hep2lib.files import Workers, cores
 from hep2lib.progress import progress_bar
 from hep2lib.studies.trial import Record, TrialStore
 
 Result = TypeVar("Result")
 
 #: Processes without work, by their number.
-_POOLS: dict[int, ProcessPoolExecutor] = {}
+_POOLS: dict[int, Workers] = {}
 
 STREAMS = 4  # trials at once on one GPU, unless told: small batches leave most of it idle
 SHARE = 0.6  # of the GPU's free memory that activations may take; the rest is for the trials
@@ -124,23 +123,14 @@ def executor_for(workers: int = 0) -> Iterator[Executor]:
         with single_thread():
             yield InProcessExecutor()
         return
-    pool = _POOLS.pop(workers, None) or ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), torch.set_num_threads, (1,)
-    )
-    with _ended_by_errors(pool):
-        yield pool
-    if _POOLS.setdefault(workers, pool) is not pool:  # two were in use at once
-        pool.shutdown(wait=False)
-
-
-@contextmanager
-def _ended_by_errors(pool: Executor) -> Iterator[None]:
-    """Whatever goes wrong inside, nothing new is started: nobody knows what the workers are still at."""
+    pool = _POOLS.pop(workers, None) or Workers(workers, partial(torch.set_num_threads, 1))
     try:
-        yield
+        yield pool
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         raise
+    if _POOLS.setdefault(workers, pool) is not pool:  # two were in use at once
+        pool.shutdown(wait=False)
 
 
 def close_pools() -> None:
@@ -247,24 +237,24 @@ def sees(folder: str) -> bool:
     return Path(folder).is_dir()
 
 
-@contextmanager
-def stream_executor(device: str, workers: int = 0) -> Iterator[Executor]:
+class StreamExecutor(ThreadPoolExecutor):
     """An executor whose threads each compute on a stream of their own on one GPU.
 
     Args:
         device: the GPU ("cuda", "cuda:0").
         workers: number of threads; 0 takes ``STREAMS``.
     """
-    with _StreamExecutor(device, workers or STREAMS) as pool, _ended_by_errors(pool):
-        yield pool
 
-
-class _StreamExecutor(ThreadPoolExecutor):
-    def __init__(self, device: str, workers: int) -> None:
-        super().__init__(workers)
+    def __init__(self, device: str, workers: int = 0) -> None:
+        super().__init__(workers or STREAMS)
         self.device = device
 
+    def __exit__(self, error: object, *more: object) -> None:
+        self.shutdown(cancel_futures=error is not None)
+
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
+        """Call ``function`` in a thread, on its stream."""
+
         def on_a_stream() -> Any:
             if self.device == "cpu":
                 return function(*arguments, **options)

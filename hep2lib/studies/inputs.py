@@ -25,7 +25,7 @@ from hep2lib.cnn.weight_files import write_tensors
 from hep2lib.data.folds import Fold
 from hep2lib.data.images import rotate
 from hep2lib.errors import InputError
-from hep2lib.studies.execution import Chunks, cluster_executor, executor_for, resident, stream_executor
+from hep2lib.studies.execution import Chunks, StreamExecutor, cluster_executor, executor_for, resident
 from hep2lib.studies.trial import FineTuningTrial
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -112,7 +112,7 @@ class StudyInputs:
         if self.scheduler or self.local_cluster:
             return cluster_executor(self.scheduler, self.local_cluster, self.cache)
         if self.device != "cpu":
-            return stream_executor(self.device, self.workers)
+            return StreamExecutor(self.device, self.workers)
         return executor_for(self.workers)
 
 

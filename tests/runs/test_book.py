@@ -1,9 +1,12 @@
 import json
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
 
-from hep2lib.files import project_root
+from hep2lib.files import RunError, project_root
 from hep2lib.runs.book import BookError, build_book, publish_run, published_run
 from hep2lib.runs.notebooks import PAGES
 
@@ -14,7 +17,9 @@ from .small_book import REPOSITORY, write_clone
 def test_the_book_of_a_run_is_where_one_looks_for_it(small_book):
     assert small_book.index == small_book.run / "html" / "index.html"
     assert 'url=book/introduction.html"' in small_book.index.read_text(encoding="utf-8")
-    assert not (small_book.run / "site").exists()
+    beside = {file.name for file in small_book.run.iterdir()}
+    assert "html" in beside
+    assert not [name for name in beside if name.startswith(".") or name == "build.log"]
 
 
 def test_the_rendered_book_has_no_problem(small_book):
@@ -58,7 +63,7 @@ def test_the_published_run_is_staged_as_the_clone_has_it(tmp_path, small_run, mo
     before = files(project)
     staged = []
 
-    def render(work, pages):
+    def render(work, pages, log):
         staged.extend(files(work / "source"))
         (work / "_build" / "html").mkdir(parents=True)
 
@@ -115,3 +120,50 @@ def test_a_run_is_published_whole_and_the_one_before_is_gone(complete):
     assert not list(folder.rglob("*.svg"))
     assert check_html(build_book(project=project).parent) == []
     assert "This is a run of your own" not in (project / "_build/html/book/run/05-results.html").read_text()
+
+
+def test_of_books_made_at_once_the_last_whole_one_stays(complete, monkeypatch):
+    project, run = complete
+    together = threading.Barrier(4, timeout=60)
+
+    def render(work, pages, log):
+        made = work / "_build" / "html"
+        made.mkdir(parents=True)
+        for number in range(20):
+            (made / f"{number}.html").write_text(str(threading.get_ident()))
+        together.wait()
+
+    monkeypatch.setattr("hep2lib.runs.book._render", render)
+    for _ in range(5):
+        with ThreadPoolExecutor(4) as pool:
+            for built in [pool.submit(build_book, run, project=project) for _ in range(4)]:
+                assert built.result() == run / "html" / "index.html"
+        assert len({(run / "html" / f"{number}.html").read_text() for number in range(20)}) == 1
+        assert (run / "html" / "index.html").is_file()
+        assert not [file for file in run.iterdir() if file.name.startswith(".")]
+
+
+@pytest.mark.parametrize(
+    "code", ["import time; time.sleep(300)", "print('ERROR: it broke'); raise SystemExit(1)"]
+)
+def test_a_book_that_is_not_made_leaves_the_one_before_and_no_process(complete, monkeypatch, code):
+    project, run = complete
+    (run / "html").mkdir()
+    (run / "html" / "index.html").write_text("the one before")
+
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hep2lib.runs.book._BUILD", code)
+    if "time" in code:
+        monkeypatch.setattr("hep2lib.runs.book._steps", interrupted)
+    expected = KeyboardInterrupt if "time" in code else RunError
+    with pytest.raises(expected) as caught:
+        build_book(run, project=project)
+    assert (run / "html" / "index.html").read_text() == "the one before"
+    assert not [file for file in run.iterdir() if file.name.startswith(".")]
+    own = [each for each in psutil.Process().children() if code in each.cmdline()]
+    assert psutil.wait_procs(own, timeout=10)[1] == []
+    if expected is RunError:
+        assert str(caught.value).endswith(f"ERROR: it broke\nAll it said: {run / 'build.log'}")
+        assert (run / "build.log").read_text() == "ERROR: it broke\n"

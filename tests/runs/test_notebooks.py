@@ -1,8 +1,13 @@
 import json
+import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 
 from hep2lib.errors import InputError
@@ -315,3 +320,70 @@ def test_a_figure_shares_its_cell_with_nothing(project):
         NotebookError, match="the cell that shows figure 'curve': it shows 2 things; a figure needs"
     ):
         execute("03-fine-tuning", project / "run", {"run": project / "run"}, project=project)
+
+
+PROGRAM = """
+import sys
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from hep2lib import cli
+from hep2lib.runs import book, notebooks
+
+project = Path(sys.argv[1])
+notebooks.execute = partial(notebooks.execute, project=project)
+notebooks.page_values = lambda run: {"run": str(run.folder)}
+steps = ("images", "folds", "fine_tuning", "batchnorm", "svm", "svm_variants")
+run = SimpleNamespace(folder=project / "run", **dict.fromkeys(steps))
+book.build_book = lambda folder: notebooks.execute_run(run)
+sys.argv = ["hep2", "book"]
+sys.exit(cli.main())
+"""
+WORK = """
+import time
+from pathlib import Path
+from hep2lib.files import Workers
+pool = Workers(1)
+pool.submit(time.sleep, 300)
+Path(run, "at work").mkdir(parents=True)
+time.sleep(300)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_whatever_ends_the_program_ends_its_kernels_and_their_workers(project, number):
+    for page in PAGES:
+        write(project, PARAMETERS + cell(WORK.strip()) * (page == PAGES[1]) + cell("import time"), page)
+    temporary, said = project / "tmp", project / "said"
+    temporary.mkdir()
+    with said.open("w") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, str(project)],
+            env=os.environ | {"TMPDIR": str(temporary)},
+            stderr=stream,
+            start_new_session=True,
+        )
+    children = []
+    try:
+        until = time.monotonic() + 120
+        while not (project / "run" / "at work").exists():
+            assert process.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        children = psutil.Process(process.pid).children(recursive=True)
+        start = time.monotonic()
+        os.killpg(process.pid, number)  # kernels are in sessions of their own
+        assert process.wait(60) == (-9 if number == signal.SIGKILL else 130)
+        assert time.monotonic() - start < 12  # under 3 seconds where nothing else runs
+        assert psutil.wait_procs(children, timeout=12)[1] == []
+    finally:
+        for each in psutil.wait_procs(children, timeout=0)[1]:
+            each.kill()
+        process.kill()
+    assert len(children) >= 2
+    if number != signal.SIGKILL:
+        assert list(temporary.glob("hep2-*")) == []
+        assert not (project / "run" / "failed").exists()
+        text = said.read_text(encoding="utf-8")
+        assert text.startswith("hep2: stopping ...\n")  # the second line takes a machine that is not too busy
+        assert "Traceback" not in text

@@ -310,3 +310,17 @@ def test_folds_that_cannot_be_judged_are_refused_before_anything_is_there(tmp_pa
         open_run(tmp_path / "run", "smoke", data=str(data), folds=5)
     assert not (tmp_path / "run").exists()
     assert open_run(tmp_path / "run", "smoke", data=str(data), folds=3).parameters.folds == 3
+
+
+def test_a_run_says_how_its_database_was_read(tmp_path):
+    rows = [(row[0], "none" if row[2] == "negative" else "Nucleolar") for row in aida_rows(specimens=12)]
+    data = write_aida(tmp_path / "data", rows, ("ImageFileName", "StainingPatterns"))
+    options = {"label_column": "StainingPatterns", "specimen_pattern": r"^(\d+)_", "negative": "none"}
+    for given in ({}, {"sheet": str(next(data.glob("*.csv"))), "bits": 12}):
+        run = Run(tmp_path / "run", make_parameters("smoke", {"data": str(data), **options, **given}))
+        run.network = GoogLeNet(classes=2)
+        sheet = {"sheet": next(data.glob("*.csv")).name, "bits": 12} if given else {}
+        assert run.describe({})["database"]["read with"] == options | sheet
+    run = Run(tmp_path / "run", make_parameters("smoke", {"data": str(write_aida(tmp_path / "plain"))}))
+    run.network = GoogLeNet(classes=2)
+    assert "read with" not in run.describe({})["database"]

@@ -2,6 +2,9 @@
 
 import os
 import pickle
+import sys
+import time
+from functools import partial
 from pathlib import Path
 
 
@@ -35,3 +38,22 @@ def study(file: str) -> None:
     from hep2lib.studies.trial import TrialStore
 
     fine_tuning_study(inputs, TrialStore(folder), grids)
+
+
+def lasting(name: str, seconds: float) -> dict[str, object]:
+    time.sleep(seconds)
+    return {"id": name}
+
+
+def command(folder: str) -> None:
+    """Stand for ``hep2`` with a study of one short and of long trials in two processes."""
+    from hep2lib import cli
+    from hep2lib.runs import book
+    from hep2lib.studies.execution import executor_for, run_trials
+    from hep2lib.studies.trial import TrialStore
+
+    jobs = {f"n{number}": (lasting, (f"n{number}", 300 if number else 0)) for number in range(6)}
+    store, two = TrialStore(Path(folder)), partial(executor_for, 2)
+    book.build_book = lambda run: run_trials(jobs, store, two, description="lasting")
+    sys.argv = ["hep2", "book"]
+    sys.exit(cli.main())

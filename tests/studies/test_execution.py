@@ -1,3 +1,5 @@
+import os
+import signal
 from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -117,4 +119,12 @@ def test_processes_are_kept_for_the_next_study_unless_something_went_wrong():
     close_pools()
     with executor_for(3) as later:
         assert later is not fresh
+    close_pools()
+
+
+def test_an_interruption_of_a_kernel_is_not_a_workers():
+    with executor_for(2) as pool:
+        worker = pool.submit(os.getpid).result()
+        os.kill(worker, signal.SIGINT)
+        assert worker in [pool.submit(os.getpid).result() for _ in range(9)]
     close_pools()

@@ -7,7 +7,7 @@ import torch
 
 from hep2lib.cnn.activations import cached_activations
 from hep2lib.studies import execution, training
-from hep2lib.studies.execution import recorder, resident, run_trials, single_thread, stream_executor
+from hep2lib.studies.execution import StreamExecutor, recorder, resident, run_trials, single_thread
 from hep2lib.studies.fine_tuning import fine_tune
 from hep2lib.studies.inputs import CachedActivations
 from hep2lib.studies.trial import TrialStore, trial_id
@@ -86,7 +86,7 @@ def test_trials_in_several_threads_give_the_records_of_one_after_the_other(share
     trials = [replace(TRIAL, freeze=110, fold=fold, seed=seed) for fold in (0, 1) for seed in (0, 1)]
     jobs = {trial_id(t, CONTEXT): (fine_tune, (inputs, t, CONTEXT)) for t in trials}
     records = {}
-    for name, executor in (("one", shared_inputs.executor), ("four", lambda: stream_executor("cpu"))):
+    for name, executor in (("one", shared_inputs.executor), ("four", lambda: StreamExecutor("cpu"))):
         with single_thread():
             found = run_trials(jobs, TrialStore(tmp_path / name), executor, description=name)
         records[name] = [(record["id"], record["epochs"]) for record in found]

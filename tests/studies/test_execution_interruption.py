@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from hep2lib.studies import fine_tuning
@@ -140,3 +141,44 @@ def test_a_worker_that_does_not_see_the_folder_is_named(tmp_path):
     with pytest.raises(ClusterError, match=r"run: not seen by the worker at tcp://far; choose a run folder"):
         check_workers(Client(), tmp_path / "run")
     assert sees(str(tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    ("number", "everybody", "at_work"),
+    [
+        (signal.SIGINT, True, True),  # Ctrl-C in a terminal reaches the workers too
+        (signal.SIGINT, True, False),
+        (signal.SIGHUP, True, True),  # a terminal that is closed
+        (signal.SIGKILL, False, True),
+    ],
+)
+def test_whatever_ends_the_program_ends_its_workers_and_keeps_what_was_finished(
+    tmp_path, number, everybody, at_work
+):
+    folder, said = tmp_path / "trials", tmp_path / "said"
+    code = f"from tests.studies.jobs import command; command({str(folder)!r})"
+    with said.open("w") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], cwd=REPOSITORY, stderr=stream, start_new_session=True
+        )
+    children = []
+    try:
+        if at_work:
+            wait_for_records(folder, 1, process)
+        while len(children) < 3:  # two workers, and what tidies up after them
+            assert process.poll() is None
+            children = psutil.Process(process.pid).children(recursive=True)
+        start = time.monotonic()
+        (os.killpg if everybody else os.kill)(process.pid, number)
+        assert process.wait(60) == (-9 if number == signal.SIGKILL else 130)
+        assert time.monotonic() - start < 12  # under 3 seconds where nothing else runs
+        assert psutil.wait_procs(children, timeout=12)[1] == []
+    finally:
+        for each in psutil.wait_procs(children, timeout=0)[1]:
+            each.kill()
+        process.kill()
+    assert [file.name for file in folder.glob("*")] == ["n0.json"] * at_work
+    text = said.read_text(encoding="utf-8")
+    if number == signal.SIGINT:  # nobody reads what a closed terminal shows
+        assert text.startswith("hep2: stopping ...\n")  # the second line takes a machine that is not too busy
+        assert "Traceback" not in text
