@@ -94,9 +94,6 @@ def specimen_folds(database: pd.DataFrame, k: int = 5, seed: int = 0) -> list[Fo
     return folds
 
 
-judged_folds = specimen_folds  # its name in `hep2lib.runs`
-
-
 def _specimens(database: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Count images by label, n_specimens x 2 in alphabetical order, and number the specimen of each row."""
     labels = database["label"].to_numpy(dtype=np.int64)

@@ -22,7 +22,7 @@ from hep2lib.cnn.googlenet import LAYERS, GoogLeNet, Provenance, architecture
 from hep2lib.cnn.weight_files import WeightsError, write_tensors
 from hep2lib.cnn.weights import RANDOM, imagenet_available, load_weights
 from hep2lib.data.database import database_checksum, read_database
-from hep2lib.data.folds import Fold, judged_folds, read_folds, specimen_folds, write_folds
+from hep2lib.data.folds import Fold, read_folds, specimen_folds, write_folds
 from hep2lib.data.images import load_images
 from hep2lib.errors import DatabaseError, InputError
 from hep2lib.files import project_root, typed_path, write_json
@@ -153,7 +153,7 @@ class Run:
             self.network = GoogLeNet(variant=p.variant, classes=2)
             load_weights(self.network, p.weights, seed=p.seed)
         if p.data or p.database_options:
-            judged_folds(self.database, p.folds, p.seed)
+            specimen_folds(self.database, p.folds, p.seed)
             _ = self.images
 
     @property
