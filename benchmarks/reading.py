@@ -24,7 +24,7 @@ from PIL import Image, ImageFilter
 
 from hep2lib.data.database import read_database
 from hep2lib.data.images import load_images
-from hep2lib.files import cores
+from hep2lib.processes import cores
 from hep2lib.progress import progress
 
 AIDA = 2080

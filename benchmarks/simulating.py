@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from hep2lib.errors import counted
-from hep2lib.files import cores
+from hep2lib.processes import cores
 from hep2lib.simulator.writing import write_database
 
 IMAGES_A_SECOND = 10.0

@@ -1,19 +1,17 @@
-"""The clone that notebooks and pages are read from, files that are written whole, cores and processes."""
+"""The clone that notebooks and pages are read from, paths as people give them, files written whole."""
 
+import glob
+import hashlib
 import json
-import multiprocessing
 import os
 import re
 import secrets
-import signal
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from hep2lib.errors import InputError
+from hep2lib.progress import note_once
 
 _KINDS = {  # by a file's first bytes: what it is that is not read, and what to do about it
     rb"\Z": "empty, 0 bytes; copy it anew",
@@ -115,6 +113,53 @@ def written_whole(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def file_digest(path: Path) -> str:
+    """The sha256 of a file's contents, in hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def kept_file(path: Path, write: Callable[[Path], object]) -> Path:
+    """Find what was kept under this name, or write it, whole or not at all, with a checksum in its name.
+
+    Args:
+        path: the file without its checksum, such as ``NAME-CODE.npy``, where CODE is the digest of the code
+            that the content follows from; it becomes ``NAME-CODE.0123456789abcdef.npy``.
+        write: writes the content to the temporary file that it is given.
+
+    Returns:
+        The file. Its content is what was written: another one is set aside, and written again.
+    """
+    found = find_kept(path)
+    if found is None:
+        with written_whole(path) as temporary:
+            write(temporary)
+        found = path.replace(path.with_name(f"{path.stem}.{file_digest(path)[:16]}{path.suffix}"))
+    return found
+
+
+def find_kept(path: Path) -> Path | None:
+    """The file that ``kept_file`` keeps under this name, if there is one with the content that was written.
+
+    That there is the same of other code is said, once.
+    """
+    for file in sorted(path.parent.glob(f"{glob.escape(path.stem)}.{'?' * 16}{path.suffix}")):
+        if file_digest(file)[:16] == file.suffixes[-2][1:]:
+            return file
+        set_aside(file)
+    kind = path.stem.rpartition("-")[0]
+    if any(path.parent.glob(f"{glob.escape(kind)}-{'?' * 8}.{'?' * 16}{path.suffix}")):
+        note_once(f"note: what is kept in {path.parent} follows from other code; it is computed again")
+    return None
+
+
+def set_aside(file: Path) -> None:
+    """Rename a file whose content is not what was written, and say so."""
+    with suppress(FileNotFoundError):  # another process was faster
+        file.replace(file.with_name(f"{file.name}.damaged"))
+    note_once(f"note: {file}: not what was written there; it is set aside (.damaged) and computed again")
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write ``content`` to ``path``, whole or not at all."""
     with written_whole(path) as temporary:
@@ -130,58 +175,3 @@ def write_json(path: Path, content: object) -> None:
     """Write JSON whole or not at all, its keys sorted: the same content gives the same bytes."""
     text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
     write_text(path, f"{text}\n")
-
-
-def cores() -> int:
-    """Count the processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS or Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-class Workers(ProcessPoolExecutor):
-    """Processes that end with this one, however it ends, and leave Ctrl-C to it.
-
-    They are started afresh, not forked: a fork of a process with threads (torch's) may hang. Whoever leaves
-    the ``with`` block by an exception, or calls ``shutdown(wait=False)``, ends them whatever they are at.
-
-    Args:
-        count: number of processes.
-        prepare: what each of them calls first.
-    """
-
-    def __init__(self, count: int, prepare: Callable[[], object] = int):
-        super().__init__(count, multiprocessing.get_context("spawn"), _end_with_parent, (prepare,))
-        self._started: set[multiprocessing.process.BaseProcess] = set()
-
-    def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
-        """Call ``function`` in a process; a new one is deaf to Ctrl-C from its first moment."""
-        others, can_block = set(multiprocessing.active_children()), hasattr(signal, "pthread_sigmask")
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if can_block else set()
-        try:
-            return super().submit(function, *arguments, **options)
-        finally:
-            self._started |= set(multiprocessing.active_children()) - others
-            if can_block:  # not on Windows
-                signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more calls; without ``wait``, end the processes at once."""
-        super().shutdown(wait, cancel_futures=cancel_futures)
-        for process in () if wait else self._started:
-            process.kill()
-
-    def __exit__(self, error: object, *more: object) -> None:
-        self.shutdown(wait=error is None, cancel_futures=error is not None)
-
-
-def _end_with_parent(prepare: Callable[[], object]) -> None:
-    """Begin a worker."""
-
-    def watch() -> None:
-        if parent := multiprocessing.parent_process():
-            parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-    prepare()

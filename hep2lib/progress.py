@@ -12,6 +12,7 @@ Item = TypeVar("Item")
 
 DELAY = 1  # seconds after which a bar appears: what is done at once needs none
 _bars: "weakref.WeakSet[tqdm[Any]]" = weakref.WeakSet()
+_said: set[str] = set()
 
 
 def progress_bar(
@@ -56,6 +57,13 @@ def progress(
     if total is None and isinstance(items, Sized):
         total = len(items)
     return iter(progress_bar(total=total, description=description, unit=unit, items=items))
+
+
+def note_once(text: str) -> None:
+    """Say something on stderr that a person has to know; a second time is one too many."""
+    if text not in _said:
+        _said.add(text)
+        tqdm.write(text, file=sys.stderr)
 
 
 def close_bars() -> None:

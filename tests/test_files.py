@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import stat
@@ -7,8 +8,9 @@ import pytest
 
 from hep2lib.errors import InputError
 from hep2lib.files import (
-    cores,
     database_part,
+    find_kept,
+    kept_file,
     typed_path,
     write_bytes,
     write_json,
@@ -132,5 +134,53 @@ def test_a_part_of_a_database_is_found_in_it_or_where_it_was_typed(tmp_path, mon
     assert database_part("x" * 300, data) == data / ("x" * 300)
 
 
-def test_there_is_a_core():
-    assert 1 <= cores() <= (os.cpu_count() or 1)
+def written(text, calls):
+    def write(path):
+        calls.append(path)
+        path.write_text(text, encoding="utf-8")
+
+    return write
+
+
+def test_what_is_kept_is_written_once_and_its_name_holds_a_checksum(tmp_path):
+    calls = []
+    path = tmp_path / "cache" / "gram-pool2-0123abcd.npy"
+    assert find_kept(path) is None
+    files = {kept_file(path, written("whole", calls)) for _ in range(3)}
+    assert len(calls) == len(files) == 1
+    digest = hashlib.sha256(b"whole").hexdigest()[:16]
+    assert [file.name for file in files] == [f"gram-pool2-0123abcd.{digest}.npy"]
+    assert find_kept(path) in files
+    assert list(path.parent.iterdir()) == list(files)
+
+
+@pytest.mark.parametrize("content", ["Whole", "whol", "", "whole "])
+def test_what_was_altered_is_set_aside_said_and_written_again(tmp_path, capsys, content):
+    calls = []
+    path = tmp_path / "gram-0123abcd.npy"
+    file = kept_file(path, written("whole", calls))
+    file.write_text(content, encoding="utf-8")
+    assert kept_file(path, written("whole", calls)) == file
+    assert file.read_text(encoding="utf-8") == "whole"
+    assert len(calls) == 2
+    assert file.with_name(f"{file.name}.damaged").read_text(encoding="utf-8") == content
+    assert f"{file}: not what was written there; it is set aside" in capsys.readouterr().err
+
+
+def test_what_other_code_kept_stays_and_is_mentioned_once(tmp_path, capsys):
+    for code in ("0123abcd", "89abcdef"):
+        for name in ("one", "two"):
+            kept_file(tmp_path / f"{name}-{code}.npy", written(code, []))
+    assert len(list(tmp_path.iterdir())) == 4
+    assert capsys.readouterr().err.count("follows from other code; it is computed again") == 1
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_nothing_is_kept_of_what_was_interrupted(tmp_path, error):
+    def write(path):
+        path.write_text("half")
+        raise error
+
+    with pytest.raises(error):
+        kept_file(tmp_path / "a.npy", write)
+    assert list(tmp_path.iterdir()) == []

@@ -13,14 +13,12 @@ from torch import Tensor
 from hep2lib.cnn.googlenet import GoogLeNet
 from hep2lib.data.images import rotate
 from hep2lib.errors import InputError
-from hep2lib.files import written_whole
+from hep2lib.files import kept_file
 from hep2lib.progress import progress
+from hep2lib.sources import code_digest
 
 #: How each type lies in a file: NumPy has no bfloat16, so its bits are stored as an integer's.
 _STORED = {torch.float32: np.float32, torch.float16: np.float16, torch.bfloat16: np.int16}
-
-#: Part of every key; raised when what a file holds changes its meaning.
-_VERSION = 6
 
 
 def cached_activations(
@@ -46,7 +44,8 @@ def cached_activations(
         images: uint8, N x 3 x H x W.
         views: rotations of the images in degrees, at least one.
         cache: folder for the file; None keeps the result in memory. The file's name is the key: the prefix's
-            parameters, the preprocessing, cut, views, type and the images themselves.
+            parameters, the preprocessing, cut, views, type, the images themselves, and the code; and a
+            checksum of its content, so that a file that was altered is computed again.
         batch: images at a time; it changes the memory needed, and the values by rounding.
         dtype: how values are kept: torch.float32, float16 or bfloat16 (computed in float32, then rounded).
         device: where to compute; the network is moved there.
@@ -74,25 +73,24 @@ def cached_activations(
             bits = chunk.view(torch.int16) if dtype == torch.bfloat16 else chunk
             values[first : first + batch, view] = bits.numpy()
 
-    path = None
-    if cache is not None:
-        path = activations_file(network, depth, images, views=views, cache=cache, dtype=dtype, device=device)
-        if path.is_file():
-            path.touch()  # whoever has to make room removes first what was not used for longest
-            return _as_tensor(np.load(path, mmap_mode="c"), dtype)
     with torch.no_grad():
         channels, height, width = prefix(network.preprocess(images[:1].to(network.device))).shape[1:]
     shape = (len(images), len(views), height, width, channels)
-    if path is None:
+    if cache is None:
         values = np.empty(shape, _STORED[dtype])
         write(values)
         return _as_tensor(values, dtype)
-    _check_room(path, math.prod(shape) * np.dtype(_STORED[dtype]).itemsize)
-    with written_whole(path) as temporary:
+
+    def keep(temporary: Path) -> None:
+        _check_room(temporary, math.prod(shape) * np.dtype(_STORED[dtype]).itemsize)
         mapped = np.lib.format.open_memmap(temporary, mode="w+", dtype=_STORED[dtype], shape=shape)
         write(mapped)
         mapped.flush()
-    return _as_tensor(np.load(path, mmap_mode="c"), dtype)
+
+    path = activations_file(network, depth, images, views=views, cache=cache, dtype=dtype, device=device)
+    file = kept_file(path, keep)
+    file.touch()  # whoever has to make room removes first what was not used for longest
+    return _as_tensor(np.load(file, mmap_mode="c"), dtype)
 
 
 def activations_file(
@@ -105,21 +103,16 @@ def activations_file(
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
 ) -> Path:
-    """The file in which ``cached_activations``, with these arguments, keeps its result."""
+    """The file in which ``cached_activations``, with these arguments, keeps its result (``kept_file``)."""
     prefix = network.to(device).prefix(depth)
-    parts: list[object] = [
-        _VERSION,
-        torch.__version__,
-        network.device.type,
-        network.variant,
-        network.batchnorm,
-    ]
+    parts: list[object] = [network.device.type, network.variant, network.batchnorm]
     parts += [len(prefix.layers), prefix.state_digest(), network.preprocess.digest()]
     parts += [tuple(map(float, views)), str(dtype), tuple(images.shape)]
     digest = hashlib.sha256(repr(parts).encode())
     for first in range(0, len(images), 256):
         digest.update(images[first : first + 256].cpu().contiguous().numpy().tobytes())
-    return Path(cache) / f"activations-{prefix.layers[-1].name}-{digest.hexdigest()[:24]}.npy"
+    code = code_digest("hep2lib.cnn.activations.cached_activations")
+    return Path(cache) / f"activations-{prefix.layers[-1].name}-{digest.hexdigest()[:24]}-{code}.npy"
 
 
 def _as_tensor(values: np.ndarray, dtype: torch.dtype) -> Tensor:
@@ -129,7 +122,6 @@ def _as_tensor(values: np.ndarray, dtype: torch.dtype) -> Tensor:
 
 def _check_room(path: Path, size: int) -> None:
     """Refuse before a memory-mapped file fills the disk, which would end the process without a message."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(path.parent).free
     if size > free:
         raise InputError(

@@ -35,7 +35,8 @@ from hep2lib.data.layouts import (
 )
 from hep2lib.data.sheets import SHEET_SUFFIXES
 from hep2lib.errors import DatabaseError, counted, printable, quoted, some
-from hep2lib.files import cores, database_part, typed_path
+from hep2lib.files import database_part, typed_path
+from hep2lib.processes import cores
 from hep2lib.progress import progress
 
 _NO_PATTERN = re.compile(r"neg|ac-?0|none|no$|nessun|-$", re.IGNORECASE)

@@ -23,8 +23,10 @@ from PIL import BmpImagePlugin, Image, ImageFile, ImageOps, JpegImagePlugin, Png
 from PIL.ExifTags import Base
 
 from hep2lib.errors import DatabaseError
-from hep2lib.files import cores, unread_kind, written_whole
+from hep2lib.files import kept_file, unread_kind, written_whole
+from hep2lib.processes import cores
 from hep2lib.progress import progress
+from hep2lib.sources import code_digest
 
 LARGEST_IMAGE = 100_000_000
 SMALLEST_SIDE = 16
@@ -44,7 +46,6 @@ _TIFF_NAMES = {33003: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000", 34887
 _TIFF_NAMES |= {22610: "JPEG XR", 34892: "lossy JPEG", 34934: "JPEG XR", 50001: "WebP", 50002: "JPEG XL"}
 ASPECTS = ("stretch", "pad")
 COLOURS = ("rgb", "green")
-_PREPROCESSING = 2  # counted up whenever the same files are to give other pixels
 _ROTATED_AT_ONCE = 64
 
 
@@ -314,26 +315,23 @@ class ImageStore:
 
     def images(
         self, key: Sequence[object], shape: tuple[int, ...], fill: Callable[[NDArray[np.uint8]], None]
-    ) -> NDArray[np.uint8]:
-        """Give the stored uint8 array of a key, mapped: writing to it changes nothing for others.
+    ) -> Path:
+        """Give the .npy file of the uint8 array of a key.
 
-        The key is everything that determines the array, as JSON can write it. If there is none, `fill` writes
-        the whole array in place; what it raises leaves nothing behind.
+        The key is everything that determines the array besides the code, as JSON can write it. If there is
+        none, `fill` writes the whole array in place; what it raises leaves nothing behind.
         """
+
+        def write(path: Path) -> None:
+            array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+            _reserve(path)
+            fill(array)
+            array.flush()
+
         digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
-        path = self.folder / f"images-{digest[:32]}.npy"
-        try:
-            stored = np.load(path, mmap_mode="c")
-        except (OSError, ValueError, EOFError):
-            stored = None
-        if stored is None or stored.shape != shape:  # there is none, or not a whole one
-            with self._writing(), written_whole(path) as temporary:
-                array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-                _reserve(temporary)
-                fill(array)
-                array.flush()
-            stored = np.load(path, mmap_mode="c")
-        return stored
+        code = code_digest("hep2lib.data.images.decode", "hep2lib.data.images.prepared")
+        with self._writing():
+            return kept_file(self.folder / f"images-{digest[:32]}-{code}.npy", write)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -376,12 +374,40 @@ def load_images(
         cache: a folder for the memory-mapped store; None to keep the images in memory only.
 
     Returns:
-        uint8 tensor, N x 3 x size x size; row i is row i of the database.
+        uint8 tensor, N x 3 x size x size; row i is row i of the database. From a cache it is mapped: writing
+        to it changes nothing there.
 
     Raises:
         DatabaseError: images that cannot be read, all of them named; an impossible parameter. Nothing is left
             in the cache then.
     """
+    if cache is None or database.empty:
+        shape, fill = _decoding(database, size, aspect, colour)
+        array = np.empty(shape, dtype=np.uint8)
+        fill(array)
+        return torch.from_numpy(array)
+    file = image_file(database, size, aspect=aspect, colour=colour, cache=cache)
+    return torch.from_numpy(np.load(file, mmap_mode="c"))
+
+
+def image_file(
+    database: pd.DataFrame, size: int, *, aspect: str = "stretch", colour: str = "rgb", cache: str | Path
+) -> Path:
+    """The .npy file in which `load_images` keeps its result, made if need be; it raises what that raises."""
+    shape, fill = _decoding(database, size, aspect, colour)
+    store, paths = ImageStore(cache), [str(path) for path in database["path"]]
+    gone = [path for path in paths if not Path(path).is_file()]
+    if gone:
+        raise DatabaseError(f"{path}: the image is no longer there; read the database again" for path in gone)
+    bit_depth = database.attrs.get("bit_depth", 16)
+    key = (PIL.__version__, size, aspect, colour, int(bit_depth), store.checksums(paths))
+    return store.images(key, shape, fill)
+
+
+def _decoding(
+    database: pd.DataFrame, size: int, aspect: str, colour: str
+) -> tuple[tuple[int, ...], Callable[[NDArray[np.uint8]], None]]:
+    """The shape of a database's images, and what fills an array with them."""
     if not 1 <= size <= 4096:
         raise DatabaseError(f"size {size}: the images can be made 1 to 4096 pixels wide")
     for name, value, choices in (("aspect", aspect, ASPECTS), ("colour", colour, COLOURS)):
@@ -391,7 +417,6 @@ def load_images(
     listed = database.attrs.get("places", {})
     places = [listed.get(image, "") for image in database["image"]]
     bit_depth = int(database.attrs.get("bit_depth", 16))
-    shape = (len(paths), 3, size, size)
 
     def fill(array: NDArray[np.uint8]) -> None:
         def draw(row: int) -> None:
@@ -401,16 +426,7 @@ def load_images(
         if problems:
             raise DatabaseError(problems)
 
-    if cache is None or not paths:
-        array = np.empty(shape, dtype=np.uint8)
-        fill(array)
-        return torch.from_numpy(array)
-    store = ImageStore(cache)
-    gone = [path for path in paths if not Path(path).is_file()]
-    if gone:
-        raise DatabaseError(f"{path}: the image is no longer there; read the database again" for path in gone)
-    key = (_PREPROCESSING, PIL.__version__, size, aspect, colour, bit_depth, store.checksums(paths))
-    return torch.from_numpy(store.images(key, shape, fill))
+    return (len(paths), 3, size, size), fill
 
 
 def prepared(

@@ -29,7 +29,8 @@ from papermill.exceptions import PapermillExecutionError
 
 import hep2lib
 from hep2lib.errors import InputError
-from hep2lib.files import RunError, cores, project_root, write_json, write_text
+from hep2lib.files import RunError, project_root, write_json, write_text
+from hep2lib.processes import cores
 from hep2lib.progress import progress
 from hep2lib.runs.publish import caption_markdown
 from hep2lib.runs.run import Run

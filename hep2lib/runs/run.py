@@ -1,39 +1,37 @@
 """A run: one folder, its parameters, and everything that follows from them."""
 
-import hashlib
 import json
 import platform
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
-from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
 from hep2lib.cnn.googlenet import LAYERS, GoogLeNet, Provenance, architecture
-from hep2lib.cnn.weight_files import WeightsError, write_tensors
+from hep2lib.cnn.weight_files import WeightsError
 from hep2lib.cnn.weights import RANDOM, imagenet_available, load_weights
 from hep2lib.data.database import database_checksum, read_database
 from hep2lib.data.folds import Fold, read_folds, specimen_folds, write_folds
-from hep2lib.data.images import load_images
+from hep2lib.data.images import image_file
 from hep2lib.errors import DatabaseError, InputError
-from hep2lib.files import project_root, typed_path, write_json
+from hep2lib.files import find_kept, project_root, set_aside, typed_path, write_json
 from hep2lib.runs.parameters import Parameters, make_parameters, read_parameters
 from hep2lib.runs.publish import Publication
-from hep2lib.simulator.physics import Physics
-from hep2lib.simulator.simulation import VERSION
 from hep2lib.simulator.writing import simulated_images, write_database
+from hep2lib.sources import code_digest
 from hep2lib.studies.fine_tuning import batchnorm_study, fine_tuning_study, tuned_networks, unfolded
 from hep2lib.studies.floor import bf16_is_faster
-from hep2lib.studies.inputs import StudyInputs
+from hep2lib.studies.inputs import StudyInputs, kept_network, network_file
 from hep2lib.studies.outcomes import Configuration, FineTuningOutcome, SVMOutcome
 from hep2lib.studies.svm_study import BLOCKS, svm_study
 from hep2lib.studies.trial import SVMVariant, TrialStore
@@ -75,18 +73,20 @@ class Run:
                 "command line), or leave this out (in the profile, too) for the simulated one"
             )
         # Another simulator writes another database: its own folder, so that an older run keeps its images.
-        simulator = hashlib.sha256(f"{VERSION} {asdict(Physics())}".encode()).hexdigest()[:6]
-        folder = project_root() / "data" / f"simulated-{p.specimens}-seed{p.seed}-{simulator}"
+        code = code_digest("hep2lib.simulator.writing.write_database")
+        folder = project_root() / "data" / f"simulated-{p.specimens}-seed{p.seed}-{code}"
         write_database(folder, specimens=p.specimens, seed=p.seed)
         return read_database(folder)
 
     @cached_property
     def images(self) -> Tensor:
         """All images, uint8, N x 3 x size x size."""
-        p = self.parameters
-        return load_images(
-            self.database, p.image_size, aspect=p.aspect, colour=p.colour, cache=self.folder / "cache"
-        )
+        return torch.from_numpy(np.load(self._images_file, mmap_mode="c"))
+
+    @cached_property
+    def _images_file(self) -> Path:
+        p, cache = self.parameters, self.folder / "cache"
+        return image_file(self.database, p.image_size, aspect=p.aspect, colour=p.colour, cache=cache)
 
     @cached_property
     def folds(self) -> list[Fold]:
@@ -105,8 +105,8 @@ class Run:
         ``auto`` takes ImageNet's weights if they can be had, random ones otherwise.
         """
         file = self.folder / "weights.json"
-        if file.is_file():
-            return json.loads(file.read_text(encoding="utf-8"))
+        if known := _read_texts(file, ("asked", "used", "reason")):
+            return known
         asked, reason = self.parameters.weights, ""
         if asked == "auto" and self.parameters.variant != "torchvision":
             reason = "the bvlc variant's weights are not offered for download"
@@ -123,26 +123,27 @@ class Run:
 
         Random weights are calibrated on simulated images that belong to no database, so that one starting
         point serves all folds and no test image has a part in it. They take seconds to draw, so they are kept
-        in the run's ``cache`` folder, which is safe to delete.
+        in the run's ``cache`` folder, which is safe to delete; what was altered there is drawn anew.
         """
         p, used = self.parameters, self.weights["used"]
         network = GoogLeNet(variant=p.variant, classes=2)
         if used != "random":
             load_weights(network, used, seed=p.seed)
             return network
-        file = self.folder / "cache" / f"random-{p.variant}-seed{p.seed}.safetensors"
-        if file.is_file():
-            with safe_open(file, framework="pt") as stored:
-                provenance = Provenance(**stored.metadata())
-            network.load_state_dict(load_file(file))
-            if network.state_digest() == provenance.sha256:
+        code = code_digest("hep2lib.cnn.weights.load_weights", "hep2lib.simulator.writing.simulated_images")
+        cache = self.folder / "cache"
+        file = cache / f"random-{p.variant}-seed{p.seed}-{code}.json"
+        if known := _read_texts(file, [field.name for field in fields(Provenance)]):
+            provenance = Provenance(**known)
+            if found := find_kept(network_file(cache, provenance.sha256)):
+                network.load_state_dict(load_file(found))
                 network.provenance = provenance
                 return network
         images = torch.from_numpy(simulated_images(CALIBRATION_IMAGES, p.seed))
         origin = "simulated images that belong to no database"
         load_weights(network, used, seed=p.seed, images=images, images_are=origin)
-        texts = {name: str(value) for name, value in asdict(network.provenance).items()}
-        write_tensors(file, network.state_dict(), texts)
+        kept_network(network, cache)
+        write_json(file, asdict(network.provenance))
         return network
 
     def check(self) -> None:
@@ -187,6 +188,7 @@ class Run:
             scheduler=self.scheduler,
             local_cluster=self.local_cluster,
             cache_limit=int(self.parameters.cache_gigabytes * 1e9),
+            images_file=self._images_file,
         )
 
     @cached_property
@@ -401,6 +403,20 @@ def open_run(folder: str | Path = "", profile: str = "quick", /, **settings: Any
             f"{where}: cannot be written ({error.strerror}); choose another folder"
         ) from None
     return run
+
+
+def _read_texts(file: Path, names: Sequence[str]) -> dict[str, str]:
+    """The texts by name that a run keeps in a file; none where there is none, or another content."""
+    try:
+        texts = json.loads(file.read_text(encoding="utf-8"))
+        if sorted(texts) == sorted(names) and all(isinstance(text, str) for text in texts.values()):
+            return texts
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError):
+        pass
+    set_aside(file)
+    return {}
 
 
 def _value(values: dict[str, Any], name: str) -> Any:

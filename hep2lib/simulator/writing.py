@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from openpyxl import Workbook
 from PIL import Image
 
-from hep2lib.files import Workers, cores, typed_path
+from hep2lib.files import typed_path
+from hep2lib.processes import Workers, cores
 from hep2lib.progress import progress_bar
 from hep2lib.simulator.cells import PHASES
 from hep2lib.simulator.cohort import Laboratory, Specimen

@@ -26,7 +26,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from hep2lib.errors import InputError
-from hep2lib.files import Workers, cores
+from hep2lib.processes import Workers, cores
 from hep2lib.progress import progress_bar
 from hep2lib.studies.trial import Record, TrialStore
 

@@ -11,14 +11,15 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from hep2lib.cnn.googlenet import GoogLeNet, Provenance
 from hep2lib.cnn.weight_files import EPSILON, write_tensors
 from hep2lib.errors import InputError
+from hep2lib.files import find_kept, kept_file
 from hep2lib.ranking import auc
+from hep2lib.sources import code_digest
 from hep2lib.studies.execution import run_trials, single_thread
 from hep2lib.studies.inputs import (
     Kept,
@@ -144,7 +145,7 @@ def _jobs(
 
     ``context`` holds digests of what results depend on besides the trial; None takes the inputs' own.
     """
-    context = context or inputs.context
+    context = (context or inputs.context) | {"code": code_digest("hep2lib.studies.fine_tuning.fine_tune")}
     named = {trial_id(trial, context): trial for trial in trials}
     files = inputs.for_workers()
     kept = prepare_activations(files, [named[name] for name in store.missing(named)])
@@ -325,7 +326,7 @@ def tuned_networks(
         for name, record in records.items()
     }
     for name in records:
-        if not (folder / f"{name}.safetensors").is_file():
+        if not find_kept(folder / f"{name}.safetensors"):
             store.discard(name)
     kept = prepare_activations(files, [trials[name] for name in store.missing(trials)])
     jobs = {
@@ -374,21 +375,17 @@ def keep_network(
         )
     trained: dict[str, Tensor] = {n: value for n, value in network.named_parameters() if value.requires_grad}
     metadata = {"training": record["id"], "epoch": str(trial.epochs)}
-    write_tensors(folder / f"{name}.safetensors", trained, metadata)
+    file = folder / f"{name}.safetensors"
+    kept_file(file, lambda temporary: write_tensors(temporary, trained, metadata))
     return {"id": name, "difference": difference, "seconds": again["seconds"]}
 
 
 def _opened(network: GoogLeNet, file: Path, trial: FineTuningTrial, start: str, folds: int) -> GoogLeNet:
-    """The starting network with the trained parameters of a file."""
-    network.split(trial.freeze)
-    trained = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
-    try:
-        tensors = load_file(file)
-        if set(tensors) != trained:
-            raise TunedNetworkError(f"{file}: not the layers behind {trial.freeze}; delete it, start again")
-        network.load_state_dict(tensors, strict=False)
-    except (SafetensorError, OSError, RuntimeError) as error:
-        raise TunedNetworkError(f"{file}: not readable ({error}); delete it and start again") from None
+    """The starting network with the trained parameters of a file, named but for its checksum."""
+    found = find_kept(file)
+    if found is None:
+        raise TunedNetworkError(f"{file}: it was deleted or altered meanwhile; start again")
+    network.load_state_dict(load_file(found), strict=False)
     words = (
         f"{start}; fine-tuned behind layer {trial.freeze} on fold {trial.fold + 1} of {folds} (batch size "
         f"{trial.batch_size}, learning rate {trial.learning_rate:g}, epoch {trial.epochs}, {trial.rotations} "

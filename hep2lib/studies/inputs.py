@@ -25,6 +25,7 @@ from hep2lib.cnn.weight_files import write_tensors
 from hep2lib.data.folds import Fold
 from hep2lib.data.images import rotate
 from hep2lib.errors import InputError
+from hep2lib.files import kept_file
 from hep2lib.studies.execution import Chunks, StreamExecutor, cluster_executor, executor_for, resident
 from hep2lib.studies.trial import FineTuningTrial
 
@@ -51,6 +52,7 @@ class StudyInputs:
         local_cluster: number of Dask workers to start on this machine for them; 0 for none.
         cache_limit: room for activations, bytes; 0 for no limit.
         alive: the network with its batch normalisation not folded, for trials that leave it alive.
+        images_file: the .npy file that ``images`` were read from; None if there is none yet.
     """
 
     images: Tensor
@@ -64,6 +66,7 @@ class StudyInputs:
     local_cluster: int = 0
     cache_limit: int = 0
     alive: GoogLeNet | None = None
+    images_file: Path | None = None
 
     @cached_property
     def context(self) -> dict[str, str]:
@@ -87,24 +90,23 @@ class StudyInputs:
     def for_workers(self) -> "WorkerInputs":
         """The same, as files that any process on this machine can open."""
 
-        def kept(name: str, digest: str, tensors: dict[str, Tensor]) -> Path:
-            file = self.cache / f"{name}-{digest[:16]}.safetensors"
-            if not file.exists():
-                write_tensors(file, tensors)
-            return file
+        def images(temporary: Path) -> None:
+            with temporary.open("wb") as stream:
+                np.save(stream, self.images.numpy())
 
         alive = self.alive
+        own = self.cache / f"images-{self.context['images'][:16]}.npy"
         return WorkerInputs(
-            images=kept("images", self.context["images"], {"images": self.images}),
+            images=self.images_file or kept_file(own, images),
             labels=tuple(int(label) for label in self.labels),
             folds=tuple(self.folds),
-            weights=kept("start", self.context["network"], self.network.state_dict()),
+            weights=kept_network(self.network, self.cache),
             variant=self.network.variant,
             preprocess=self.network.preprocess,
             cache=self.cache,
             device=self.device,
             cache_limit=self.cache_limit,
-            alive=None if alive is None else kept("alive", alive.state_digest(), alive.state_dict()),
+            alive=None if alive is None else kept_network(alive, self.cache),
         )
 
     def executor(self) -> AbstractContextManager[Executor]:
@@ -116,6 +118,19 @@ class StudyInputs:
         return executor_for(self.workers)
 
 
+def kept_network(network: GoogLeNet, cache: Path) -> Path:
+    """The ``.safetensors`` file in a cache that holds a network's parameters, made if need be."""
+    return kept_file(
+        network_file(cache, network.state_digest()),
+        lambda temporary: write_tensors(temporary, network.state_dict()),
+    )
+
+
+def network_file(cache: Path, digest: str) -> Path:
+    """What ``kept_network`` names the file of a network with this ``state_digest``, but for its checksum."""
+    return cache / f"network-{digest[:16]}.safetensors"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class WorkerInputs:
     """Study inputs that are small enough to be sent to a worker: files for the large ones.
@@ -124,7 +139,7 @@ class WorkerInputs:
     are those of ``StudyInputs``.
 
     Attributes:
-        images: ``.safetensors`` file with the tensor ``images``, uint8, N x 3 x H x W.
+        images: ``.npy`` file, uint8, N x 3 x H x W.
         weights: ``.safetensors`` file of the starting network's parameters.
         variant: of the network, "bvlc" or "torchvision".
         preprocess: what images pass through in front of it.
@@ -164,7 +179,7 @@ class WorkerInputs:
 
     def open_images(self) -> Tensor:
         """The images, uint8, N x 3 x H x W, memory-mapped."""
-        return load_file(_seen(self.images))["images"]
+        return torch.from_numpy(np.load(_seen(self.images), mmap_mode="c"))
 
 
 def _seen(file: Path) -> Path:
@@ -316,8 +331,8 @@ def prepare_activations(inputs: WorkerInputs, trials: Iterable[FineTuningTrial])
 
 def _make_room(inputs: WorkerInputs, needed: Sequence[Kept]) -> None:
     """Remove the longest unused activations until those needed and the others are within the limit."""
-    mine = {_of_kept(activations_file, inputs, kept) for kept in needed}
-    others = [file for file in inputs.cache.glob("activations-*.npy") if file not in mine]
+    mine = {_of_kept(activations_file, inputs, kept).stem for kept in needed}
+    others = [file for file in inputs.cache.glob("activations-*.npy") if Path(file.stem).stem not in mine]
     room = inputs.cache_limit - sum(size_in_bytes(inputs, kept) for kept in needed)
     for file in sorted(others, key=lambda file: file.stat().st_mtime, reverse=True):
         room -= file.stat().st_size

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from hep2lib.cnn.googlenet import FREEZE_DEPTHS, GoogLeNet, architecture
 from hep2lib.cnn.layers import Kind
 from hep2lib.data.folds import Fold
-from hep2lib.files import written_whole
+from hep2lib.files import find_kept, kept_file
+from hep2lib.sources import code_digest
 from hep2lib.studies.execution import executor_for, run_trials, single_thread
 from hep2lib.studies.gram import SVMError, gram_matrices
 from hep2lib.studies.inputs import StudyInputs
@@ -47,9 +48,6 @@ BLOCKS = tuple(
     name for name in SINGLE_TENSOR if name.startswith(("pool2", "pool5")) or name.endswith("output")
 )
 """The fewest of them that show every depth: the stem's end, every inception block's output, the last pool."""
-
-SOLVER = "active set 1"
-"""Part of a trial's name; raised when the solver changes what a trial computes."""
 
 DIGITS = 10  # of a margin on record
 WORTH_A_PROCESS = 12.0  # seconds of work below which starting processes takes longer
@@ -90,12 +88,13 @@ def svm_study(
     options = asdict(variant) | {"features": "pre-trained" if networks is None else "fine-tuned"}
     chosen = [inputs.network] * len(inputs.folds) if networks is None else list(networks)
     sources = {id(network): _Features(inputs, network, variant, frozen) for network in chosen}
+    code = code_digest("hep2lib.studies.svm_study.fit_path", "hep2lib.studies.gram.gram_matrices")
     jobs: dict[str, tuple[Callable[..., Record], tuple[Any, ...]]] = {}
     wanted: dict[str, tuple[_Features, str]] = {}
     for layer, (number, fold) in product(dict.fromkeys(layers), enumerate(inputs.folds)):
         trial = SVMTrial(layer=layer, fold=number, values=tuple(values), **options)
         source = sources[id(chosen[number])]
-        context = inputs.context | {"features": source.digest(layer), "solver": SOLVER}
+        context = inputs.context | {"features": source.digest(layer), "code": code}
         del context["network"]  # a layer's features do not depend on the layers behind it
         name = trial_id(trial, context)
         jobs[name] = (fit_path, (source.file(layer), inputs.labels, fold, trial, context))
@@ -129,7 +128,8 @@ def fit_path(gram: Path, labels: NDArray, fold: Fold, trial: SVMTrial, context: 
     """Run one trial: the path of C on one layer and fold.
 
     Args:
-        gram: file of the layer's Gram matrix, float64; row v N + i is image i in view v.
+        gram: file of the layer's Gram matrix, float64, but for its checksum; row v N + i is image i in
+            view v.
         labels: N; 1 is positive.
         fold: rows of the three parts.
         trial: layer, fold, grid and options.
@@ -171,14 +171,15 @@ def fit_path(gram: Path, labels: NDArray, fold: Fold, trial: SVMTrial, context: 
 
 def _opened(gram: Path) -> NDArray[np.float64]:
     """A Gram matrix, memory-mapped."""
-    try:
-        return np.load(gram, mmap_mode="r")
-    except FileNotFoundError:
-        raise SVMError(
-            f"{gram}: not to be seen from here; give the study a folder that every worker sees"
-        ) from None
-    except (ValueError, OSError, EOFError) as error:
-        raise SVMError(f"{gram}: no readable matrix ({error}); delete it and start again") from None
+    file = find_kept(gram)
+    if file is None:
+        raise SVMError(f"{gram}: not to be seen from here; give the study a folder that every worker sees")
+    return np.load(file, mmap_mode="r")
+
+
+def _write(gram: NDArray[np.float64], file: Path) -> None:
+    with file.open("wb") as stream:  # NumPy would give another ending to a name
+        np.save(stream, gram)
 
 
 def _rounded(margins: list[list[float]]) -> list[list[float]]:
@@ -219,11 +220,12 @@ class _Features:
         return hashlib.sha256(repr((layer, parameters, parts, self.views, self.pooled)).encode()).hexdigest()
 
     def file(self, layer: str) -> Path:
-        return self.inputs.cache / f"gram-{layer}-{self.digest(layer)[:24]}.npy"
+        code = code_digest("hep2lib.studies.gram.gram_matrices")
+        return self.inputs.cache / f"gram-{layer}-{self.digest(layer)[:24]}-{code}.npy"
 
     def prepare(self, layers: Sequence[str]) -> None:
         """Compute the matrices that the cache lacks, each kept as soon as it is there."""
-        missing = [layer for layer in dict.fromkeys(layers) if not self.file(layer).is_file()]
+        missing = [layer for layer in dict.fromkeys(layers) if not find_kept(self.file(layer))]
         depth = self.frozen or self._stem()
         kept = 0 if depth is None else len(self.network.prefix(depth).layers)
         # A layer that there is not is early too: ``gram_matrices`` names it.
@@ -238,8 +240,7 @@ class _Features:
                 self.network, inputs.images, part, frozen=frozen, device=inputs.device, **options
             )
             for layer, gram in grams:
-                with written_whole(self.file(layer)) as temporary, temporary.open("wb") as stream:
-                    np.save(stream, gram)
+                kept_file(self.file(layer), partial(_write, gram))
 
     def _stem(self) -> int | None:
         """The paper's first freeze depth, if its activations are worth keeping and there is room for them.

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any, Literal
 import numpy as np
 
 from hep2lib.errors import InputError
-from hep2lib.files import written_whole
+from hep2lib.files import set_aside, written_whole
+from hep2lib.progress import note_once
 
 Record = dict[str, Any]
 
@@ -22,7 +24,8 @@ class StoreError(InputError):
 class TrialStore:
     """The records of one study, each in a file of its own that is named after its trial.
 
-    Resuming a study is a difference of sets, and the results of two machines are merged by copying files.
+    Resuming a study is a difference of sets, and the results of two machines are merged by copying files. A
+    record holds a checksum of its content: one that was altered counts for nothing.
 
     Args:
         folder: where the files are; made when the first record is written.
@@ -35,27 +38,43 @@ class TrialStore:
         return self._file(name).is_file()
 
     def missing(self, names: Iterable[str]) -> list[str]:
-        """Those of ``names`` that have no record yet, in the order given."""
-        return [name for name in names if name not in self]
+        """Those of ``names`` that have no sound record yet, in the order given.
+
+        A record that is not what was written is set aside, and said; so is, once, that there are records of
+        the same trials computed by other code.
+        """
+        missing = [name for name in names if name not in self or self._sound(name) is None]
+        kept = {_without_code(file.stem) for file in self.folder.glob("*-*.json")}
+        if other := sum(_without_code(name) in kept for name in missing):
+            note_once(
+                f"note: {other} results in {self.folder} follow from other code; they are computed again"
+            )
+        return missing
 
     def read(self, name: str) -> Record:
         """The record of a trial.
 
         Raises:
-            StoreError: if there is none, or its file was damaged from outside.
+            StoreError: if there is none, or none that is as it was written.
         """
+        record = self._sound(name)
+        if record is None:
+            raise StoreError(f"{self._file(name)}: no such trial; run the study to compute it")
+        return record
+
+    def _sound(self, name: str) -> Record | None:
+        """The record of a trial if there is one, as it was written."""
         file = self._file(name)
         try:
             record = json.loads(file.read_text(encoding="utf-8"))
-            if record["id"] != name:
-                raise ValueError("it holds another trial")
+            if record["id"] == name and record.pop("checksum") == _checksum(record):
+                return record
         except FileNotFoundError:
-            raise StoreError(f"{file}: no such trial; run the study to compute it") from None
-        except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(
-                f"{file}: not a readable record ({error}); delete it and run the study again"
-            ) from None
-        return record
+            return None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            pass
+        set_aside(file)
+        return None
 
     def write(self, record: Record) -> Path:
         """Keep a record under ``record["id"]``; a reader sees the whole file or none.
@@ -66,7 +85,7 @@ class TrialStore:
         file = self._file(record["id"])
         try:
             with written_whole(file) as temporary, temporary.open("w", encoding="utf-8") as stream:
-                json.dump(record, stream, allow_nan=False)
+                json.dump(record | {"checksum": _checksum(record)}, stream, allow_nan=False)
         except OSError as error:
             raise StoreError(
                 f"{self.folder}: cannot keep a result there ({error.strerror}); make room or choose another "
@@ -82,8 +101,12 @@ class TrialStore:
         return self.folder / f"{name}.json"
 
 
-TRIAL_VERSION = 8
-"""Raised when a change of the code changes what a trial computes, so that old records are not reused."""
+def _without_code(name: str) -> str:
+    return re.sub(r"-[0-9a-f]{8}\b", "", name, count=1)
+
+
+def _checksum(record: Record) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _choice(source: str, read: str, used: str, default: Any = MISSING) -> Any:
@@ -240,13 +263,16 @@ def trial_id(trial: FineTuningTrial | SVMTrial, context: Mapping[str, str]) -> s
 
     Args:
         trial: its hyperparameters, fold and seed.
-        context: digests of what it is computed from (images and labels, folds, network).
+        context: digests of what it is computed from (images and labels, folds, network), and under "code"
+            of the code that computes it (``hep2lib.sources.code_digest``).
 
     Returns:
-        24 hexadecimal digits of a SHA-256.
+        24 hexadecimal digits of a SHA-256, a hyphen, and the digest of the code.
     """
-    what = {"version": TRIAL_VERSION, "trial": trial_fields(trial), "context": dict(context)}
-    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:24]
+    data = {name: digest for name, digest in context.items() if name != "code"}
+    what = {"trial": trial_fields(trial), "context": data}
+    digits = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:24]
+    return f"{digits}-{context['code']}"
 
 
 def random_stream(seed: int, fold: int) -> int:

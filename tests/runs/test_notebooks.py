@@ -342,7 +342,7 @@ sys.exit(cli.main())
 WORK = """
 import time
 from pathlib import Path
-from hep2lib.files import Workers
+from hep2lib.processes import Workers
 pool = Workers(1)
 pool.submit(time.sleep, 300)
 Path(run, "at work").mkdir(parents=True)

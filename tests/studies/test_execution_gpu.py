@@ -15,7 +15,7 @@ from hep2lib.studies.trial import TrialStore, trial_id
 from .conftest import FOLDS
 from .test_training import TRIAL
 
-CONTEXT = {"images": "those of the test"}
+CONTEXT = {"images": "those of the test", "code": "0123abcd"}
 
 
 def record_by_calling(work, generator, warm_up=3):

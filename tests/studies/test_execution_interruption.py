@@ -102,7 +102,7 @@ def test_workers_give_the_same_records_and_the_loss_of_one_costs_a_retry(shared_
         for seed in (0, 1)
     ]
     inputs = replace(shared_inputs, **where)
-    context = inputs.context
+    context = inputs.context | {"code": "0123abcd"}
     jobs = {trial_id(t, context): (fine_tune, (inputs.for_workers(), t, context)) for t in trials}
     here = run_trials(jobs, TrialStore(tmp_path / "here"), shared_inputs.executor, description="here")
     loss = {"loss": (die_once, ("loss", str(tmp_path / "a worker died here")))}

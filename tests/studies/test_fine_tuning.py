@@ -1,13 +1,20 @@
+import json
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import hep2lib
+from hep2lib.sources import reached
 from hep2lib.studies import fine_tuning
 from hep2lib.studies import inputs as inputs_module
 from hep2lib.studies.fine_tuning import Grid, Rotation, fine_tuning_study, tuned_networks
-from hep2lib.studies.trial import TrainingOptions, TrialStore
+from hep2lib.studies.trial import FineTuningTrial, TrainingOptions, TrialStore
+
+PACKAGE = Path(hep2lib.__file__).parent
 
 GRID = Grid(freeze=(139,), batch_sizes=(4,), learning_rates=(0.01, 0.001), epochs=2)
 
@@ -149,3 +156,69 @@ def test_from_scratch_everything_is_trained(shared_inputs, store):
         tuned.state_dict().items(), shared_inputs.network.state_dict().values(), strict=True
     ):
         assert not torch.equal(value, start), name
+
+
+def test_every_function_that_a_trial_runs_is_part_of_the_digest_of_its_code(inputs, images):
+    ran = set()
+
+    def watch(frame, event, argument):
+        if event == "call" and frame.f_code.co_filename.startswith(str(PACKAGE)):
+            file = Path(frame.f_code.co_filename).relative_to(PACKAGE.parent)
+            module = ".".join(file.with_suffix("").parts)
+            ran.add(f"{module}.{frame.f_code.co_qualname.partition('.<locals>')[0]}")
+
+    files = inputs.for_workers()
+    fields = {"batch_size": 4, "learning_rate": 0.01, "epochs": 1, "fold": 0, "seed": 0}
+    trials = [
+        FineTuningTrial(freeze=139, rotations=2, class_weights="balanced", shuffle="every-epoch", **fields),
+        FineTuningTrial(freeze=11, activations="bf16", last_batch="keep", **fields),
+    ]
+    sys.setprofile(watch)
+    try:
+        for trial in trials:
+            fine_tuning.fine_tune(files, trial, inputs.context | {"code": "0123abcd"})
+    finally:
+        sys.setprofile(None)
+    found = reached("from hep2lib.studies.fine_tuning import fine_tune")
+    # Methods that torch calls, and Python itself, belong to their class.
+    whole = ("hep2lib.cnn.googlenet.Section.", "hep2lib.cnn.googlenet.GoogLeNet.", "hep2lib.progress.")
+    unseen = {name for name in ran - set(found) if not name.startswith(whole) and "__" not in name}
+    assert len(ran) > 40
+    assert {name for name in unseen if "<" not in name} == set()
+
+
+def test_what_other_code_computed_is_computed_again(inputs, store, monkeypatch, capsys):
+    grid = replace(GRID, learning_rates=(0.01,))
+    first = fine_tuning_study(inputs, store, [grid])
+    monkeypatch.setattr(fine_tuning, "code_digest", lambda *names: "0123abcd")
+    second = fine_tuning_study(inputs, store, [grid])
+    assert [r["epochs"] for r in second.records] == [r["epochs"] for r in first.records]
+    assert not {r["id"] for r in second.records} & {r["id"] for r in first.records}
+    assert len(list(store.folder.iterdir())) == 4
+    assert "2 results in" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("what", ["activations-*.npy", "network-*.safetensors", "images-*.npy"])
+def test_what_was_altered_in_the_cache_is_computed_again(inputs, store, tmp_path, monkeypatch, capsys, what):
+    grid = replace(GRID, learning_rates=(0.01,))
+    first = fine_tuning_study(inputs, store, [grid])
+    (file,) = inputs.cache.glob(what)
+    content = bytearray(file.read_bytes())
+    content[-100:-90] = bytes(10) if any(content[-100:-90]) else b"\x01" * 10
+    file.write_bytes(content)
+    monkeypatch.setattr(inputs_module, "_OPEN", {})
+    again = fine_tuning_study(inputs, TrialStore(tmp_path / "again"), [grid])
+    assert results(again) == results(first)
+    assert f"{file}: not what was written there" in capsys.readouterr().err
+    assert file.with_name(f"{file.name}.damaged").read_bytes() == content
+
+
+def test_a_record_that_was_altered_is_computed_again(inputs, store, capsys):
+    grid = replace(GRID, learning_rates=(0.01,))
+    first = fine_tuning_study(inputs, store, [grid])
+    file = sorted(store.folder.iterdir())[0]
+    record = json.loads(file.read_text(encoding="utf-8"))
+    record["epochs"][0]["test"][0] = 0.5
+    file.write_text(json.dumps(record), encoding="utf-8")
+    assert results(fine_tuning_study(inputs, store, [grid])) == results(first)
+    assert f"{file}: not what was written there" in capsys.readouterr().err

@@ -91,16 +91,22 @@ def test_much_work_goes_to_processes_and_a_cluster_takes_it_all(inputs, store, m
     assert asked[-1] == "tcp://somewhere"
 
 
-def test_a_matrix_that_is_gone_or_damaged_has_a_message(inputs, store):
-    svm_study(inputs, store, SOME[:1], VALUES)
+def test_a_matrix_that_was_altered_is_computed_again_and_one_that_is_gone_has_a_message(
+    inputs, store, tmp_path, capsys
+):
+    first = svm_study(inputs, store, SOME[:1], VALUES)
     (file,) = inputs.cache.glob("gram-*.npy")
-    trial = SVMTrial(layer=SOME[0], fold=0, values=VALUES)
-    file.write_bytes(file.read_bytes()[:200])
-    with pytest.raises(SVMError, match=r"no readable matrix .* delete it and start again"):
-        studying.fit_path(file, inputs.labels, inputs.folds[0], trial, {})
+    whole = file.read_bytes()
+    for damage in (whole[:200], whole[:-8] + bytes(8), b""):
+        file.write_bytes(damage)
+        again = svm_study(inputs, TrialStore(tmp_path / str(len(damage))), SOME[:1], VALUES)
+        assert [r["test"] for r in again.records] == [r["test"] for r in first.records]
+        assert file.read_bytes() == whole
+    assert "not what was written there" in capsys.readouterr().err
     file.unlink()
+    trial = SVMTrial(layer=SOME[0], fold=0, values=VALUES)
     with pytest.raises(SVMError, match="not to be seen from here"):
-        studying.fit_path(file, inputs.labels, inputs.folds[0], trial, {})
+        studying.fit_path(file.with_name("gram-0123abcd.npy"), inputs.labels, inputs.folds[0], trial, {})
 
 
 def test_a_layer_that_there_is_not_is_named(inputs, store):

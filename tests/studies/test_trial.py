@@ -1,3 +1,4 @@
+import re
 from dataclasses import FrozenInstanceError, fields, replace
 
 import pytest
@@ -13,13 +14,12 @@ from hep2lib.studies.trial import (
 )
 
 TRIAL = FineTuningTrial(freeze=11, batch_size=4, learning_rate=0.01, epochs=7, fold=0, seed=0)
-CONTEXT = {"images": "a", "network": "b"}
+CONTEXT = {"images": "a", "network": "b", "code": "0123abcd"}
 
 
-def test_a_name_is_24_hexadecimal_digits_and_the_same_every_time():
+def test_a_name_is_24_hexadecimal_digits_and_the_code_and_the_same_every_time():
     name = trial_id(TRIAL, CONTEXT)
-    assert len(name) == 24
-    assert int(name, 16) >= 0
+    assert re.fullmatch("[0-9a-f]{24}-0123abcd", name)
     assert name == trial_id(replace(TRIAL), dict(reversed(CONTEXT.items())))
 
 
@@ -52,6 +52,11 @@ def test_whatever_changes_the_result_changes_the_name(change):
 
 def test_other_data_is_another_trial():
     assert trial_id(TRIAL, CONTEXT | {"images": "c"}) != trial_id(TRIAL, CONTEXT)
+
+
+def test_other_code_gives_the_same_trial_another_name():
+    other = trial_id(TRIAL, CONTEXT | {"code": "89abcdef"})
+    assert other == trial_id(TRIAL, CONTEXT).replace("0123abcd", "89abcdef")
 
 
 def test_the_fields_are_plain_values():

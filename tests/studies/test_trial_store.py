@@ -1,9 +1,11 @@
 import errno
 import json
 import os
+import re
 
 import pytest
 
+from hep2lib import progress
 from hep2lib.studies.trial import StoreError, TrialStore
 
 
@@ -31,12 +33,48 @@ def test_a_store_without_folder_has_nothing(store):
         store.read("a")
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"id": "other"}', "\x00\x01", "null"])
-def test_a_damaged_record_is_named(store, content):
-    store.write({"id": "a"})
-    (store.folder / "a.json").write_text(content, encoding="utf-8")
-    with pytest.raises(StoreError, match=r"a\.json: not a readable record .* delete it and run the study"):
+def altered(old, new):
+    return lambda text: text.replace(old, new)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(lambda text, content=content: content for content in ("", "{", "[]", "{}", "null", "\x00\x01")),
+        lambda text: text[:-3],
+        altered('"id": "a"', '"id": "b"'),
+        altered("0.25", "0.75"),
+        altered("0.25", "0.250"),  # the same number, and nothing else
+        lambda text: re.sub(', "checksum": "[0-9a-f]*"', "", text),
+    ],
+)
+def test_a_record_that_was_altered_is_named_set_aside_and_computed_again(store, capsys, change, monkeypatch):
+    monkeypatch.setattr(progress, "_said", set())
+    file = store.write({"id": "a", "scores": [0.25]})
+    whole = file.read_text(encoding="utf-8")
+    file.write_text(change(whole), encoding="utf-8")
+    if json.loads(whole) == (json.loads(change(whole)) if change(whole)[-1:] == "}" else None):
+        assert store.missing(["a"]) == []
+        return
+    assert store.missing(["a"]) == ["a"]
+    assert [path.name for path in store.folder.iterdir()] == ["a.json.damaged"]
+    assert f"{file}: not what was written there; it is set aside" in capsys.readouterr().err
+    with pytest.raises(StoreError, match="no such trial; run the study"):
         store.read("a")
+
+
+def test_records_of_other_code_are_kept_and_mentioned_once(store, capsys, monkeypatch):
+    monkeypatch.setattr(progress, "_said", set())
+    store.write({"id": f"{'a' * 24}-0123abcd"})
+    store.write({"id": f"{'b' * 24}-0123abcd"})
+    names = [f"{letter * 24}-89abcdef" for letter in "abc"]
+    for _ in range(2):
+        assert store.missing(names) == names
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "note: 2 results in" in said
+    assert "follow from other code; they are computed again" in said
+    assert len(list(store.folder.iterdir())) == 2
 
 
 def full(*arguments, **options):

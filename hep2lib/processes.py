@@ -1,0 +1,64 @@
+"""Processes that end with the one that started them, and how many to start."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import Any
+
+
+def cores() -> int:
+    """Count the processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS or Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Workers(ProcessPoolExecutor):
+    """Processes that end with this one, however it ends, and leave Ctrl-C to it.
+
+    They are started afresh, not forked: a fork of a process with threads (torch's) may hang. Whoever leaves
+    the ``with`` block by an exception, or calls ``shutdown(wait=False)``, ends them whatever they are at.
+
+    Args:
+        count: number of processes.
+        prepare: what each of them calls first.
+    """
+
+    def __init__(self, count: int, prepare: Callable[[], object] = int):
+        super().__init__(count, multiprocessing.get_context("spawn"), _end_with_parent, (prepare,))
+        self._started: set[multiprocessing.process.BaseProcess] = set()
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
+        """Call ``function`` in a process; a new one is deaf to Ctrl-C from its first moment."""
+        others, can_block = set(multiprocessing.active_children()), hasattr(signal, "pthread_sigmask")
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if can_block else set()
+        try:
+            return super().submit(function, *arguments, **options)
+        finally:
+            self._started |= set(multiprocessing.active_children()) - others
+            if can_block:  # not on Windows
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more calls; without ``wait``, end the processes at once."""
+        super().shutdown(wait, cancel_futures=cancel_futures)
+        for process in () if wait else self._started:
+            process.kill()
+
+    def __exit__(self, error: object, *more: object) -> None:
+        self.shutdown(wait=error is None, cancel_futures=error is not None)
+
+
+def _end_with_parent(prepare: Callable[[], object]) -> None:
+    """Begin a worker."""
+
+    def watch() -> None:
+        if parent := multiprocessing.parent_process():
+            parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    prepare()
