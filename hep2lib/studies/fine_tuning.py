@@ -374,7 +374,7 @@ def keep_network(
             "computed by other code or on another device; start the run in another folder"
         )
     trained: dict[str, Tensor] = {n: value for n, value in network.named_parameters() if value.requires_grad}
-    metadata = {"training": record["id"], "epoch": str(trial.epochs)}
+    metadata = {"training": f"{record['id']}, epoch {trial.epochs}"}  # of several, the order is not kept
     file = folder / f"{name}.safetensors"
     kept_file(file, lambda temporary: write_tensors(temporary, trained, metadata))
     return {"id": name, "difference": difference, "seconds": again["seconds"]}
