@@ -324,3 +324,36 @@ def test_a_run_says_how_its_database_was_read(tmp_path):
     run = Run(tmp_path / "run", make_parameters("smoke", {"data": str(write_aida(tmp_path / "plain"))}))
     run.network = GoogLeNet(classes=2)
     assert "read with" not in run.describe({})["database"]
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"asked": "auto"}', '{"asked": 1, "used": 2, "reason": 3}']
+)
+def test_damaged_notes_on_the_weights_are_set_aside_and_settled_again(tmp_path, database, content, capsys):
+    weights = open_run(tmp_path / "run", "smoke", data=database).weights
+    file = tmp_path / "run" / "weights.json"
+    file.write_text(content, encoding="utf-8")
+    assert open_run(tmp_path / "run", "smoke", data=database).weights == weights
+    assert f"{file}: not what was written there; it is set aside" in capsys.readouterr().err
+    assert file.with_name("weights.json.damaged").read_text(encoding="utf-8") == content
+
+
+@pytest.mark.parametrize("name", ["network-*.safetensors", "random-*.json"])
+@pytest.mark.parametrize("part", [slice(0, 400), slice(0, 0), slice(0, -2)])
+def test_a_damaged_start_network_is_drawn_again(tmp_path, database, capsys, name, part):
+    first = open_run(tmp_path / "run", "smoke", data=database).network
+    (file,) = (tmp_path / "run" / "cache").glob(name)
+    whole = file.read_bytes()
+    file.write_bytes(whole[part])
+    again = open_run(tmp_path / "run", "smoke", data=database).network
+    assert again.state_digest() == first.state_digest()
+    assert again.provenance == first.provenance
+    assert file.read_bytes() == whole
+    assert f"{file}: not what was written there; it is set aside" in capsys.readouterr().err
+
+
+def test_the_cache_holds_the_images_and_the_start_network_once(tmp_path, database):
+    run = open_run(tmp_path / "run", "smoke", data=database)
+    run.inputs.for_workers()
+    kinds = [file.name.partition("-")[0] for file in (tmp_path / "run" / "cache").iterdir()]
+    assert sorted(kinds) == ["images", "index.json", "network", "random"]
