@@ -190,7 +190,8 @@ def _add_database_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--profile", default="quick", help="smoke, quick (default), paper, or a YAML file")
+    known = "smoke, quick, paper, or a YAML file (default: that of the run in --out, quick for a new one)"
+    parser.add_argument("--profile", help=known)
     parser.add_argument("--data", help="a database's folder (default: a simulated one)")
     _add_database_options(parser)
     parser.add_argument("--weights", help="auto (default), imagenet, random, or a file")
@@ -244,7 +245,7 @@ def _opened(options: argparse.Namespace) -> "Run":
 
     settings = _given(options, "data", "weights", *_DATABASE_OPTIONS)
     settings |= parse_settings(options.set)
-    run = open_run(options.out or "", str(settings.pop("profile", options.profile)), **settings)
+    run = open_run(options.out or "", settings.pop("profile", options.profile), **settings)
     print(f"run: {run.folder}")
     print(run.statement, flush=True)
     if run.advice:
@@ -280,6 +281,7 @@ def _run(options: argparse.Namespace) -> None:
     from hep2lib.runs.notebooks import execute_run
 
     start = time.perf_counter()
+    project_root("the notebooks", "run `hep2 study`, which needs none")
     run = _opened(options)
     execute_run(run)
     print(f"executed in {time.perf_counter() - start:.0f} s: {run.folder}")

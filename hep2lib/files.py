@@ -35,19 +35,27 @@ class RunError(Exception):
     """Our own code or pages failed in a run: not the input's fault, worth a report (exit code 1)."""
 
 
-def project_root() -> Path:
-    """The folder that holds ``_toc.yml``, ``book`` and ``notebooks`` beside the package.
+BESIDE = Path(__file__).resolve().parents[1]
+"""The folder that holds the package: the clone, unless the package was installed without it."""
+
+
+def project_root(needed: str = "the notebooks and pages of the book", instead: str = "") -> Path:
+    """The clone, which holds ``_toc.yml``, ``book`` and ``notebooks`` beside the package.
+
+    Args:
+        needed: what of the clone is asked for.
+        instead: what a person can give where there is no clone; "" for nothing.
 
     Raises:
-        ProjectError: if the package was installed without them.
+        ProjectError: if the package was installed without it: both are in the message.
     """
-    root = Path(__file__).resolve().parents[1]
-    if not (root / "_toc.yml").is_file():
+    if not (BESIDE / "_toc.yml").is_file():
         raise ProjectError(
-            f"{root}: the notebooks and pages of the book are not here; clone the repository and install the "
-            "package from the clone with `pip install -e .`"
+            f"{BESIDE}: hep2lib is installed without its clone, which holds {needed}; "
+            f"{instead}{instead and ', or '}clone the repository and install the package from the clone with "
+            "`pip install -e .`"
         )
-    return root
+    return BESIDE
 
 
 def typed_path(typed: str | Path, folder: str | Path = "") -> Path:

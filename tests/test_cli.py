@@ -105,8 +105,15 @@ def begun(tmp_path, database):
     make_parameters("smoke", settings).write(tmp_path / "run" / "parameters.yaml")
 
 
-def test_a_run_folder_that_belongs_to_other_parameters(said, database, begun):
-    assert "other parameters: seed is 0 there, 4 was asked for" in said(database, "--set", "seed=4")
+def test_a_run_folder_that_belongs_to_other_parameters(said, database, begun, tmp_path):
+    run = tmp_path / "run"
+    assert said(database, "--set", "seed=4") == (
+        f"hep2: {run}: the run in this folder has other parameters:\n"
+        "  seed is 0 there, 4 was asked for\n"
+        "  training.precision is 'bf16' there, 'fp32' was asked for\n"
+        "To go on with that run as it is, name its folder alone, without a profile or settings (`hep2 run "
+        f"--out {run}`); for other parameters, choose another folder (--out on the command line)\n"
+    )
 
 
 def test_a_run_folder_whose_trainings_are_others(said, database, begun):
@@ -177,11 +184,13 @@ def test_a_path_on_the_command_line_is_kept_as_the_one_it_meant(tmp_path, monkey
     assert main(["data", "data", "--sheet", "truth.csv"]) == 0
     for where in (["--data", "data"], ["--set", "data=./data"], ["--data", str(data)]):
         assert main(["run", *where, *options]) == 0
+    for goes_on in ([], ["--data", "data"], ["--set", "workers=2"]):
+        assert main(["run", *goes_on, "--out", "run"]) == 0
     known = read_parameters(tmp_path / "run" / "parameters.yaml")
     assert (known.data, known.sheet) == (str(data), str(tmp_path / "truth.csv"))
     assert known.profile == str(tmp_path / "mine.yaml")
     monkeypatch.chdir("/")
-    assert len(open_run(tmp_path / "run", known.profile).database) == 24
+    assert len(open_run(tmp_path / "run").database) == 24
     assert capsys.readouterr().err == ""
 
 

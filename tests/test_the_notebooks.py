@@ -1,9 +1,17 @@
 """The notebooks that come with the clone: text and .ipynb agree, and keep to the book's rules."""
 
-import pytest
+import ast
 
+import pytest
+import yaml
+
+from hep2lib.cli import main
 from hep2lib.files import project_root
-from hep2lib.runs.notebooks import PAGES, check_pairs, notebook_parameters, read_source
+from hep2lib.runs.notebooks import PAGES, check_pairs, notebook_parameters, page_values, read_source
+from hep2lib.runs.parameters import profile_values, read_parameters
+from hep2lib.runs.run import Run
+
+from .data.handmade import aida_rows, write_aida
 
 NOTEBOOKS = project_root() / "notebooks"
 
@@ -15,7 +23,56 @@ def test_every_text_and_its_notebook_say_the_same():
 @pytest.mark.parametrize("page", PAGES)
 def test_parameters_are_those_that_a_run_sets(page):
     known = notebook_parameters(read_source(NOTEBOOKS / f"{page}.md"), page)
-    assert list(known) == ["run_folder", "profile", "data", "weights", "seed"]
+    assert known == {"run_folder": "", "profile": None, "data": None, "weights": None, "seed": None}
+
+
+def opened(page, **given):
+    """The run that the first cells of a notebook open, executed as they are, with these parameters."""
+    names = {}
+    for cell in read_source(NOTEBOOKS / f"{page}.md").cells:
+        if cell.cell_type == "code":
+            until = cell.source.partition("publish = ")[0]
+            exec(until, names)
+            names |= given if "parameters" in cell.metadata.get("tags", []) else {}
+            if "run" in names:
+                return names["run"], names.get("seed")
+    raise AssertionError(f"{page} opens no run")
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_notebook_and_the_command_line_open_one_run_of_one_profile(tmp_path, monkeypatch, capsys, inside):
+    data = write_aida(tmp_path / "class" / "images", aida_rows(specimens=12))
+    profile = profile_values("smoke") | {"seed": 7, "weights": "random-matlab", "data": "images"}
+    (tmp_path / "class" / "class.yaml").write_text(yaml.safe_dump(profile), encoding="utf-8")
+    monkeypatch.setattr("hep2lib.runs.run.project_root", lambda *words: tmp_path / "clone")
+    monkeypatch.setattr("hep2lib.runs.notebooks.execute_run", lambda run: None)
+    monkeypatch.chdir(tmp_path / "class")
+    name = "class.yaml" if inside else "../class/class.yaml"
+    assert main(["run", "--profile", "class.yaml"]) == 0
+    (folder,) = (tmp_path / "clone" / "runs").iterdir()
+    assert f"run: {folder}\n" in capsys.readouterr().out
+    known = read_parameters(folder / "parameters.yaml")
+    assert (known.seed, known.weights, known.data) == (7, "random-matlab", str(data))
+    for page in PAGES:
+        for given in ({"profile": name}, {"run_folder": str(folder)}, page_values(Run(folder, known))):
+            run, seed = opened(page, **given)
+            assert (run.folder, run.parameters) == (folder, known)
+            assert seed == 7 or page == "03-fine-tuning"
+    assert list((tmp_path / "clone" / "runs").iterdir()) == [folder]
+    run, _ = opened("03-fine-tuning", profile=name, seed=8)
+    assert (run.parameters.seed, run.folder == folder) == (8, False)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_cell_takes_a_parameter_for_what_a_run_uses(page):
+    """A parameter may be None, "as the profile says": what a cell needs of it, the run knows."""
+    cells = [cell.source for cell in read_source(NOTEBOOKS / f"{page}.md").cells if cell.cell_type == "code"]
+    opening = "run = open_run(run_folder, profile, data=data, weights=weights, seed=seed)\n"
+    _, call, rest = "\n".join(cells[1:]).partition(opening)
+    assert call
+    used = {node.id for node in ast.walk(ast.parse(rest)) if isinstance(node, ast.Name)}
+    known = {"run_folder", "profile", "data", "weights", "seed"} & used
+    assert known <= ({"seed"} if rest.startswith("seed = run.parameters.seed\n") else set())
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -218,10 +218,8 @@ def execute_run(run: Run) -> None:
 
 
 def page_values(run: Run) -> dict[str, object]:
-    """Values of the parameters that every notebook of the book has, so that it finds this run."""
-    p = run.parameters
-    given = {"profile": p.profile, "data": p.data, "weights": p.weights, "seed": p.seed}
-    return {"run_folder": str(run.folder), **given}
+    """What a notebook of the book is given to go on with this run: all else is in the folder."""
+    return {"run_folder": str(run.folder)}
 
 
 def execute(

@@ -20,7 +20,7 @@ from hep2lib.simulator.simulation import VERSION
 
 @lru_cache(maxsize=1)
 def _values() -> dict[str, Any]:
-    file = project_root() / "book" / "paper-values.yaml"
+    file = project_root("the paper's numbers, book/paper-values.yaml") / "book" / "paper-values.yaml"
     return yaml.safe_load(file.read_text(encoding="utf-8"))
 
 
@@ -31,7 +31,7 @@ def printed(key: str) -> Any:
         key: dotted, as in ``table3.freeze_11.auc``.
 
     Raises:
-        InputError: if the list has no such key.
+        InputError: if the list has no such key, or is not here because there is no clone.
     """
     found: Any = _values()
     for word in key.split("."):
@@ -47,7 +47,7 @@ def printed_claims() -> list[Claim]:
     Raises:
         InputError: a figure that ``book/paper-values.yaml`` does not have, or a claim that cannot be judged.
     """
-    file = project_root() / "book" / "claims.yaml"
+    file = project_root("the paper's claims, book/claims.yaml") / "book" / "claims.yaml"
     records = yaml.safe_load(file.read_text(encoding="utf-8"))
     for record in records:
         if "paper" in record:
@@ -60,7 +60,8 @@ HOW_TO = "measure it with `python benchmarks/difficulty.py --write`"
 
 def difficulty_file() -> Path:
     """The file that holds the simulator's stated difficulty."""
-    return project_root() / "book" / "simulator-difficulty.json"
+    name = "simulator-difficulty.json"
+    return project_root(f"the simulator's stated difficulty, book/{name}") / "book" / name
 
 
 def write_difficulty(measured: list[dict[str, float]], specimens: int) -> None:

@@ -34,6 +34,11 @@ def _number(value: Any) -> Any:
     return value
 
 
+MAY_DIFFER = ("workers",)
+"""Parameters that may differ when a run is gone on with: a trial has one thread and gives the same bits in
+any process. ``device`` and ``cache_gigabytes`` do not belong here: another device rounds otherwise, and so do
+activations that are computed anew for each batch for want of room."""
+
 _NUMBER = re.compile(r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 Whole = Annotated[int, BeforeValidator(_number)]
 Real = Annotated[float, BeforeValidator(_number)]
@@ -178,23 +183,33 @@ class Parameters(_Strict):
         return Path(self.profile).stem
 
     @property
+    def effective(self) -> dict[str, Any]:
+        """What results follow from: all but the profile's name or place, and ``MAY_DIFFER``."""
+        return self.model_dump(mode="json", exclude={"profile", *MAY_DIFFER})
+
+    @property
     def run_name(self) -> str:
-        """Name of the run's folder: the profile, and a digest of what differs from it."""
-        standard = make_parameters(self.profile).model_dump(mode="json")
-        other = {k: v for k, v in self.model_dump(mode="json").items() if v != standard[k]}
-        if not other:
-            return self.profile_name
-        if set(other) == {"seed"}:
-            return f"{self.profile_name}-seed{self.seed}"
-        digest = hashlib.sha256(json.dumps(other, sort_keys=True).encode()).hexdigest()[:8]
-        return f"{self.profile_name}-{digest}"
+        """Name of the run's folder: a profile of the clone, and a digest of what differs from it.
+
+        What is in a file of one's own may change under the same name: a digest of all parameters follows it.
+        """
+        named = self.effective
+        if not _is_file(self.profile):
+            standard = make_parameters(self.profile).effective
+            named = {name: value for name, value in named.items() if value != standard[name]}
+            if not named:
+                return self.profile
+            if set(named) == {"seed"}:
+                return f"{self.profile}-seed{self.seed}"
+        return f"{self.profile_name}-{_digest(json.dumps(named, sort_keys=True))}"
 
     def write(self, file: Path) -> None:
-        """Keep the parameters as YAML."""
-        write_text(file, yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+        """Keep the parameters as YAML, under a digest that tells whether they are still the same."""
+        text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        write_text(file, f"{_SEAL}{_digest(text)}\n{text}")
 
 
-_YAML = (".yaml", ".yml")
+_SEAL = "# Parameters of a run, which stay as they are; a copy may be changed and be a profile. Digest: "
 WEIGHTS = ("auto", "imagenet", *RANDOM)
 """Words for weights; any other text names a file."""
 
@@ -219,9 +234,13 @@ class _AsWritten(yaml.SafeLoader):
         return node
 
 
-def profile_names() -> list[str]:
-    """Names of the profiles that come with the clone."""
-    return sorted(file.stem for file in (project_root() / "notebooks" / "profiles").glob("*.yaml"))
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _is_file(profile: str) -> bool:
+    """Whether a profile is the path of a file of one's own, and not the name of one of the clone's."""
+    return profile.lower().endswith((".yaml", ".yml"))
 
 
 def profile_values(profile: str) -> dict[str, Any]:
@@ -233,24 +252,29 @@ def profile_values(profile: str) -> dict[str, Any]:
     Raises:
         ParameterError: if there is no such profile, or it is no YAML mapping.
     """
-    file = project_root() / "notebooks" / "profiles" / f"{profile}.yaml"
-    if profile.lower().endswith(_YAML):
+    if _is_file(profile):
         file = typed_path(profile)
-    if not file.is_file():
-        raise ParameterError(
-            f"profile {profile!r}: there is none of that name; choose one of {', '.join(profile_names())}, "
-            "or give the path of a YAML file"
-        )
+    else:
+        clone = project_root(f"the profile {profile!r}", "give the path of a YAML file as profile")
+        known = {file.stem: file for file in sorted((clone / "notebooks" / "profiles").glob("*.yaml"))}
+        if profile not in known:
+            raise ParameterError(
+                f"profile {profile!r}: there is none of that name; choose one of {', '.join(known)}, or give "
+                "the path of a YAML file, which ends in .yaml"
+            )
+        file = known[profile]
     try:
         values = yaml.load(file.read_text(encoding="utf-8"), _AsWritten)
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ParameterError(f"profile {file}: cannot be read ({error.strerror}); check the path") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ParameterError(f"{file}: not readable as YAML ({error})") from None
     if not isinstance(values, dict):
         raise ParameterError(f"{file}: a profile is a list of `name: value` lines")
     return values
 
 
-def make_parameters(profile: str = "quick", settings: Mapping[str, Any] | None = None) -> Parameters:
+def make_parameters(profile: str | Path = "quick", settings: Mapping[str, Any] | None = None) -> Parameters:
     """A profile's parameters with some of them set otherwise.
 
     Args:
@@ -263,8 +287,8 @@ def make_parameters(profile: str = "quick", settings: Mapping[str, Any] | None =
     Raises:
         ParameterError: naming the parameter, what is wrong with it, and the nearest name if it is unknown.
     """
-    settings = settings or {}
-    if profile.lower().endswith(_YAML):
+    settings, profile = settings or {}, str(profile)
+    if _is_file(profile):
         profile = str(typed_path(profile))
     values = profile_values(profile) | {"profile": profile}
     for name, value in settings.items():
@@ -288,6 +312,17 @@ def make_parameters(profile: str = "quick", settings: Mapping[str, Any] | None =
         inner = {problem["loc"][:depth] for problem in problems for depth in range(len(problem["loc"]))}
         sentences = [_sentence(problem) for problem in problems if problem["loc"] not in inner]
         raise ParameterError("\n".join(sentences)) from None
+
+
+def differences(kept: Any, asked: Any, name: str = "") -> list[str]:
+    """A line for every parameter, or part of one, whose ``effective`` values in two runs are not the same."""
+    if isinstance(kept, list) and any(isinstance(part, dict) for part in kept):
+        kept, asked = (dict(enumerate(parts)) for parts in (kept, asked))
+    if isinstance(kept, dict) and isinstance(asked, dict):
+        parts = ((f"{name}.{part}".strip("."), part) for part in kept | asked)
+        return [line for whole, part in parts for line in differences(kept.get(part), asked.get(part), whole)]
+    there, now = ("nothing" if value is None else repr(value) for value in (kept, asked))
+    return [] if kept == asked else [f"{name} is {there} there, {now} was asked for"]
 
 
 def _hint(name: str) -> str:
@@ -322,11 +357,17 @@ def read_parameters(file: Path) -> Parameters:
     """The parameters that a run was started with.
 
     Raises:
-        ParameterError: if the file is missing or damaged.
+        ParameterError: if the file is missing or damaged, or was edited.
     """
     try:
-        values = yaml.load(file.read_text(encoding="utf-8"), _AsWritten)
-        return Parameters(**values)
+        text = file.read_text(encoding="utf-8")
+        first, _, rest = text.partition("\n")
+        if first.startswith(_SEAL) and first != _SEAL + _digest(rest):
+            raise ParameterError(
+                f"{file}: was edited, but a run's parameters stay as they are; undo that, or make another "
+                "run of a copy of the file (`hep2 run --profile COPY.yaml`)"
+            )
+        return Parameters(**yaml.load(text, _AsWritten))
     except ValidationError as error:
         problems = "; ".join(_sentence(problem) for problem in error.errors())
         raise ParameterError(

@@ -24,8 +24,8 @@ from hep2lib.data.database import database_checksum, read_database
 from hep2lib.data.folds import Fold, read_folds, specimen_folds, write_folds
 from hep2lib.data.images import image_file
 from hep2lib.errors import DatabaseError, InputError
-from hep2lib.files import find_kept, project_root, set_aside, typed_path, write_json
-from hep2lib.runs.parameters import Parameters, make_parameters, read_parameters
+from hep2lib.files import BESIDE, find_kept, project_root, set_aside, typed_path, write_json
+from hep2lib.runs.parameters import MAY_DIFFER, Parameters, differences, make_parameters, read_parameters
 from hep2lib.runs.publish import Publication
 from hep2lib.simulator.writing import simulated_images, write_database
 from hep2lib.sources import code_digest
@@ -72,11 +72,18 @@ class Run:
                 f"{given}: for a database of one's own, and none was given; give its folder (--data on the "
                 "command line), or leave this out (in the profile, too) for the simulated one"
             )
-        # Another simulator writes another database: its own folder, so that an older run keeps its images.
+        write_database(self._simulated_folder, specimens=p.specimens, seed=p.seed)
+        return read_database(self._simulated_folder)
+
+    @property
+    def _simulated_folder(self) -> Path:
+        """Where the simulated database is; that of another simulator is kept for the runs it belongs to."""
         code = code_digest("hep2lib.simulator.writing.write_database")
-        folder = project_root() / "data" / f"simulated-{p.specimens}-seed{p.seed}-{code}"
-        write_database(folder, specimens=p.specimens, seed=p.seed)
-        return read_database(folder)
+        clone = project_root(
+            "the folder of simulated databases",
+            "write one with `hep2 simulate OUT` and give OUT as data (--data on the command line)",
+        )
+        return clone / "data" / f"simulated-{self.parameters.specimens}-seed{self.parameters.seed}-{code}"
 
     @cached_property
     def images(self) -> Tensor:
@@ -155,7 +162,7 @@ class Run:
             load_weights(self.network, p.weights, seed=p.seed)
         if p.data or p.database_options:
             specimen_folds(self.database, p.folds, p.seed)
-            _ = self.images
+        _ = self.images if p.data else self._simulated_folder
 
     @property
     def device(self) -> str:
@@ -309,8 +316,8 @@ class Run:
         return (
             f"Obtained on: {self.database.attrs['name']}, "
             f"{len(self.database)} images of {specimens} specimens; "
-            f"{self.network.provenance.description}{reason}; profile {self.parameters.profile_name}; "
-            f"device {self.device}.{note}"
+            f"{self.network.provenance.description}{reason}; profile {self.parameters.profile_name}, "
+            f"seed {self.parameters.seed}; device {self.device}.{note}"
         )
 
     @property
@@ -344,7 +351,7 @@ class Run:
         }
 
 
-def open_run(folder: str | Path = "", profile: str = "quick", /, **settings: Any) -> Run:
+def open_run(folder: str | Path = "", profile: str | Path | None = None, /, **settings: Any) -> Run:
     """Open the run with these parameters, making its folder if need be.
 
     Before a new folder is made, a database that was given is read, divided and decoded, and a file's weights
@@ -352,9 +359,11 @@ def open_run(folder: str | Path = "", profile: str = "quick", /, **settings: Any
 
     Args:
         folder: the run's folder; "" takes ``runs/NAME`` in the clone, named after the parameters.
-        profile: a profile's name, or the path of a YAML file.
-        settings: parameters that differ from the profile's, as ``make_parameters`` takes them; None for the
-            profile's. For a folder that holds a run already they only have to agree with that run's.
+        profile: a profile's name, or the path of a YAML file. None takes the parameters of the run that the
+            folder holds, for a new run those of ``quick``.
+        settings: parameters that differ from those, as ``make_parameters`` takes them; None for what they
+            are. A folder that holds a run is opened if all parameters agree with that run's; those that
+            ``MAY_DIFFER`` names need not, and hold for the run that is returned.
 
     Raises:
         ParameterError: for an unknown parameter or an impossible value.
@@ -362,24 +371,25 @@ def open_run(folder: str | Path = "", profile: str = "quick", /, **settings: Any
         InputError: if the database, the weights or the device cannot be used.
     """
     settings = {n: value for n, value in settings.items() if value is not None or n == "batchnorm"}
-    parameters = make_parameters(profile, settings)
-    where = typed_path(folder) if folder else project_root() / "runs" / parameters.run_name
-    file = where / "parameters.yaml"
-    if file.is_file():
-        known = read_parameters(file)
-        # A folder named after all parameters has to agree in all: the profile may have changed.
-        names = ("profile", *settings) if folder else tuple(Parameters.model_fields)
-        kept, asked = ({n: _value(p.model_dump(), n) for n in names} for p in (known, parameters))
-        differing = [n for n in names if kept[n] != asked[n]]
-        if differing:
-            changes = "; ".join(f"{n} is {kept[n]!r} there, {asked[n]!r} was asked for" for n in differing)
+    file = typed_path(folder) / "parameters.yaml" if folder else None
+    known = read_parameters(file) if file and file.is_file() else None
+    parameters = make_parameters(profile or (file if known else None) or "quick", settings)
+    if file is None:
+        clone = project_root("the folder runs", "name the run's folder (--out on the command line)")
+        file = clone / "runs" / parameters.run_name / "parameters.yaml"
+        known = read_parameters(file) if file.is_file() else None
+    where = file.parent
+    if known:
+        if lines := differences(known.effective, parameters.effective):
             raise RunFolderError(
-                f"{where}: this run has other parameters: {changes}. Ask for the same ones, or choose "
-                "another folder (--out on the command line)"
+                f"{where}: the run in this folder has other parameters:\n  " + "\n  ".join(lines) + "\n"
+                "To go on with that run as it is, name its folder alone, without a profile or settings "
+                f"(`hep2 run --out {where}`); for other parameters, choose another folder (--out on the "
+                "command line)"
             )
-        return Run(where, known)
+        return Run(where, known.model_copy(update={n: getattr(parameters, n) for n in MAY_DIFFER}))
     wrong = ""
-    for other in (str(project_root() / "book"), parameters.data):
+    for other in (str(BESIDE / "book"), parameters.data):
         if other and where.resolve().is_relative_to(Path(other).resolve()):
             wrong = f"lies in {other}"
     if where.exists() and not where.is_dir():
@@ -417,12 +427,6 @@ def _read_texts(file: Path, names: Sequence[str]) -> dict[str, str]:
         pass
     set_aside(file)
     return {}
-
-
-def _value(values: dict[str, Any], name: str) -> Any:
-    """A parameter's value, or that of a part (``training.momentum``); None where the whole is not set."""
-    whole, _, part = name.partition(".")
-    return (values[whole] or {}).get(part) if part else values[whole]
 
 
 def _tuned_layers(freeze: int) -> set[str]:

@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from hep2lib.files import project_root
 from hep2lib.runs.parameters import (
     ParameterError,
     TrainingParameters,
+    differences,
     make_parameters,
     parse_settings,
-    profile_names,
     profile_values,
     read_parameters,
 )
@@ -21,8 +22,9 @@ GRID = {"freeze": [11], "batch_sizes": [8], "learning_rates": [0.01], "epochs": 
 
 
 def test_every_profile_can_be_used():
-    assert {"smoke", "quick", "paper"} <= set(profile_names())
-    for name in profile_names():
+    names = {file.stem for file in (project_root() / "notebooks" / "profiles").iterdir()}
+    assert {"smoke", "quick", "paper"} <= names
+    for name in names:
         assert make_parameters(name).run_name == name
 
 
@@ -89,9 +91,29 @@ def test_what_is_wrong_in_a_list_is_said_once_for_each_item():
     assert str(refused.value) == "parameter grids.0.epochs: field required"
 
 
-def test_an_unknown_profile_names_those_there_are():
-    with pytest.raises(ParameterError, match=r"choose one of .*paper, quick, smoke"):
-        make_parameters("qick")
+@pytest.mark.parametrize("typed", ["qick", "", "Quick", "./quick", "../profiles/quick", "TMP/mine"])
+def test_an_unknown_profile_names_those_there_are(tmp_path, typed):
+    typed = typed.replace("TMP", str(tmp_path))
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(profile_values("smoke")), encoding="utf-8")
+    with pytest.raises(ParameterError) as refused:
+        make_parameters(typed)
+    assert str(refused.value) == (
+        f"profile {typed!r}: there is none of that name; choose one of paper, quick, smoke, or give the path "
+        "of a YAML file, which ends in .yaml"
+    )
+
+
+def test_a_profile_that_cannot_be_read_is_named_by_its_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.yaml").mkdir()
+    for typed, trouble in (
+        ("../nowhere.yml", "No such file or directory"),
+        ("folder.yaml", "Is a directory"),
+    ):
+        with pytest.raises(ParameterError) as refused:
+            make_parameters(typed)
+        where = (tmp_path / typed).resolve()
+        assert str(refused.value) == f"profile {where}: cannot be read ({trouble}); check the path"
 
 
 @pytest.mark.parametrize(
@@ -295,18 +317,66 @@ def test_a_runs_name_says_what_differs():
     assert make_parameters("smoke", {"seed": 4}).run_name == "smoke-seed4"
     names = {make_parameters("smoke", {"folds": folds}).run_name for folds in (2, 3, 4)}
     assert len(names) == 3
+    assert make_parameters("smoke", {"workers": 7}).run_name == "smoke"
+    assert make_parameters("smoke", {"workers": 7, "seed": 4}).run_name == "smoke-seed4"
+    for name, value in (("device", "cpu"), ("cache_gigabytes", 1), ("training.momentum", 0.8)):
+        assert re.fullmatch("smoke-[0-9a-f]{8}", make_parameters("smoke", {name: value}).run_name)
 
 
 def test_parameters_are_read_as_they_were_written(tmp_path):
     parameters = make_parameters("quick", {"seed": 5})
     parameters.write(tmp_path / "parameters.yaml")
     assert read_parameters(tmp_path / "parameters.yaml") == parameters
+    assert make_parameters(tmp_path / "parameters.yaml").effective == parameters.effective
     (tmp_path / "parameters.yaml").write_text("seed: many", encoding="utf-8")
     with pytest.raises(ParameterError, match="not a run's parameters"):
         read_parameters(tmp_path / "parameters.yaml")
     (tmp_path / "parameters.yaml").write_text("svm_reading: C", encoding="utf-8")
     with pytest.raises(ParameterError, match="parameter 'svm_reading' is unknown"):
         read_parameters(tmp_path / "parameters.yaml")
+
+
+def test_parameters_that_were_edited_in_a_run_are_refused(tmp_path):
+    file = tmp_path / "parameters.yaml"
+    make_parameters("quick").write(file)
+    text = file.read_text(encoding="utf-8")
+    file.write_bytes(text.replace("\n", "\r\n").encode())  # as git may store it: the same content
+    assert read_parameters(file) == make_parameters("quick")
+    file.write_text(text.replace("folds: 5", "folds: 4"), encoding="utf-8")
+    with pytest.raises(ParameterError) as refused:
+        read_parameters(file)
+    assert str(refused.value) == (
+        f"{file}: was edited, but a run's parameters stay as they are; undo that, or make another run of a "
+        "copy of the file (`hep2 run --profile COPY.yaml`)"
+    )
+    assert make_parameters(file).folds == 4  # a copy of it is a profile
+    file.write_text("".join(text.splitlines(keepends=True)[1:]), encoding="utf-8")  # as written before 0.1.0
+    assert read_parameters(file) == make_parameters("quick")
+
+
+def test_every_part_that_differs_is_named_with_both_values():
+    grids = [GRID, GRID | {"freeze": [139]}]
+    kept = make_parameters("smoke", {"grids": grids, "training.momentum": 0.9, "batchnorm": None})
+    other = {"grids": [GRID | {"epochs": 2}], "training.momentum": 0.5, "bits": 12, "svm_layers": ["data"]}
+    asked = make_parameters("smoke", other)
+    grid = {"freeze": [139], "batch_sizes": [8], "learning_rates": [0.01], "epochs": 1, "seeds": 1}
+    assert differences(kept.effective, asked.effective) == [
+        "bits is nothing there, 12 was asked for",
+        "grids.0.epochs is 1 there, 2 was asked for",
+        f"grids.1 is {grid} there, nothing was asked for",
+        "training.momentum is 0.9 there, 0.5 was asked for",
+        f"batchnorm is nothing there, {grid} was asked for",
+        f"svm_layers is {list(kept.svm_layers)} there, ['data'] was asked for",
+    ]
+    assert "training is" not in "".join(differences(asked.effective, kept.effective))
+    assert differences(kept.effective, kept.effective) == []
+
+
+def test_a_number_written_otherwise_and_a_default_written_out_differ_in_nothing(profile):
+    plain = make_parameters(profile("seed: 3"))
+    written = make_parameters(profile("seed: '3'\nsvm_smallest: -6\ntraining: {l2: 1e-4}\nbits: null"))
+    assert differences(plain.effective, written.effective) == []
+    assert plain.run_name == written.run_name
 
 
 def test_layers_are_named_one_by_one_or_by_a_word():
@@ -324,8 +394,16 @@ def test_a_profile_of_ones_own_is_found_from_any_folder_and_named_without_it(tmp
     assert parameters.profile == str(tmp_path / "mine.yaml")
     monkeypatch.chdir("/")
     assert make_parameters(parameters.profile) == parameters
-    assert parameters.run_name == "mine"
-    assert make_parameters(parameters.profile, {"seed": 2}).run_name == "mine-seed2"
+    assert re.fullmatch("mine-[0-9a-f]{8}", parameters.run_name)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "mine.yaml").write_text("seed: 0\n", encoding="utf-8")
+    with (tmp_path / "there" / "mine.yaml").open("a", encoding="utf-8") as stream:
+        yaml.safe_dump(profile_values("smoke"), stream)
+    for typed in (tmp_path / "there" / "mine.yaml", tmp_path / "there" / ".." / "mine.yaml"):
+        assert make_parameters(typed).run_name == parameters.run_name
+        assert make_parameters(str(typed), {"workers": 2}).run_name == parameters.run_name
+        assert make_parameters(typed, {"seed": 2}).run_name != parameters.run_name
+    assert make_parameters(typed, {"seed": 1}).run_name != make_parameters(typed, {"seed": 2}).run_name
 
 
 def test_what_can_be_set_of_a_training_is_what_a_training_has():

@@ -10,6 +10,7 @@ from hep2lib.cnn.weights import load_weights
 from hep2lib.data.folds import FoldError
 from hep2lib.errors import DatabaseError, InputError
 from hep2lib.files import project_root
+from hep2lib.runs import parameters as parameters_module
 from hep2lib.runs import run as run_module
 from hep2lib.runs.parameters import ParameterError, make_parameters, profile_values
 from hep2lib.runs.run import Run, RunFolderError, open_run
@@ -40,12 +41,41 @@ def test_the_folds_are_kept_in_the_run_and_checked_when_read(tmp_path, database)
 
 
 def test_a_run_with_other_parameters_is_refused(tmp_path):
-    open_run(tmp_path / "run", "smoke", seed=1)
-    assert open_run(tmp_path / "run", "smoke").parameters.seed == 1
-    with pytest.raises(RunFolderError, match="seed is 1 there, 2 was asked for"):
-        open_run(tmp_path / "run", "smoke", seed=2)
-    with pytest.raises(RunFolderError, match="profile is 'smoke' there"):
-        open_run(tmp_path / "run", "quick")
+    run = open_run(tmp_path / "run", "smoke", seed=1, device="cpu")
+    for same in (
+        ((), {}),
+        (("smoke",), {"seed": 1, "device": "cpu"}),
+        ((), {"seed": 1}),
+        ((None,), {"folds": 2}),
+    ):
+        assert open_run(tmp_path / "run", *same[0], **same[1]).parameters == run.parameters
+    others = [
+        (("smoke",), {"device": "cpu"}, ["seed is 1 there, 0 was asked for"]),
+        ((), {"seed": 2}, ["seed is 1 there, 2 was asked for"]),
+        ((), {"device": "auto"}, ["device is 'cpu' there, 'auto' was asked for"]),
+        ((), {"cache_gigabytes": 2}, ["cache_gigabytes is 0.0 there, 2.0 was asked for"]),
+        (
+            ("quick",),
+            {},
+            ["seed is 1 there", "specimens is 16 there, 100 was asked for", "grids.0.freeze is "],
+        ),
+    ]
+    for profile, settings, lines in others:
+        with pytest.raises(
+            RunFolderError, match=r"the run in this folder has other parameters:\n"
+        ) as refused:
+            open_run(tmp_path / "run", *profile, **settings)
+        assert [line for line in lines if f"\n  {line}" not in str(refused.value)] == []
+        assert "profile is" not in str(refused.value)
+
+
+def test_a_run_goes_on_with_as_many_workers_as_are_asked_for_now(tmp_path):
+    folder = tmp_path / "run"
+    open_run(folder, "smoke", workers=1)
+    for asked, used in (({}, 1), ({"workers": 2}, 2), ({"workers": 0}, 0), ({}, 1)):
+        assert open_run(folder, **asked).parameters.workers == used
+    assert open_run(folder, "smoke", workers=3).parameters.workers == 3
+    assert open_run(folder, "smoke").parameters.workers == 1  # as the profile says now
 
 
 def test_a_folder_that_holds_something_else_is_refused(tmp_path):
@@ -98,7 +128,7 @@ def test_a_run_means_the_same_files_wherever_it_is_opened(tmp_path, database, mo
     assert opened.folder == tmp_path / "run"
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    again = open_run("../run", "smoke", data="../data")
+    again = open_run("../run", "smoke", data="../data", images="aida_project_database")
     assert again.parameters == opened.parameters
     assert again.parameters.data == database
     assert again.database["path"].tolist() == opened.database["path"].tolist()
@@ -117,13 +147,49 @@ def test_what_is_not_said_is_the_profiles_and_then_the_runs(tmp_path, database):
 
 
 def test_a_profile_that_changed_is_not_taken_for_the_one_a_run_was_named_after(tmp_path, monkeypatch):
-    monkeypatch.setattr(run_module, "project_root", lambda: tmp_path)
-    profile = tmp_path / "mine.yaml"
-    profile.write_text(yaml.safe_dump(profile_values("smoke")), encoding="utf-8")
-    assert open_run("", str(profile)).folder == tmp_path / "runs" / "mine"
-    profile.write_text(yaml.safe_dump(profile_values("smoke") | {"image_size": 96}), encoding="utf-8")
-    with pytest.raises(RunFolderError, match="image_size is 64 there, 96 was asked for"):
-        open_run("", str(profile))
+    (tmp_path / "notebooks" / "profiles").mkdir(parents=True)
+    shipped, mine = tmp_path / "notebooks" / "profiles" / "smoke.yaml", tmp_path / "mine.yaml"
+    values = profile_values("smoke")
+    for module in (run_module, parameters_module):
+        monkeypatch.setattr(module, "project_root", lambda *words: tmp_path)
+    for file in (shipped, mine):
+        file.write_text(yaml.safe_dump(values), encoding="utf-8")
+    first = open_run("", mine)
+    assert first.folder.parent == tmp_path / "runs"
+    assert open_run("", "smoke").folder == tmp_path / "runs" / "smoke"
+    for file in (shipped, mine):
+        file.write_text(yaml.safe_dump(values | {"image_size": 96}), encoding="utf-8")
+    assert open_run("", mine).folder not in (first.folder, tmp_path / "runs" / "smoke")
+    for asked in (("", "smoke"), (first.folder, mine), (tmp_path / "runs" / "smoke", mine)):
+        with pytest.raises(RunFolderError, match=r"\n  image_size is 64 there, 96 was asked for\n"):
+            open_run(*asked)
+    assert open_run(first.folder).parameters.image_size == 64
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["mine.yaml", "notebooks", "runs"]
+
+
+def test_a_profile_of_ones_own_makes_one_run_wherever_it_lies_and_is_named_from(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_module, "project_root", lambda *words: tmp_path / "clone")
+    for folder in ("a", "b/c"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "mine.yaml").write_text(
+            yaml.safe_dump(profile_values("smoke")), encoding="utf-8"
+        )
+    found = set()
+    for cwd, typed in (
+        ("a", "mine.yaml"),
+        ("b", "c/mine.yaml"),
+        ("b/c", "../../a/mine.yaml"),
+        ("b", "./c/mine.yaml"),
+    ):
+        monkeypatch.chdir(tmp_path / cwd)
+        for name in (typed, str(tmp_path / cwd / typed), tmp_path / cwd / typed):
+            found.add(open_run("", name, seed=3).folder)
+    (folder,) = found
+    assert folder.parent == tmp_path / "clone" / "runs"
+    assert folder.name.startswith("mine-")
+    assert [[file.name for file in (tmp_path / where).iterdir()] for where in ("a", "b/c")] == [
+        ["mine.yaml"]
+    ] * 2
 
 
 def test_captions_name_a_weights_file_without_its_folder(tmp_path, database):
@@ -133,6 +199,7 @@ def test_captions_name_a_weights_file_without_its_folder(tmp_path, database):
     write_tensors(file, network.state_dict(), {})
     run = open_run(tmp_path / "run", "smoke", data=database, weights=file)
     assert "; weights mine.safetensors; " in run.short_statement
+    assert "; profile smoke, seed 0; device cpu." in run.statement
     assert str(tmp_path) not in run.statement
 
 
@@ -143,7 +210,7 @@ def test_which_weights_auto_means_is_settled_once_and_said(tmp_path, monkeypatch
     assert (weights["asked"], weights["used"]) == ("auto", used)
     assert ("could not be reached" in weights["reason"]) != reachable
     monkeypatch.setattr(run_module, "imagenet_available", lambda: not reachable)
-    assert open_run(tmp_path / "run", "smoke").weights == weights
+    assert open_run(tmp_path / "run").weights == weights
 
 
 def test_random_weights_are_never_replaced(tmp_path, monkeypatch):
@@ -339,7 +406,7 @@ def test_damaged_notes_on_the_weights_are_set_aside_and_settled_again(tmp_path, 
 
 
 @pytest.mark.parametrize("name", ["network-*.safetensors", "random-*.json"])
-@pytest.mark.parametrize("part", [slice(0, 400), slice(0, 0), slice(0, -2)])
+@pytest.mark.parametrize("part", [slice(0, 200), slice(0, 0), slice(0, -2)])
 def test_a_damaged_start_network_is_drawn_again(tmp_path, database, capsys, name, part):
     first = open_run(tmp_path / "run", "smoke", data=database).network
     (file,) = (tmp_path / "run" / "cache").glob(name)
