@@ -66,6 +66,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = _as_typed(str(error)) if isinstance(error, DatabaseError) else str(error)
         print(f"hep2: {message}", file=sys.stderr)
         return EXIT_INPUT if isinstance(error, InputError) else EXIT_SHORT
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("hep2lib"):
+            raise
+        where = "in the clone: `pip install -e '.[book]'`"
+        print(f"hep2: {error.name} is missing; install it {where}", file=sys.stderr)
+        return EXIT_INPUT
     except OSError as error:
         if error.errno not in _FOLDER_TROUBLE:
             raise
@@ -175,7 +181,11 @@ def _parser() -> argparse.ArgumentParser:
     publish.set_defaults(command=_publish)
 
     pair = commands.add_parser("pair", help="write the .ipynb of every notebook from its .md source")
-    pair.add_argument("--check", action="store_true", help="only say whether each pair agrees")
+    how = pair.add_mutually_exclusive_group()
+    how.add_argument("--check", action="store_true", help="only say whether each pair agrees")
+    for ending, what in (("ipynb", "its .md from its .ipynb"), ("md", "its .ipynb, even if that was edited")):
+        named: dict[str, Any] = {"type": lambda name: Path(name).stem, "action": "append", "default": []}
+        how.add_argument(f"--from-{ending}", metavar="NAME", help=f"write {what}", **named)
     pair.set_defaults(command=_pair)
     for each in commands.choices.values():
         each.register("type", None, _filled)
@@ -302,12 +312,14 @@ def _publish(options: argparse.Namespace) -> None:
 
 
 def _pair(options: argparse.Namespace) -> int:
-    from hep2lib.runs.notebooks import check_pairs, pair
+    from hep2lib.runs.notebooks import check_pairs, pair, write_source
 
     folder = project_root() / "notebooks"
     problems = check_pairs(folder) if options.check else []
-    if not options.check:
-        pair(folder)
+    for name in options.from_ipynb:
+        write_source(folder / f"{name}.ipynb")
+    for file in () if options.check else pair(folder, options.from_ipynb + options.from_md):
+        print(f"written: {file}")
     for problem in problems:
         print(problem, file=sys.stderr)
     return EXIT_SHORT if problems else EXIT_DONE

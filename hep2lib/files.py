@@ -53,7 +53,7 @@ def project_root(needed: str = "the notebooks and pages of the book", instead: s
         raise ProjectError(
             f"{BESIDE}: hep2lib is installed without its clone, which holds {needed}; "
             f"{instead}{instead and ', or '}clone the repository and install the package from the clone with "
-            "`pip install -e .`"
+            "`pip install -e '.[book]'`"
         )
     return BESIDE
 
@@ -117,6 +117,10 @@ def written_whole(path: Path) -> Iterator[Path]:
         with temporary.open("r+b") as stream:
             os.fsync(stream.fileno())
         temporary.replace(path)
+    except OSError as error:
+        if error.filename == str(temporary):  # which nobody has heard of
+            error.filename, error.filename2 = str(path), None
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

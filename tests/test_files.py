@@ -57,6 +57,18 @@ def test_contents_that_cannot_be_kept_for_good_do_not_take_the_place_of_others(t
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
 
 
+def test_a_message_names_the_file_that_was_meant(tmp_path):
+    (tmp_path / "a.txt").mkdir()
+    with pytest.raises(OSError, match="directory") as raised:
+        write_text(tmp_path / "a.txt", "new")
+    assert (raised.value.filename, raised.value.filename2) == (str(tmp_path / "a.txt"), None)
+    assert ".part" not in str(raised.value)
+    (tmp_path / "b").write_text("a file")
+    with pytest.raises(OSError, match="b") as raised:
+        write_text(tmp_path / "b" / "c.txt", "new")
+    assert ".part" not in str(raised.value)
+
+
 def test_parallel_writers_and_readers_see_whole_files(tmp_path):
     path = tmp_path / "a.txt"
     contents = [letter * 100_000 for letter in "abcd"]

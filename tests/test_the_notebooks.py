@@ -1,13 +1,24 @@
 """The notebooks that come with the clone: text and .ipynb agree, and keep to the book's rules."""
 
 import ast
+import shutil
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
 from hep2lib.cli import main
 from hep2lib.files import project_root
-from hep2lib.runs.notebooks import PAGES, check_pairs, notebook_parameters, page_values, read_source
+from hep2lib.runs.notebooks import (
+    PAGES,
+    check_pairs,
+    notebook_parameters,
+    page_values,
+    read_source,
+    write_source,
+)
 from hep2lib.runs.parameters import profile_values, read_parameters
 from hep2lib.runs.run import Run
 
@@ -18,6 +29,43 @@ NOTEBOOKS = project_root() / "notebooks"
 
 def test_every_text_and_its_notebook_say_the_same():
     assert check_pairs(NOTEBOOKS) == []
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """The notebooks in a folder of the test's own, and their bytes."""
+    folder = shutil.copytree(
+        NOTEBOOKS, tmp_path / "notebooks", ignore=shutil.ignore_patterns(".*", "profiles")
+    )
+    return folder, {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def test_a_text_written_from_its_notebook_is_the_same_text(copied):
+    folder, before = copied
+    for page in PAGES:
+        write_source(folder / f"{page}.ipynb")
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("newer", ["md", "ipynb"])
+def test_jupytext_leaves_the_notebooks_as_they_are(copied, newer):
+    folder, before = copied
+    for page in PAGES:
+        (folder / f"{page}.{newer}").touch()
+    texts = [folder / f"{page}.md" for page in PAGES]
+    command = [sys.executable, "-m", "jupytext", "--sync", *texts]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.count("Unchanged") == 10
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+
+def test_jupyterlab_saves_no_version_of_python():
+    hooks = SimpleNamespace(FileContentsManager=SimpleNamespace())
+    exec((NOTEBOOKS / "lab.py").read_text(encoding="utf-8"), {"get_config": lambda: hooks})
+    model = {"type": "notebook", "content": {"metadata": {"language_info": {}, "kernelspec": {}}}}
+    hooks.FileContentsManager.pre_save_hook(model=model, path="01-dataset.ipynb", contents_manager=None)
+    assert model["content"]["metadata"] == {"kernelspec": {}}
+    hooks.FileContentsManager.pre_save_hook(model={"type": "file"}, path="a.md", contents_manager=None)
 
 
 @pytest.mark.parametrize("page", PAGES)

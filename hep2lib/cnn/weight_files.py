@@ -178,8 +178,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str,
         with written_whole(path) as temporary:
             save_file(plain, temporary, metadata=metadata)
     except (OSError, safetensors.SafetensorError) as error:
+        reason = str(error).partition(" at path")[0]  # which is a temporary file's
         raise InputError(
-            f"{path.parent}: cannot be written ({error}); make room or choose another run folder, then start "
+            f"{path}: cannot be written ({reason}); make room or choose another run folder, then start "
             "again: what was computed is kept"
         ) from None
 

@@ -148,7 +148,7 @@ def check_folds(folds: Sequence[Fold], database: pd.DataFrame) -> None:
     """
     labels = database["label"].to_numpy()
     specimens = database["specimen"].to_numpy()
-    for number, fold in enumerate(folds):
+    for number, fold in enumerate(folds, 1):
         parts = dict(zip(PARTS, (fold.train, fold.validation, fold.test), strict=True))
         rows = np.sort(np.concatenate(list(parts.values())))
         if not np.array_equal(rows, np.arange(len(database))):
@@ -169,7 +169,7 @@ def check_folds(folds: Sequence[Fold], database: pd.DataFrame) -> None:
 
 
 def write_folds(folds: Sequence[Fold], database: pd.DataFrame, path: str | Path) -> None:
-    """Write folds to a csv file: image, specimen, label, fold (from 0), part; a row for each image and fold.
+    """Write folds to a csv file: image, specimen, label, fold (from 1), part; a row for each image and fold.
 
     Args:
         folds: checked before anything is written.
@@ -184,7 +184,7 @@ def write_folds(folds: Sequence[Fold], database: pd.DataFrame, path: str | Path)
     names = list(zip(database["image"], database["specimen"], database["label"], strict=True))
     rows = [
         (*names[row], number, part)
-        for number, fold in enumerate(folds)
+        for number, fold in enumerate(folds, 1)
         for row, part in sorted((int(row), part) for part in PARTS for row in getattr(fold, part))
     ]
     with written_whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
@@ -212,7 +212,7 @@ def read_folds(path: str | Path, database: pd.DataFrame) -> list[Fold]:
     parts: dict[int, dict[str, list[int]]] = {}
     for line, row in enumerate(rows, 2):
         if len(row) != len(_HEADER) or not row[3].isdecimal() or row[4] not in PARTS:
-            raise FoldError(f"{path}, line {line}: damaged; make the folds anew")
+            raise FoldError(f"{path}, line {line}: damaged; delete the file to make the folds anew")
         image, specimen, label, fold, part = row
         if image not in row_of or facts[row_of[image]] != (specimen, label):
             raise FoldError(
@@ -220,11 +220,14 @@ def read_folds(path: str | Path, database: pd.DataFrame) -> list[Fold]:
                 "this database; these folds belong to another one"
             )
         parts.setdefault(int(fold), {name: [] for name in PARTS})[part].append(row_of[image])
-    if sorted(parts) != list(range(len(parts))) or not parts:
-        raise FoldError(f"{path}: folds are to be numbered 0, 1, 2, ..., not {some(map(str, sorted(parts)))}")
+    if sorted(parts) != list(range(1, len(parts) + 1)) or not parts:
+        numbers = some(map(str, sorted(parts)))
+        raise FoldError(
+            f"{path}: folds are numbered 1, 2, 3, ..., not {numbers}; delete the file to make them anew"
+        )
     folds = [
         Fold(*(np.array(sorted(parts[number][part]), dtype=np.int64) for part in PARTS))
-        for number in range(len(parts))
+        for number in sorted(parts)
     ]
     try:
         check_folds(folds, database)

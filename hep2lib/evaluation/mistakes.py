@@ -237,7 +237,7 @@ def gradient_maps(network: GoogLeNet, images: Tensor, layer: str) -> Tensor:
     try:
         from captum.attr import LayerGradCam
     except ImportError:
-        raise MapError("maps of earlier layers need captum: pip install captum") from None
+        raise MapError("earlier layers' maps need captum: `pip install -e '.[book]'` in the clone") from None
     _two_classes(network)
     halves = _LogOdds(network, layer)
     x = network.preprocess(images.to(network.device))

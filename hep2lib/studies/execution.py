@@ -218,7 +218,8 @@ def check_workers(client: Any, shared: Path) -> None:
         client.wait_for_workers(1, timeout=30)
     except TimeoutError:
         raise ClusterError(
-            f"the scheduler at {client.scheduler.address} has no workers; start some with `dask worker`"
+            f"the scheduler at {client.scheduler.address} has no workers; start some with "
+            f"`dask worker --nthreads 1 {client.scheduler.address}`"
         ) from None
     try:
         seen = client.run(sees, str(shared))

@@ -194,12 +194,24 @@ def test_unusable_fold_files(tmp_path: Path) -> None:
     with pytest.raises(FoldError, match=rf"line {len(lines) + 1}: damaged"):
         read_folds(path, table)
     path.write_text("\n".join(lines[:-1]), encoding="utf-8")
-    with pytest.raises(FoldError, match="fold 4: its parts do not hold every image exactly once"):
+    with pytest.raises(FoldError, match="fold 5: its parts do not hold every image exactly once"):
         read_folds(path, table)
-    path.write_text(
-        "\n".join(line for line in lines if ",0," not in line[-12:] or "fold" in line), encoding="utf-8"
-    )
-    with pytest.raises(FoldError):
+    assert {line.split(",")[3] for line in lines[1:]} == {"1", "2", "3", "4", "5"}
+    others = [lines[0], *(line for line in lines[1:] if line.split(",")[3] != "1")]
+    path.write_text("\n".join(others), encoding="utf-8")
+    with pytest.raises(FoldError, match=r"numbered 1, 2, 3, \.\.\., not 2, 3, 4, 5; delete the file"):
+        read_folds(path, table)
+
+
+def test_a_fold_is_called_by_the_number_it_has_in_its_file(tmp_path: Path) -> None:
+    table = aida_like(30)
+    path = tmp_path / "folds.csv"
+    write_folds(specimen_folds(table), table, path)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    row = next(i for i, line in enumerate(lines) if line.endswith(",3,train"))
+    lines[row] = lines[row].replace(",3,train", ",3,test")
+    path.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(FoldError, match=r"folds\.csv: fold 3: specimen "):
         read_folds(path, table)
 
 
@@ -212,10 +224,10 @@ def fold(train: list[int], validation: list[int], test: list[int]) -> Fold:
     [
         ([], "not every image is tested"),
         ([fold([0, 1], [2, 3], [4, 5]), fold([4, 5], [2, 3], [0, 1])], "not every image is tested"),
-        ([fold([0, 1], [2, 3], [4])], "fold 0: its parts do not hold every image"),
-        ([fold([0, 1], [2, 3, 4], [4, 5])], "fold 0: its parts do not hold every image"),
-        ([fold([0, 2], [1, 3], [4, 5])], "fold 0: its train part has no positive image"),
-        ([fold([0, 3], [1, 2], [4, 5])], "fold 0: specimen 'a' is in train and in validation"),
+        ([fold([0, 1], [2, 3], [4])], "fold 1: its parts do not hold every image"),
+        ([fold([0, 1], [2, 3, 4], [4, 5])], "fold 1: its parts do not hold every image"),
+        ([fold([0, 2], [1, 3], [4, 5])], "fold 1: its train part has no positive image"),
+        ([fold([0, 3], [1, 2], [4, 5])], "fold 1: specimen 'a' is in train and in validation"),
     ],
 )
 def test_unsound_folds_are_found(folds: list[Fold], message: str) -> None:

@@ -104,5 +104,5 @@ def test_log_odds_are_of_two_classes(images):
 
 def test_without_captum_it_is_said_what_is_missing(images, monkeypatch):
     monkeypatch.setitem(sys.modules, "captum.attr", None)
-    with pytest.raises(MapError, match="maps of earlier layers need captum: pip install captum"):
+    with pytest.raises(MapError, match="layers' maps need captum: `pip install -e"):
         gradient_maps(network(), images, "inception_4e-output")

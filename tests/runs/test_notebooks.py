@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import psutil
@@ -17,9 +18,11 @@ from hep2lib.runs.notebooks import (
     NotebookError,
     check_pairs,
     execute,
+    execute_run,
     notebook_parameters,
     pair,
     read_source,
+    write_source,
 )
 from hep2lib.runs.publish import read_pages
 
@@ -115,8 +118,10 @@ def test_pairs_are_made_from_the_text_and_only_where_it_changed(project):
     notebook = nbformat.read(made, as_version=4)
     nbformat.validate(notebook)
     assert [cell.id for cell in notebook.cells] == [f"03-fine-tuning-{number:02d}" for number in range(1, 5)]
-    assert notebook.metadata == {
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}
+    assert notebook.metadata.kernelspec == {
+        "display_name": "Python 3 (ipykernel)",
+        "language": "python",
+        "name": "python3",
     }
     assert all(cell.outputs == [] for cell in cells(made))
     assert check_pairs(project / "notebooks") == []
@@ -129,7 +134,7 @@ def test_a_pair_that_only_looks_different_holds(project):
     assert check_pairs(project / "notebooks") == []
 
 
-def change_source(made):
+def change_text(made):
     made.with_suffix(".md").write_text(HEADER + PARAMETERS.replace("seed", "sede"), encoding="utf-8")
 
 
@@ -138,33 +143,215 @@ def add_cell(made):
         file.write(cell("1 + 1"))
 
 
-def add_output(made):
+def change(made, edit):
+    """Save a notebook as JupyterLab does, after an edit of its cells."""
     notebook = nbformat.read(made, as_version=4)
-    notebook.cells[1].outputs = [nbformat.v4.new_output("stream", text="2")]
+    edit(notebook)
     nbformat.write(notebook, made)
+
+
+def add_output(made):
+    def run(notebook):
+        notebook.cells[1].outputs = [nbformat.v4.new_output("stream", text="2")]
+        notebook.cells[1].execution_count = 1
+        notebook.cells[1].metadata.update(execution={"iopub.execute_input": "now"}, scrolled=True)
+
+    change(made, run)
+
+
+def add_language(made):
+    change(
+        made, lambda notebook: notebook.metadata.update(language_info={"name": "python", "version": "3.11"})
+    )
 
 
 def add_other(made):
     made.with_name("04-svm.ipynb").write_bytes(made.read_bytes())
 
 
+def edit_code(made):
+    change(made, lambda notebook: notebook.cells[1].update(source="run = 'mine'\nseed = 1"))
+
+
+def edit_prose(made):
+    change(made, lambda notebook: notebook.cells[0].update(source="# My page"))
+
+
+def edit_tags(made):
+    change(made, lambda notebook: notebook.cells[1].metadata.tags.append("hide-input"))
+
+
+def indent_code(made):
+    change(made, lambda notebook: notebook.cells[1].update(source="  " + notebook.cells[1].source))
+
+
+def insert_cell(made):
+    change(made, lambda notebook: notebook.cells.insert(1, nbformat.v4.new_code_cell("2 + 2")))
+
+
+def drop_cell(made):
+    change(made, lambda notebook: notebook.cells.pop(1))
+
+
+def swap_cells(made):
+    change(made, lambda notebook: notebook.cells.reverse())
+
+
+EDITS = [edit_code, indent_code, edit_prose, edit_tags, insert_cell, drop_cell, swap_cells]
+
+
 @pytest.mark.parametrize(
     ("spoil", "problem"),
     [
-        (change_source, "03-fine-tuning.ipynb: cell 2 differs; write it again from 03-fine-tuning.md"),
-        (add_cell, "03-fine-tuning.ipynb: has 2 cells, its source 3; write it again"),
-        (add_output, "03-fine-tuning.ipynb: cell 2 differs; write it again"),
-        (add_other, "04-svm.ipynb: has no 04-svm.md, which is its source"),
-        (Path.unlink, "03-fine-tuning.ipynb: does not exist; write it again"),
-        (lambda made: made.write_text("{"), "03-fine-tuning.ipynb: cannot be read (NotJSONError)"),
+        (change_text, "03-fine-tuning.ipynb: is behind 03-fine-tuning.md; `hep2 pair` writes it again"),
+        (add_cell, "03-fine-tuning.ipynb: is behind 03-fine-tuning.md; `hep2 pair` writes it again"),
+        (add_output, "03-fine-tuning.ipynb: holds outputs; `hep2 pair` writes it again"),
+        (add_language, "03-fine-tuning.ipynb: has other ids or metadata than its text gives; `hep2 pair` w"),
+        (Path.unlink, "03-fine-tuning.ipynb: does not exist; `hep2 pair` writes it"),
     ],
 )
-def test_pairs_that_do_not_hold(project, spoil, problem):
+def test_pairs_that_are_written_again(project, spoil, problem):
     made = write(project, PARAMETERS).with_suffix(".ipynb")
     pair(project / "notebooks")
     spoil(made)
-    assert len(check_pairs(project / "notebooks")) == 1
-    assert check_pairs(project / "notebooks")[0].startswith(problem)
+    (said,) = check_pairs(project / "notebooks")
+    assert said.startswith(problem)
+    assert pair(project / "notebooks") == [made]
+    assert check_pairs(project / "notebooks") == []
+
+
+@pytest.mark.parametrize("spoil", [*EDITS, lambda made: made.write_text("{")])
+@pytest.mark.parametrize("behind", [False, True])
+def test_an_edited_notebook_is_never_lost_without_a_word(project, spoil, behind):
+    made = write(project, PARAMETERS).with_suffix(".ipynb")
+    other = write(project, PARAMETERS, "04-svm")
+    pair(project / "notebooks")
+    spoil(made)
+    if behind:
+        add_cell(made)
+    before = made.read_bytes()
+    add_cell(other.with_suffix(".ipynb"))
+    older = other.with_suffix(".ipynb").read_bytes()
+    with pytest.raises(NotebookError, match="`hep2 pair --from-md 03-fine-tuning`"):
+        pair(project / "notebooks")
+    assert made.read_bytes() == before
+    assert other.with_suffix(".ipynb").read_bytes() == older
+    assert "`hep2 pair --from-md 03-fine-tuning`" in check_pairs(project / "notebooks")[0]
+    assert pair(project / "notebooks", ["03-fine-tuning"]) == [made]
+    assert pair(project / "notebooks") == [other.with_suffix(".ipynb")]
+    assert check_pairs(project / "notebooks") == []
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_edited_notebook_can_be_kept(project, edit):
+    source = write(project, PARAMETERS + cell("1 + 1"))
+    header = source.read_text(encoding="utf-8").partition("\n---\n")[0]
+    made = source.with_suffix(".ipynb")
+    pair(project / "notebooks")
+    add_output(made)
+    edit(made)
+    wanted = [(cell.cell_type, cell.source) for cell in nbformat.read(made, as_version=4).cells]
+    write_source(made)
+    assert source.read_text(encoding="utf-8").startswith(f"{header}\n---\n\n")
+    pair(project / "notebooks")
+    assert check_pairs(project / "notebooks") == []
+    kept = nbformat.read(made, as_version=4).cells
+    assert [(cell.cell_type, cell.source) for cell in kept] == wanted
+    assert all(not cell.get("outputs") and "execution" not in cell.metadata for cell in kept)
+    assert ("hide-input" in str(kept)) == (edit is edit_tags)
+
+
+def test_what_was_edited_is_shown_by_cell(project):
+    made = write(project, PARAMETERS).with_suffix(".ipynb")
+    pair(project / "notebooks")
+    edit_code(made)
+    with pytest.raises(NotebookError) as raised:
+        pair(project / "notebooks")
+    assert str(raised.value).splitlines() == [
+        "03-fine-tuning.ipynb: was edited, and 03-fine-tuning.md, which is what a run executes, "
+        "says otherwise",
+        "--- 03-fine-tuning.md, cell 2",
+        "+++ 03-fine-tuning.ipynb, cell 2",
+        "@@ -3,4 +3,4 @@",
+        " ",
+        '-run = "runs/mine"  # the run\'s folder',
+        "-seed: int = 0  # random seed",
+        "+run = 'mine'",
+        "+seed = 1",
+        " ```",
+        "`hep2 pair --from-ipynb 03-fine-tuning` keeps the .ipynb, "
+        "`hep2 pair --from-md 03-fine-tuning` the text",
+    ]
+    change(made, lambda notebook: notebook.cells[1].update(source="\n".join(map(str, range(100)))))
+    with pytest.raises(NotebookError, match=r"\n\.\.\. and 77 lines more\n`hep2 pair --from-ipynb"):
+        pair(project / "notebooks")
+
+
+def paste_picture(notebook):
+    notebook.cells[0].source = "![](attachment:a.png)"
+    notebook.cells[0].attachments = {"a.png": {"image/png": ""}}
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        paste_picture,
+        lambda notebook: notebook.cells[0].update(source="one\n\n+++\n\ntwo"),
+        lambda notebook: notebook.cells[0].update(source="one\n\n```{code-cell} ipython3\n1\n```"),
+    ],
+)
+def test_a_cell_that_no_text_can_hold_is_refused(project, edit):
+    source = write(project, PARAMETERS)
+    made, before = source.with_suffix(".ipynb"), source.read_bytes()
+    pair(project / "notebooks")
+    change(made, edit)
+    with pytest.raises(NotebookError, match=r"03-fine-tuning\.ipynb, cell '.*: text cannot hold it"):
+        write_source(made)
+    assert source.read_bytes() == before
+
+
+def test_a_notebook_without_a_text_gets_one(project):
+    made = write(project, PARAMETERS).with_suffix(".ipynb")
+    pair(project / "notebooks")
+    made.with_suffix(".md").unlink()
+    (said,) = check_pairs(project / "notebooks")
+    assert said == (
+        "03-fine-tuning.ipynb: has no 03-fine-tuning.md; `hep2 pair --from-ipynb 03-fine-tuning` writes it"
+    )
+    write_source(made)
+    pair(project / "notebooks")
+    assert check_pairs(project / "notebooks") == []
+
+
+def test_what_jupytext_put_in_step_is_no_edit(project):
+    source = write(project, PARAMETERS)
+    made = source.with_suffix(".ipynb")
+    pair(project / "notebooks")
+    insert_cell(made)
+    before = made.read_bytes()
+    write_source(made)  # as jupytext does for a save in JupyterLab
+    pair(project / "notebooks")
+    assert made.read_bytes() != before  # the new cell has an id, and the digest is that of the cells
+    assert check_pairs(project / "notebooks") == []
+
+
+def test_an_edit_in_jupyterlab_is_not_executed_past(project):
+    made = write(project, PARAMETERS).with_suffix(".ipynb")
+    pair(project / "notebooks")
+    edit_code(made)
+    with pytest.raises(NotebookError, match=r"ipynb: was edited.*which is what a run executes"):
+        execute("03-fine-tuning", project / "run", {}, project=project)
+    assert not (project / "run").exists()
+
+
+def test_a_run_refuses_an_edited_notebook_before_anything_is_computed(project, monkeypatch):
+    made = write(project, PARAMETERS, PAGES[0]).with_suffix(".ipynb")
+    pair(project / "notebooks")
+    edit_prose(made)
+    monkeypatch.setattr("hep2lib.runs.notebooks.project_root", lambda: project)
+    parameters = SimpleNamespace(profile="smoke", data="", weights="auto", seed=0)
+    with pytest.raises(NotebookError, match=r"01-dataset\.ipynb: was edited"):
+        execute_run(SimpleNamespace(folder=project / "run", parameters=parameters))
 
 
 def test_parameters_and_their_defaults(project):
@@ -304,7 +491,7 @@ def test_a_crash_in_a_cell_is_ours_and_keeps_what_there_is(project):
     assert not (project / "run" / "notebooks").exists()
     source.write_text(source.read_text(encoding="utf-8").replace("1 / 0", "1 / 1"), encoding="utf-8")
     execute("03-fine-tuning", project / "run", {}, project=project)
-    assert not kept.exists()
+    assert not kept.parent.exists()
 
 
 def test_a_cell_that_never_ends_is_ended(project):

@@ -3,7 +3,10 @@ import csv
 import html
 import io
 import json
+import os
 import re
+import subprocess
+import sys
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -268,3 +271,34 @@ def test_pages_are_json_for_anyone(publish):
 def test_a_caption_is_plain_text_in_markdown_too(caption):
     shown = MarkdownIt("commonmark").render(caption_markdown(caption))
     assert shown == f"<p>{html.escape(caption, quote=False)}</p>\n"
+
+
+DRAWING = """
+import sys
+import matplotlib.pyplot as plt
+from hep2lib.figures.style import panels, style
+from hep2lib.runs.publish import Publication
+
+with style():
+    figure, axes = panels(1, 2, 5, 2)
+    image = axes[0, 0].imshow([[1, 2], [3, 4]])
+    image.set_clip_path(plt.Circle((0.5, 0.5), 1, transform=axes[0, 0].transData))
+    axes[0, 0].bar([0, 1], [1, 2], hatch="//", label="bars")
+    axes[0, 1].plot([-1, 2], [1, 3], marker="o", label="a line")
+    axes[0, 1].scatter([1, 2], [2, 1], s=[9, 20], c=[1, 2])
+    axes[0, 1].fill_between([0, 1], [1, 2], clip_path=plt.Circle((0.5, 1), 1, transform=axes[0, 1].transData))
+    axes[0, 1].legend()
+alt = "Bars over a picture of two by two pixels, beside a line with two dots."
+Publication(sys.argv[1], "01-dataset").figure("drawn", figure, alt=alt, caption="Bars and a line.")
+"""
+
+
+def test_a_figure_is_the_same_file_in_every_process(tmp_path):
+    drawn = []
+    for seed in ("1", "2"):
+        environment = os.environ | {"PYTHONHASHSEED": seed}
+        subprocess.run([sys.executable, "-c", DRAWING, tmp_path / seed], check=True, env=environment)
+        folder = tmp_path / seed / "figures"
+        drawn.append([(folder / f"drawn.{ending}").read_bytes() for ending in ("svg", "png")])
+    assert drawn[0] == drawn[1]
+    assert drawn[0][0].count(b"<clipPath") >= 3
