@@ -109,7 +109,7 @@ def test_what_needs_the_clone_says_what_is_missing_and_what_to_give_instead(alon
         assert (code, output) == (2, "")
         assert error == (
             f"hep2: {alone / 'site'}: hep2lib is installed without its clone, which holds {words}clone the "
-            "repository and install the package from the clone with `pip install -e .`\n"
+            "repository and install the package from the clone with `pip install -e '.[book]'`\n"
         )
     assert not (alone / "elsewhere" / "new").exists()
 
@@ -126,6 +126,6 @@ def test_a_notebook_gets_to_its_results_and_says_where_the_papers_numbers_are(al
     assert python(alone, "\n".join(lines) + trial).endswith(
         f"ProjectError {alone / 'site'}: hep2lib is installed without its clone, which holds the paper's "
         "numbers, book/paper-values.yaml; clone the repository and install the package from the clone with "
-        "`pip install -e .`\n"
+        "`pip install -e '.[book]'`\n"
     )
     assert (alone / "elsewhere" / "page" / "figures" / "svm-margins.png").stat().st_size > 0

@@ -519,6 +519,7 @@ from hep2lib.runs import book, notebooks
 
 project = Path(sys.argv[1])
 notebooks.execute = partial(notebooks.execute, project=project)
+notebooks.project_root = lambda *words: project
 notebooks.page_values = lambda run: {"run": str(run.folder)}
 steps = ("images", "folds", "fine_tuning", "batchnorm", "svm", "svm_variants")
 run = SimpleNamespace(folder=project / "run", **dict.fromkeys(steps))
