@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -169,12 +169,22 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run the studies and execute the notebooks")
     _add_run_options(run)
+    run.add_argument("--page", action="append", default=[], help="this notebook alone, as 05; repeatable")
     run.add_argument("--book", action="store_true", help="render the book afterwards")
     run.set_defaults(command=_run)
 
     book = commands.add_parser("book", help="render the book of a run")
     book.add_argument("run", nargs="?", type=Path, help="the run's folder (default: the published run)")
     book.set_defaults(command=_book)
+
+    check = commands.add_parser("check", help="say of each chapter whether it is fresh, or stale and why")
+    check.add_argument("run", nargs="?", type=Path, help="the run's folder (default: the published run)")
+    check.add_argument("--explain", metavar="CHAPTER", help="list what of the package changed for one")
+    check.set_defaults(command=_check)
+
+    refresh = commands.add_parser("refresh", help="execute the stale chapters of a run")
+    refresh.add_argument("run", type=Path, help="the run's folder")
+    refresh.set_defaults(command=_refresh)
 
     publish = commands.add_parser("publish", help="make a run the one that comes with the clone (book/run)")
     publish.add_argument("run", type=Path, help="the run's folder")
@@ -288,12 +298,13 @@ def _tuned(chosen: "Configuration", auc: str) -> str:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from hep2lib.runs.notebooks import execute_run
+    from hep2lib.runs.notebooks import PAGES, execute_run
 
     start = time.perf_counter()
     project_root("the notebooks", "run `hep2 study`, which needs none")
+    pages = sorted({_page(name, PAGES) for name in options.page}) or PAGES
     run = _opened(options)
-    execute_run(run)
+    execute_run(run, pages)
     print(f"executed in {time.perf_counter() - start:.0f} s: {run.folder}")
     if options.book:
         _book(argparse.Namespace(run=run.folder))
@@ -303,6 +314,37 @@ def _book(options: argparse.Namespace) -> None:
     from hep2lib.runs.book import build_book
 
     print(f"the book: {build_book(options.run)}")
+
+
+def _page(name: str, known: Iterable[str]) -> str:
+    """The page that a person means by its name, or by its number alone."""
+    for page in known:
+        if name in (page, page[:2]):
+            return page
+    raise InputError(f"page {name!r}: there is none of that name; the pages are {', '.join(known)}")
+
+
+def _check(options: argparse.Namespace) -> int:
+    from hep2lib.runs.freshness import check
+
+    found = check(options.run)
+    only = options.explain and _page(options.explain, found)
+    for page, chapter in found.items():
+        if only in (None, page):
+            print(f"{page}: {'stale' if chapter.reasons else 'fresh'}")
+            for reason in chapter.reasons:
+                print(f"  {reason}")
+            for file, names in chapter.definitions.items() if only else ():
+                print(f"  in {file}: {', '.join(names)}")
+    if unchecked := dict.fromkeys(name for chapter in found.values() for name in chapter.unchecked):
+        print(f"not at hand here, so not checked: {', '.join(unchecked)}")
+    return EXIT_SHORT if any(chapter.reasons for chapter in found.values()) else EXIT_DONE
+
+
+def _refresh(options: argparse.Namespace) -> None:
+    from hep2lib.runs.notebooks import refresh
+
+    print(f"refreshed: {', '.join(refresh(options.run)) or 'nothing, all of it is fresh'}")
 
 
 def _publish(options: argparse.Namespace) -> None:

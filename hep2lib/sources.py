@@ -49,9 +49,8 @@ def reached(code: str, package: Path = _PACKAGE) -> dict[str, str]:
         by the name of one of ``LIBRARIES`` its version.
     """
     walk = _Walk(package)
-    start = _Module(ast.parse(code), "")
-    for node in start.tree.body:
-        walk.read(start, node)
+    start = _Module(code, "")
+    walk.read(start, *_mentions(start.tree.body))
     for target in start.imports.values():
         walk.follow(target)
     while found := [key for key in walk.members if key.rpartition(".")[2] in walk.words]:
@@ -63,17 +62,18 @@ def reached(code: str, package: Path = _PACKAGE) -> dict[str, str]:
 class _Module:
     """What the names at a module's top level are defined as or imported from, and what importing it runs."""
 
-    def __init__(self, tree: ast.Module, name: str) -> None:
-        self.tree, self.name = tree, name
+    def __init__(self, code: str, name: str) -> None:
+        self.tree, self.name = ast.parse(code), name
+        self.read: dict[tuple[str, bool], tuple[str, set[str], set[str]]] = {}
         self.imports: dict[str, str] = {}
         self.definitions: dict[str, list[ast.stmt]] = {}
         self.loose: list[ast.stmt] = []
-        for node in ast.walk(tree):  # those inside functions too
+        for node in ast.walk(self.tree):  # those inside functions too
             if isinstance(node, ast.ImportFrom):
                 self.imports |= {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
             elif isinstance(node, ast.Import):
                 self.imports |= {a.asname or a.name.partition(".")[0]: a.name for a in node.names}
-        for statement in tree.body:
+        for statement in self.tree.body:
             names = list(_defined(statement))
             for defined in names:
                 self.definitions.setdefault(defined, []).append(statement)
@@ -100,14 +100,15 @@ class _Walk:
             path = self.package.joinpath(*parts)
             file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
             known = first == "hep2lib" and file.is_file()
-            self.modules[name] = _Module(_parsed(file), name) if known else None
+            text = _TEXTS.get(file) or file.read_text(encoding="utf-8") if known else ""
+            self.modules[name] = _parsed(text, name) if known else None
         return self.modules[name]
 
     def follow(self, target: str) -> None:
         """Reach what a dotted name means: members of a module, or a name in one."""
         library = LIBRARIES.get(target.partition(".")[0])
         if library:
-            self.found[library] = version(library)
+            self.found[library] = _version(library)
         owner, _, name = target.rpartition(".")
         if whole := self.module(target):
             self.members |= {f"{target}.{own}": (whole, nodes) for own, nodes in whole.definitions.items()}
@@ -126,12 +127,13 @@ class _Walk:
         if key in self.found:
             return
         later = [method for node in nodes for method in self.methods(module, node)]
-        self.found[key] = hashlib.sha256(repr([_plain(node, later) for node in nodes]).encode()).hexdigest()[
-            :16
-        ]
+        if (key, bool(later)) not in module.read:
+            content = repr([_plain(node, later) for node in nodes]).encode()
+            digest = hashlib.sha256(content).hexdigest()[:16]
+            module.read[key, bool(later)] = (digest, *_mentions(nodes, later))
+        self.found[key], *mentions = module.read[key, bool(later)]
         self.members |= {f"{key}.{method.name}": (module, [method]) for method in later}
-        for node in nodes:
-            self.read(module, node, later)
+        self.read(module, *mentions)
         if module.loose:
             self.take(module.name, module, module.loose)
 
@@ -153,25 +155,37 @@ class _Walk:
                 return True
         return False
 
-    def read(self, module: _Module, node: ast.AST, without: Sequence[ast.AST] = ()) -> None:
-        """Follow the names in some code, and note what is asked of others by an attribute or in a text."""
-        for part in _children(node):
-            if part not in without:
-                self.read(module, part)
+    def read(self, module: _Module, words: set[str], names: set[str]) -> None:
+        """Follow the names in some code of a module, and note what is asked of others."""
+        self.words |= words
+        for name in names:
+            self.follow(name) if "." in name else self.resolve(module, name)
+
+
+@lru_cache(maxsize=256)  # several pieces of code reach the same modules
+def _parsed(code: str, name: str) -> _Module:
+    return _Module(code, name)
+
+
+_version = lru_cache(version)
+
+
+def _mentions(nodes: Sequence[ast.AST], without: Sequence[ast.AST] = ()) -> tuple[set[str], set[str]]:
+    """What some code asks of others, by attribute or text; and the names in it, dotted ones in texts."""
+    words, names, left = set(), set(), list(nodes)
+    while left:
+        node = left.pop()
+        left += [part for part in _children(node) if part not in without]
         text = _text(node)
         if isinstance(node, ast.Attribute):
-            self.words.add(node.attr)
+            words.add(node.attr)
         elif isinstance(node, ast.Call | ast.Dict):  # texts for ``getattr`` come as arguments, or as keys
-            parts = node.args if isinstance(node, ast.Call) else node.keys
-            self.words |= {_text(part) for part in parts}
+            words |= {_text(part) for part in (node.args if isinstance(node, ast.Call) else node.keys)}
         elif isinstance(node, ast.Name):
-            self.resolve(module, node.id)
+            names.add(node.id)
         elif text.replace(".", "").isidentifier():
-            self.follow(text) if "." in text else self.resolve(module, text)
-
-
-def _parsed(file: Path) -> ast.Module:
-    return ast.parse(_TEXTS.get(file) or file.read_text(encoding="utf-8"))
+            names.add(text)
+    return words, names
 
 
 def _text(node: object) -> str:

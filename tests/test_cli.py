@@ -2,6 +2,7 @@
 
 import errno
 import sys
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -10,6 +11,8 @@ from hep2lib.cli import main
 from hep2lib.errors import InputError
 from hep2lib.files import RunError
 from hep2lib.progress import progress
+from hep2lib.runs.freshness import Chapter
+from hep2lib.runs.notebooks import PAGES
 from hep2lib.runs.parameters import make_parameters, profile_values, read_parameters
 from hep2lib.runs.run import open_run
 
@@ -180,7 +183,7 @@ def test_a_path_on_the_command_line_is_kept_as_the_one_it_meant(tmp_path, monkey
     (data / SHEET).rename(tmp_path / "truth.csv")
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(profile_values("smoke")), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("hep2lib.runs.notebooks.execute_run", lambda run: None)
+    monkeypatch.setattr("hep2lib.runs.notebooks.execute_run", lambda run, pages: None)
     options = ["--profile", "mine.yaml", "--sheet", "truth.csv", "--weights", "random-matlab", "--out", "run"]
     assert main(["data", "data", "--sheet", "truth.csv"]) == 0
     for where in (["--data", "data"], ["--set", "data=./data"], ["--data", str(data)]):
@@ -355,3 +358,57 @@ def test_pairs_are_written_either_way(tmp_path, monkeypatch, capsys):
     assert main(["pair", "--check"]) == 0
     assert main(["pair", "--from-ipynb", "02-cnn"]) == 2
     assert "02-cnn.ipynb: cannot be read (FileNotFoundError)" in capsys.readouterr().err
+
+
+@pytest.fixture
+def chapters(monkeypatch):
+    """What `hep2 check` is told of two chapters."""
+    found = {"03-fine-tuning": Chapter(), "05-results": Chapter()}
+    monkeypatch.setattr("hep2lib.runs.freshness.check", lambda run: found)
+    return found
+
+
+def test_a_run_is_checked_chapter_by_chapter(chapters, capsys):
+    assert main(["check", "runs/quick"]) == 0
+    assert capsys.readouterr().out == "03-fine-tuning: fresh\n05-results: fresh\n"
+    stale = Chapter(["hep2lib/cnn/layers.py changed"], ["folds.csv"])
+    stale.definitions["hep2lib/cnn/layers.py"] = ["layer_table", "top-level"]
+    chapters["05-results"] = stale
+    assert main(["check"]) == 1
+    assert capsys.readouterr().out == (
+        "03-fine-tuning: fresh\n05-results: stale\n  hep2lib/cnn/layers.py changed\n"
+        "not at hand here, so not checked: folds.csv\n"
+    )
+    for name in ("05", "05-results"):
+        assert main(["check", "--explain", name]) == 1
+        assert capsys.readouterr().out == (
+            "05-results: stale\n  hep2lib/cnn/layers.py changed\n"
+            "  in hep2lib/cnn/layers.py: layer_table, top-level\n"
+            "not at hand here, so not checked: folds.csv\n"
+        )
+
+
+@pytest.mark.parametrize("typed", ["5", "06", "results", "05-result"])
+def test_a_chapter_that_is_none_is_answered_with_those_there_are(chapters, capsys, tmp_path, typed):
+    assert main(["check", "--explain", typed]) == 2
+    message = f"hep2: page '{typed}': there is none of that name; the pages are "
+    assert capsys.readouterr().err == f"{message}03-fine-tuning, 05-results\n"
+    assert main(["run", "--profile", "smoke", "--page", typed, "--out", str(tmp_path / "run")]) == 2
+    assert capsys.readouterr().err.startswith(f"{message}01-dataset, 02-cnn, 03")
+    assert not (tmp_path / "run").exists()
+
+
+def test_there_is_nothing_to_check_where_there_is_no_run(tmp_path, capsys):
+    for command in ("check", "refresh"):
+        assert main([command, str(tmp_path / "nowhere")]) == 2
+        assert "nowhere: there is no such run; make one with `hep2 run --out" in capsys.readouterr().err
+
+
+def test_only_the_pages_that_are_named_are_executed(tmp_path, capsys, monkeypatch):
+    executed = []
+    monkeypatch.setattr("hep2lib.runs.notebooks.execute_run", lambda run, pages: executed.append(list(pages)))
+    monkeypatch.setattr("hep2lib.cli._opened", lambda options: SimpleNamespace(folder=tmp_path))
+    for pages in (["05", "02-cnn", "--page", "05-results"], ["03"]):
+        assert main(["run", "--page", pages[0], *(f"--page={p}" for p in pages[1:] if p != "--page")]) == 0
+    assert main(["run"]) == 0
+    assert executed == [["02-cnn", "05-results"], ["03-fine-tuning"], list(PAGES)]

@@ -46,14 +46,19 @@ def leave_out_thebe(app: Sphinx, config: Config) -> None:
 def add_banner(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Doctree
 ) -> None:
-    """Say below the title of each page what the results were obtained on."""
+    """Say below the title of each page what the results were obtained on, and whether a chapter is fresh."""
     if doctree is None or not app.config.hep2_statement or "</h1>" not in context.get("body", ""):
         return
+    folder, _, page = pagename.rpartition("/")
+    file, line = Path(app.srcdir) / app.config.hep2_run / "freshness.json", ""
+    if folder == app.config.hep2_run and file.is_file():
+        line = html.escape(json.loads(file.read_text(encoding="utf-8"))[page], quote=False)
+        line = f'\n<p class="hep2-freshness">{line}</p>'
     sentences = " ".join(
         f"<span>{html.escape(each, quote=False)}</span>" for each in app.config.hep2_statement
     )
     banner = f'<aside class="hep2-banner" aria-label="About these results"><p>{sentences}</p></aside>'
-    context["body"] = context["body"].replace("</h1>", f"</h1>\n{banner}", 1)
+    context["body"] = context["body"].replace("</h1>", f"</h1>{line}\n{banner}", 1)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -214,7 +214,7 @@ def claims_table(verdicts: pd.DataFrame) -> pd.DataFrame:
         metric, unit = one.claim.metric.replace("auc", "AUC"), "points" if one.claim.compares else "%"
         text = f"{metric} {100 * one.estimate:{sign}.1f} {unit} ({low:{sign}.1f} to {high:{sign}.1f})"
         if one.claim.compares and low == high:
-            text = f"{metric} +0.0 points (no specimen tells them apart)"
+            text = f"{metric}: no difference (no specimen tells them apart)"
         obtained = one.reason or f"{text.replace('-', '−')}; {one.specimens} specimens"
         alone = "" if one.alone == one.verdict else f" (alone: {one.alone})"
         verdict = f"{one.verdict}{alone} on the {one.database}"

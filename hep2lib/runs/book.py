@@ -12,16 +12,17 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from hep2lib.errors import InputError
 from hep2lib.files import RunError, project_root, typed_path, write_json, write_text
 from hep2lib.progress import progress
+from hep2lib.runs import freshness
+from hep2lib.runs.freshness import RUN, book_pages, kept_notebook, published_run
 from hep2lib.runs.notebooks import without_control
 
-RUN = "book/run"  # where the book expects its run, in the clone as in a staged copy
+LEFT_OUT = (".svg", ".csv")  # files that the book does without
 RESULTS = ("published", "figures", "tables", "run.json", "parameters.yaml")
 
 _STEP = re.compile(r"(?:reading sources|writing output)\.\.\. \[ *\d+%\]")
@@ -36,11 +37,6 @@ class BookError(InputError):
     """A run that no book can be made of."""
 
 
-def published_run(project: Path | None = None) -> Path:
-    """The folder of the run that comes with the clone."""
-    return (project or project_root()) / RUN
-
-
 def build_book(run: Path | None = None, *, project: Path | None = None) -> Path:
     """Render the book of a run; a warning of the renderer is an error.
 
@@ -53,19 +49,23 @@ def build_book(run: Path | None = None, *, project: Path | None = None) -> Path:
         folder is replaced as a whole.
 
     Raises:
-        BookError: if there is no such run, or it lacks a page or a result file.
+        BookError: if there is no such run, it lacks a page or a file, a page is not whole, or some pages were
+            made with other parameters, data or weights than the others.
         RunError: if the pages cannot be rendered: the renderer's warnings.
     """
     project = project or project_root()
     output = project / "_build" / "html" if run is None else typed_path(run) / "html"
     run = published_run(project) if run is None else typed_path(run)
-    pages = _toc_pages(project)
+    pages = book_pages(project)
     executed = _executed(run, pages)
     with _beside(output) as work:
         _stage(project, run, work / "source", executed)
+        lines = {page: chapter.line for page, chapter in freshness.check(run, project=project).items()}
+        write_json(work / "source" / RUN / "freshness.json", lines)
         _render(work, len(pages), output.with_name("build.log"))
         index = work / "_build" / "html" / "index.html"
-        write_text(index, _forward(f"{pages[0]}.html", str(_read_yaml(project / "_config.yml")["title"])))
+        title = yaml.safe_load((project / "_config.yml").read_text(encoding="utf-8"))["title"]
+        write_text(index, _forward(f"{pages[0]}.html", str(title)))
         _put(index.parent, output)
     return output / index.name
 
@@ -85,14 +85,22 @@ def publish_run(run: Path, *, project: Path | None = None) -> Path:
     """
     project = project or project_root()
     run, target = typed_path(run), published_run(project)
-    executed = _executed(run, _toc_pages(project))
+    executed = _executed(run, book_pages(project))
     with _beside(target) as part:
         _stage(project, run, part / "source", executed)
         staged = part / "source" / RUN
-        for heavy in (*staged.glob("figures/*.svg"), *staged.glob("tables/*.csv")):
-            heavy.unlink()
+        for heavy in (*staged.glob("figures/*"), *staged.glob("tables/*")):
+            if heavy.suffix in LEFT_OUT:
+                heavy.unlink()
         about = json.loads((staged / "run.json").read_text(encoding="utf-8"))
         write_json(staged / "run.json", about | {"published": True})
+        for page in (notebook.stem for notebook in executed):
+            content = freshness.page_content(staged, page)
+            if files := content.get("files"):  # a page of an earlier version has none
+                files = {name: digest for name, digest in files.items() if Path(name).suffix not in LEFT_OUT}
+                write_json(
+                    staged / "published" / f"{page}.json", freshness.sealed(content | {"files": files})
+                )
         _put(staged, target)
     return target
 
@@ -117,16 +125,6 @@ def _put(made: Path, target: Path) -> None:
                 raise
 
 
-def _read_yaml(file: Path) -> dict[str, Any]:
-    return yaml.safe_load(file.read_text(encoding="utf-8"))
-
-
-def _toc_pages(project: Path) -> list[str]:
-    """The pages of the book in order, the first of them its root."""
-    toc = _read_yaml(project / "_toc.yml")
-    return [toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])]
-
-
 def _executed(run: Path, pages: list[str]) -> list[Path]:
     """The executed notebooks of a run that is complete; asked for before anything is written or deleted."""
     if not run.is_dir():
@@ -134,14 +132,16 @@ def _executed(run: Path, pages: list[str]) -> list[Path]:
     missing = [name for name in RESULTS if name not in ("figures", "tables") and not (run / name).exists()]
     if missing:
         raise BookError(f"{run}: is no complete run, it has no {missing[0]}; make it again with `hep2 run`")
-    found = []
-    for name in (f"{Path(page).name}.ipynb" for page in pages if page.startswith(f"{RUN}/")):
-        found.append(run / "notebooks" / name if (run / "notebooks" / name).is_file() else run / name)
-        if not found[-1].is_file():
-            raise BookError(
-                f"{run}: page {found[-1].stem} has not been executed; execute it with `hep2 run --out {run}`"
-            )
-    return found
+    names = [Path(page).name for page in pages if page.startswith(f"{RUN}/")]
+    for page in names:
+        again = f"execute it with `hep2 run --out {run} --page {page}`"
+        if not kept_notebook(run, page).is_file():
+            raise BookError(f"{run}: page {page} has not been executed; {again}")
+        if wrong := freshness.damages(run, page):
+            raise BookError(f"{run}: page {page} is not whole ({'; '.join(wrong)}); {again}")
+    if different := freshness.mixture(run, names):
+        raise BookError(f"{run}: {different}; make them one run with `hep2 refresh {run}`")
+    return [kept_notebook(run, page) for page in names]
 
 
 def _stage(project: Path, run: Path, source: Path, executed: list[Path]) -> None:

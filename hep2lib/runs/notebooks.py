@@ -4,6 +4,7 @@ import ast
 import difflib
 import hashlib
 import importlib
+import json
 import logging
 import pkgutil
 import re
@@ -12,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -30,10 +31,12 @@ from papermill.exceptions import PapermillExecutionError
 
 import hep2lib
 from hep2lib.errors import InputError
-from hep2lib.files import RunError, project_root, write_json, write_text
+from hep2lib.files import RunError, file_digest, project_root, typed_path, write_json, write_text
 from hep2lib.processes import cores
 from hep2lib.progress import progress
-from hep2lib.runs.publish import caption_markdown
+from hep2lib.runs.freshness import PROSE, check, kept_notebook, made_from, page_content, record, sealed
+from hep2lib.runs.parameters import read_parameters
+from hep2lib.runs.publish import caption_markdown, put_in_place
 from hep2lib.runs.run import Run
 from hep2lib.studies.execution import close_pools
 
@@ -259,10 +262,11 @@ def _literal(statement: ast.stmt) -> tuple[str, Any]:
     raise ValueError(f"`{ast.unparse(statement)}` is none")
 
 
-def execute_run(run: Run) -> None:
-    """Run both studies and all notebooks, and write ``run.json``.
+def execute_run(run: Run, pages: Sequence[str] = PAGES) -> None:
+    """Run both studies and the notebooks of some pages, and write ``run.json``.
 
-    Results that the run has already are not computed again; the notebooks are always executed.
+    Results that the run has already are not computed again; the notebooks are always executed. ``run.json``
+    keeps the times of what is not executed.
 
     Raises:
         InputError: if a notebook, the database, the weights or the folder cannot be used.
@@ -270,7 +274,7 @@ def execute_run(run: Run) -> None:
     """
     _STOPPED.clear()
     _KERNELS.clear()
-    for page in PAGES:  # before anything takes hours
+    for page in pages:  # before anything takes hours
         _known_notebook(project_root() / "notebooks" / f"{page}.md", page_values(run))
     seconds = {}
     for name in ("images", "folds", "fine_tuning", "batchnorm", "svm", "svm_variants"):
@@ -286,14 +290,14 @@ def execute_run(run: Run) -> None:
 
     # Two at a time: most of a notebook's time is one core's, spent on starting.
     pool = ThreadPoolExecutor(min(2, cores()))
-    pages = [pool.submit(timed, page) for page in PAGES]
+    started = [pool.submit(timed, page) for page in pages]
     try:
-        done = (page.result() for page in pages)
-        seconds |= dict(progress(done, "notebooks", total=len(PAGES), unit="notebook"))
+        done = (page.result() for page in started)
+        executed = dict(progress(done, "notebooks", total=len(pages), unit="notebook"))
     except KeyboardInterrupt:
         _STOPPED.set()
         until = time.monotonic() + 1  # what still waits then for its kernel may do so while the program ends
-        while any(page.running() for page in pages if not page.cancel()) and time.monotonic() < until:
+        while any(page.running() for page in started if not page.cancel()) and time.monotonic() < until:
             for kernel, folder in list(_KERNELS):
                 if process := getattr(kernel.provisioner, "process", None):
                     process.kill()
@@ -302,7 +306,58 @@ def execute_run(run: Run) -> None:
         raise
     finally:
         pool.shutdown(wait=not _STOPPED.is_set(), cancel_futures=True)
-    write_json(run.folder / "run.json", run.describe(seconds))
+    about = run.folder / "run.json"
+    if about.is_file() and set(pages) < set(PAGES):
+        seconds |= json.loads(about.read_text(encoding="utf-8"))["seconds"]
+    write_json(about, run.describe(seconds | executed))
+
+
+def refresh(folder: Path, *, project: Path | None = None) -> list[str]:
+    """Execute those pages of a run that are stale; where only prose changed, put the prose into the page.
+
+    Args:
+        folder: the run's folder.
+        project: the clone, if not the one this package is installed from.
+
+    Returns:
+        The pages that are new.
+
+    Raises:
+        InputError: if there is no such run, it is the published one, or a profile says other parameters.
+        RunError: if a notebook fails.
+    """
+    project, folder = project or project_root(), typed_path(folder)
+    found = check(folder, project=project).items()
+    stale = {page: chapter.reasons for page, chapter in found if chapter.reasons}
+    to_execute = [page for page, reasons in stale.items() if reasons != [PROSE]]
+    for reason in (reason for page in to_execute for reason in stale[page]):
+        if reason.startswith("the profile "):
+            raise InputError(f"{folder}: {reason}: a run keeps its parameters; make another one for these")
+    if to_execute and not (folder / "notebooks").is_dir():
+        raise InputError(f"{folder}: a published run is executed nowhere; `hep2 publish` another one")
+    for page in stale.keys() - set(to_execute):
+        _renew_prose(project, folder, page)
+    if to_execute:
+        execute_run(Run(folder, read_parameters(folder / "parameters.yaml")), to_execute)
+    return list(stale)
+
+
+def _renew_prose(project: Path, run: Path, page: str) -> None:
+    """Put today's prose into an executed notebook whose code is today's."""
+    file, content = kept_notebook(run, page), page_content(run, page)
+    notebook = nbformat.read(file, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    given = [cell for cell in code if "injected-parameters" in cell.metadata.get("tags", [])]
+    executed, notebook.cells = iter([cell for cell in code if cell not in given]), []
+    for cell in read_source(project / "notebooks" / f"{page}.md").cells:
+        kept = next(executed) if cell.cell_type == "code" else cell
+        kept["id"] = cell["id"]
+        kept["metadata"] = NotebookNode({key: kept.metadata[key] for key in _KEPT if kept.metadata.get(key)})
+        notebook.cells += [kept, *(given if "parameters" in kept.metadata.get("tags", []) else [])]
+    write_text(file, notebook_text(notebook))
+    content["files"][f"notebooks/{file.name}"] = file_digest(file)[:16]
+    content["from"]["cells"] = made_from(project, run, page, content["from"])["cells"]
+    write_json(run / "published" / f"{page}.json", sealed(content))
 
 
 def page_values(run: Run) -> dict[str, object]:
@@ -340,7 +395,9 @@ def execute(
     """
     project, run = project or project_root(), Path(run).absolute()
     notebook = _known_notebook(project / "notebooks" / f"{page}.md", parameters)
-    target, failed = (run / folder / f"{page}.ipynb" for folder in ("notebooks", "failed"))
+    source, failed = record(project, run, page, parameters.keys()), run / "failed" / f"{page}.ipynb"
+    staged = run / "staged" / page
+    shutil.rmtree(staged, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix="hep2-") as temporary:
         before, after = Path(temporary) / "before.ipynb", Path(temporary) / "after.ipynb"
         write_text(before, notebook_text(notebook))
@@ -368,7 +425,9 @@ def execute(
             if path.is_absolute() and len(path.parts) > 2 and not path.is_relative_to(project):
                 folders[path.parent] = ""
         executed = normalise(nbformat.read(after, as_version=4), page, folders)
-    write_text(target, notebook_text(executed))
+    if not staged.is_dir() and any(_PUBLISHING.search(cell.source) for cell in executed.cells):
+        raise NotebookError(f"{page}: it publishes as another page; it has to be run.publication({page!r})")
+    target = put_in_place(run, page, notebook_text(executed), source)
     failed.unlink(missing_ok=True)
     with suppress(OSError):  # another page's may be there
         failed.parent.rmdir()

@@ -6,7 +6,10 @@ import io
 import json
 import math
 import re
+import shutil
+import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,8 @@ from PIL import Image
 
 from hep2lib.errors import InputError
 from hep2lib.figures.style import style
-from hep2lib.files import write_bytes, write_json, write_text
+from hep2lib.files import file_digest, write_bytes, write_json, write_text
+from hep2lib.runs.freshness import page_content, sealed
 
 Format = str | Callable[[object], str]
 Plain = float | int | str | bool
@@ -30,6 +34,7 @@ LARGEST = 150_000  # bytes of a PNG, where the lowest resolution allows it
 ALT_LENGTH = 40  # characters: below that, a text names a figure and does not describe it
 MISSING = "–"
 
+_PLACING = threading.Lock()  # pages are executed side by side
 _SAVED: dict[str, Any] = {"bbox_inches": "tight", "pad_inches": 0.05, "facecolor": "white"}
 _PAGE = re.compile(r"\d\d-[a-z0-9]+(?:-[a-z0-9]+)*")
 _WORDS = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
@@ -61,14 +66,18 @@ class Shown:
 
 
 class Publication:
-    """What one page publishes into a run.
+    """What one page publishes into a run, kept apart in ``RUN/staged/PAGE`` until the whole page has run.
 
-    Starting a publication forgets what the page had published before, so that executing it again leaves
-    nothing behind that it no longer computes. Other pages' results are not touched.
+    Where ``hep2 run`` executes the page, all of it then takes the place of what the page published before
+    (``put_in_place``). A notebook that is run by hand, in JupyterLab or with papermill, shows the same tables
+    and figures and leaves the run's book as it was.
 
     Args:
         folder: the run's folder; made if need be.
         page: the page's name, such as "03-fine-tuning".
+
+    Attributes:
+        staged: where everything is kept apart; what another publication left there is forgotten.
 
     Raises:
         PublishError: if the page's name is none.
@@ -81,11 +90,8 @@ class Publication:
             )
         self.folder = Path(folder).absolute()
         self.page = page
-        before = read_pages(self.folder).get(page, {"tables": (), "figures": ()})
-        for kind, endings in (("tables", ("csv", "html")), ("figures", ("png", "svg"))):
-            for name in before[kind]:
-                for ending in endings:
-                    (self.folder / kind / f"{name}.{ending}").unlink(missing_ok=True)
+        self.staged = self.folder / "staged" / page
+        shutil.rmtree(self.staged, ignore_errors=True)
         self._content: dict[str, Any] = {"page": page, "values": {}, "tables": {}, "figures": {}}
         self._write()
 
@@ -133,8 +139,8 @@ class Publication:
         caption = _caption("table", name, caption)
         frame, headers = _columns(name, frame, formats or {})
         content = _table_html(frame, caption, f"table-{name}", formats or {}, headers)
-        write_text(self.folder / "tables" / f"{name}.html", content)
-        write_text(self.folder / "tables" / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
+        write_text(self.staged / "tables" / f"{name}.html", content)
+        write_text(self.staged / "tables" / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
         about = {"caption": caption, "rows": len(frame), "columns": list(frame.columns)}
         self._content["tables"][name] = about
         self._write()
@@ -175,8 +181,8 @@ class Publication:
         with style():  # much of a figure is settled only when it is saved
             png, width = _figure_png(drawn)
             svg = _figure_svg(drawn, name)
-        write_bytes(self.folder / "figures" / f"{name}.png", png)
-        write_bytes(self.folder / "figures" / f"{name}.svg", svg)
+        write_bytes(self.staged / "figures" / f"{name}.png", png)
+        write_bytes(self.staged / "figures" / f"{name}.svg", svg)
         plt.close(drawn)
         self._content["figures"][name] = {"alt": alt, "caption": caption, "width": width}
         self._write()
@@ -193,22 +199,77 @@ class Publication:
         pattern, example = _NAMES[kind]
         if not isinstance(name, str) or not pattern.fullmatch(name):
             raise PublishError(f"{kind} {name!r}: cannot be its name; write it like {example!r}")
-        for page, content in read_pages(self.folder).items():
-            if page != self.page and name in content[f"{kind}s"]:
-                raise PublishError(
-                    f"{kind} {name!r}: page {page} publishes it already; "
-                    f"give it another name on page {self.page}"
-                )
+        _refuse_taken(self.folder, self.page, {f"{kind}s": [name]})
 
     def _write(self) -> None:
-        write_json(self.folder / "published" / f"{self.page}.json", self._content)
+        write_json(self.staged / "published" / f"{self.page}.json", self._content)
 
 
-def read_pages(run: Path | str) -> dict[str, dict[str, Any]]:
+def put_in_place(run: Path, page: str, notebook: str, made_from: Mapping[str, Any]) -> Path:
+    """Put what a page has published, and the executed notebook, in the place of what it published before.
+
+    The page's own file comes last, with a checksum of every file of the page. So whoever reads the run after
+    an interruption at any moment finds the page of before whole, or the new one whole, or learns from
+    ``freshness.damages`` that it is neither.
+
+    Args:
+        run: the run's folder.
+        page: the page's name.
+        notebook: the executed notebook, as text.
+        made_from: what the page was made from, as ``freshness.record`` gives it.
+
+    Returns:
+        The notebook's file.
+
+    Raises:
+        PublishError: if another page has a name meanwhile; nothing is changed then.
+    """
+    staged, target = run / "staged" / page, run / "notebooks" / f"{page}.ipynb"
+    with _PLACING:
+        content = page_content(staged, page) or {"page": page, "values": {}, "tables": {}, "figures": {}}
+        _refuse_taken(run, page, content)
+        write_text(staged / "notebooks" / target.name, notebook)
+        names = [*_files(content), f"notebooks/{target.name}"]
+        files = {name: file_digest(staged / name)[:16] for name in names}
+        own = f"published/{page}.json"
+        write_json(staged / own, sealed(content | {"files": files, "from": made_from}))
+        for name in (*files, own):
+            (run / name).parent.mkdir(parents=True, exist_ok=True)
+            (staged / name).replace(run / name)
+        kept = {name for each in read_pages(run).values() for name in _files(each)}
+        for file in (*run.glob("tables/*"), *run.glob("figures/*")):
+            if file.relative_to(run).as_posix() not in kept:
+                file.unlink()
+        shutil.rmtree(staged)
+        with suppress(OSError):  # another page is at work there
+            staged.parent.rmdir()
+    return target
+
+
+def _files(content: Mapping[str, Any]) -> list[str]:
+    """The files of a page's tables and figures."""
+    endings = {"tables": ("csv", "html"), "figures": ("png", "svg")}
+    return [f"{kind}/{name}.{end}" for kind in endings for name in content[kind] for end in endings[kind]]
+
+
+def _refuse_taken(run: Path, own: str, content: Mapping[str, Any]) -> None:
+    """Refuse what another page publishes."""
+    for page, other in read_pages(run, own).items():
+        for kind in ("values", "tables", "figures"):
+            for name in content.get(kind, ()):
+                if name in other[kind]:
+                    raise PublishError(
+                        f"{kind[:-1]} {name!r}: page {page} publishes it already; give it another name on "
+                        f"page {own}, or execute {page} first, if it no longer does"
+                    )
+
+
+def read_pages(run: Path | str, without: str = "") -> dict[str, dict[str, Any]]:
     """What each page of a run has published.
 
     Args:
         run: the run's folder.
+        without: a page that is left out.
 
     Returns:
         By page, in order: ``{"page", "values", "tables", "figures"}``, the last three by name. A value is
@@ -220,6 +281,8 @@ def read_pages(run: Path | str) -> dict[str, dict[str, Any]]:
     """
     pages = {}
     for file in sorted((Path(run) / "published").glob("*.json")):
+        if file.stem == without:
+            continue
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
             pages[file.stem] = {key: content[key] for key in ("page", "values", "tables", "figures")}

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from hep2lib.evaluation.auc import auc_interval, compare_auc
-from hep2lib.evaluation.claims import KINDS, Claim, ClaimError, judge, make_claims
+from hep2lib.evaluation.claims import KINDS, METRICS, Claim, ClaimError, judge, make_claims
 from hep2lib.evaluation.decisions import share_interval
 from hep2lib.evaluation.scores import Scores
 from hep2lib.figures.results import claims_table
@@ -103,6 +103,28 @@ def test_what_is_the_same_is_as_good_and_no_better(kind, margin, expected):
     assert (alike.estimate, alike.low, alike.high) == (0, 0, 0)
     assert alike.verdict == ("not supported" if kind == "beats" else "undecided")
     assert "no specimen tells them apart" in claims_table(pd.DataFrame([alike]))["This run"][0]
+
+
+@pytest.mark.parametrize(("nearer", "expected"), [(0, "undecided"), (1e-9, "supported")])
+def test_what_beats_lies_above_its_margin_with_the_whole_interval(nearer, expected):
+    one = claim(kind="beats", second="poor", reference=None)
+    found = verdict(replace(one, margin=verdict(one).low - nearer))
+    assert (found.verdict, found.alone) == (expected, expected)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_result_does_not_beat_itself(metric):
+    found = verdict(claim(kind="beats", second="good", reference=None, metric=metric))
+    assert found.estimate == 0
+    if "auc" not in metric:  # other images may be decided otherwise: the interval is one around 0
+        assert found.low < 0 < found.high
+        assert (found.verdict, found.alone) == ("undecided", "undecided")
+        return
+    assert (found.low, found.high) == (0, 0)
+    assert (found.verdict, found.alone) == ("not supported", "not supported")
+    shown = claims_table(pd.DataFrame([found])).loc[0]
+    assert "no difference" in shown["This run"]
+    assert shown["Verdict"].startswith("not supported on the simulated database")
 
 
 def test_every_kind_is_tried_above():

@@ -39,7 +39,10 @@ def drawn():
 def published(folder):
     alt = "A line that rises, beside a picture of two by two pixels."
     Publication(folder, "01-dataset").figure("lines", drawn(), alt=alt, caption="Lines and pixels.")
-    return [(folder / "figures" / f"lines.{ending}").read_bytes() for ending in ("png", "svg")]
+    return [
+        (folder / "staged" / "01-dataset" / "figures" / f"lines.{ending}").read_bytes()
+        for ending in ("png", "svg")
+    ]
 
 
 def test_a_persons_own_matplotlibrc_changes_no_figure(tmp_path):

@@ -12,7 +12,7 @@ import pandas as pd
 
 from hep2lib.files import write_text
 from hep2lib.runs.notebooks import PAGES, normalise, notebook_text
-from hep2lib.runs.publish import Publication
+from hep2lib.runs.publish import Publication, put_in_place
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ALT = "Two curves that rise steeply from the lower left corner, then bend towards the upper right one."
@@ -124,7 +124,7 @@ def write_clone(folder: Path) -> Path:
 def write_run(run: Path) -> Path:
     """A complete run with five executed pages."""
     for page in PAGES:
-        write_text(run / "notebooks" / f"{page}.ipynb", notebook_text(executed_page(run, page)))
+        put_in_place(run, page, notebook_text(executed_page(run, page)), {})
     write_text(run / "parameters.yaml", "seed: 3\nlayers: [pool2, pool5]\nweights: random\n")
     about = {
         "profile": "smoke",

@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 
-from hep2lib.files import RunError, project_root
+from hep2lib.files import RunError, project_root, write_json
 from hep2lib.runs.book import BookError, build_book, publish_run, published_run
+from hep2lib.runs.freshness import damages, page_content, sealed
 from hep2lib.runs.notebooks import PAGES
 
 from .htmlcheck import check_html
@@ -69,8 +70,19 @@ def test_the_published_run_is_staged_as_the_clone_has_it(tmp_path, small_run, mo
 
     monkeypatch.setattr("hep2lib.runs.book._render", render)
     assert build_book(project=project) == project / "_build" / "html" / "index.html"
-    assert staged == before
+    assert staged == sorted([*before, "book/run/freshness.json"])
     assert files(project) == sorted([*before, "_build/html/index.html"])
+
+
+def remade(run, *changes):
+    """Let all pages say what they were made from, one of them something else."""
+    for page in PAGES:
+        content = page_content(run, page)
+        other = {"inputs": {"the database": "a"}, "parameters": {}}
+        write_json(
+            run / "published" / f"{page}.json",
+            sealed(content | {"from": changes[1] if page == changes[0] else other}),
+        )
 
 
 @pytest.fixture
@@ -88,7 +100,23 @@ def complete(tmp_path, small_run):
         (lambda run: shutil.rmtree(run / "published"), "it has no published"),
         (
             lambda run: (run / "notebooks" / "04-svm.ipynb").unlink(),
-            "page 04-svm has not been executed; execute it with `hep2 run --out",
+            "page 04-svm has not been executed; execute it with `hep2 run --out .*/run --page 04-svm`",
+        ),
+        (
+            lambda run: (run / "notebooks" / "04-svm.ipynb").write_text("{}", encoding="utf-8"),
+            r"page 04-svm is not whole \(notebooks/04-svm.ipynb is not what the page published\); execute it",
+        ),
+        (
+            lambda run: (run / "tables" / "depths.html").unlink(),
+            r"page 03-fine-tuning is not whole \(tables/depths.html is not what the page published\)",
+        ),
+        (
+            lambda run: (run / "figures" / "roc-curves.png").write_bytes(b""),
+            "03-fine-tuning is not whole .*roc-curves.png",
+        ),
+        (
+            lambda run: remade(run, "05-results", {"inputs": {"the database": "b"}, "parameters": {}}),
+            "the database that page 01-dataset, .* was made with are not those of 05-results; .*hep2 refresh",
         ),
     ],
 )
@@ -118,6 +146,12 @@ def test_a_run_is_published_whole_and_the_one_before_is_gone(complete):
     assert json.loads((folder / "run.json").read_text(encoding="utf-8"))["published"] is True
     assert sorted(file.name for file in folder.glob("*.ipynb")) == [f"{page}.ipynb" for page in PAGES]
     assert not list(folder.rglob("*.svg"))
+    assert [damages(folder, page) for page in PAGES] == [[]] * 5
+    assert set(page_content(folder, "03-fine-tuning")["files"]) == {
+        "figures/roc-curves.png",
+        "notebooks/03-fine-tuning.ipynb",
+        "tables/depths.html",
+    }
     assert check_html(build_book(project=project).parent) == []
     assert "This is a run of your own" not in (project / "_build/html/book/run/05-results.html").read_text()
 
@@ -167,3 +201,11 @@ def test_a_book_that_is_not_made_leaves_the_one_before_and_no_process(complete, 
     if expected is RunError:
         assert str(caught.value).endswith(f"ERROR: it broke\nAll it said: {run / 'build.log'}")
         assert (run / "build.log").read_text() == "ERROR: it broke\n"
+
+
+def test_each_chapter_says_under_its_title_whether_it_is_fresh(small_book):
+    for page in PAGES:
+        text = small_book.page(f"run/{page}")
+        line = "Stale: the page does not say what it was made from."
+        assert text.count(f'</h1>\n<p class="hep2-freshness">{line}</p>\n<aside') == 1
+    assert "hep2-freshness" not in small_book.page("introduction")

@@ -13,6 +13,8 @@ import pytest
 
 from hep2lib.errors import InputError
 from hep2lib.files import RunError
+from hep2lib.runs import notebooks
+from hep2lib.runs.freshness import Chapter, check, damages
 from hep2lib.runs.notebooks import (
     PAGES,
     NotebookError,
@@ -22,10 +24,12 @@ from hep2lib.runs.notebooks import (
     notebook_parameters,
     pair,
     read_source,
+    refresh,
     write_source,
 )
 from hep2lib.runs.publish import read_pages
 
+PROJECT = Path(__file__).resolve().parents[2]
 HEADER = """---
 jupytext:
   text_representation:
@@ -575,3 +579,95 @@ def test_whatever_ends_the_program_ends_its_kernels_and_their_workers(project, n
         text = said.read_text(encoding="utf-8")
         assert text.startswith("hep2: stopping ...\n")  # the second line takes a machine that is not too busy
         assert "Traceback" not in text
+
+
+def test_a_page_that_publishes_as_another_is_refused(project):
+    write(project, PARAMETERS + STUDY, page="04-mine")
+    with pytest.raises(NotebookError, match=r"04-mine: it publishes as another page; .*'04-mine'"):
+        execute("04-mine", project / "run", {"run": project / "run"}, project=project)
+    assert not (project / "run" / "published").exists()
+    assert not (project / "run" / "notebooks").exists()
+
+
+TOC = "root: book/introduction\nparts:\n  - chapters:\n    - file: book/run/03-fine-tuning\n"
+FIRST = "first, with `code`."
+
+
+def test_what_is_stale_is_refreshed_and_prose_without_executing(project, monkeypatch):
+    run, again = project / "run", []
+    (project / "_toc.yml").write_text(TOC, encoding="utf-8")
+    source = write(project, PARAMETERS + f"\nProse, {FIRST}\n" + STUDY)
+    given = {"run": run, "seed": 3}
+    execute("03-fine-tuning", run, given, project=project)
+    (run / "parameters.yaml").write_bytes((PROJECT / "book" / "run" / "parameters.yaml").read_bytes())
+    notebook = execute("03-fine-tuning", run, given, project=project)
+
+    def executed_again(opened, pages):
+        again.append(pages)
+        assert opened.parameters.folds == 5
+        execute(*pages, run, given, project=project)
+
+    monkeypatch.setattr(notebooks, "execute_run", executed_again)
+
+    def judge():
+        return check(run, project=project)["03-fine-tuning"].reasons
+
+    assert judge() == []
+    assert refresh(run, project=project) == []
+    before = cells(notebook)
+    prose = "Prose, second.\n\n+++ {'tags': ['x']}\n\nA cell more.\n".replace("'", '"')
+    source.write_text(source.read_text(encoding="utf-8").replace(f"Prose, {FIRST}", prose), encoding="utf-8")
+    assert judge() == ["only prose changed"]
+    assert refresh(run, project=project) == ["03-fine-tuning"]
+    assert (judge(), again, damages(run, "03-fine-tuning")) == ([], [], [])
+    text = nbformat.read(notebook, as_version=4)
+    nbformat.validate(text)
+    assert [each.source for each in text.cells if each.cell_type == "markdown"][1:] == [
+        "Prose, second.",
+        "A cell more.",
+    ]
+    after = cells(notebook)
+    assert [(each.source, each.outputs, each.metadata) for each in after] == [
+        (each.source, each.outputs, each.metadata) for each in before
+    ]
+    assert len({each.id for each in text.cells}) == len(text.cells)
+    source.write_text(source.read_text(encoding="utf-8") + cell("1 + 1"), encoding="utf-8")
+    assert judge() == ["cell 7 of notebooks/03-fine-tuning.md changed"]
+    assert refresh(run, project=project) == ["03-fine-tuning"]
+    assert (judge(), again) == ([], [["03-fine-tuning"]])
+    notebook.parent.rename(run / "elsewhere")
+    (run / "elsewhere" / notebook.name).rename(run / notebook.name)
+    source.write_text(source.read_text(encoding="utf-8") + cell("2 + 2"), encoding="utf-8")
+    with pytest.raises(InputError, match="a published run is executed nowhere"):
+        refresh(run, project=project)
+
+
+def test_what_a_run_has_from_another_profile_is_not_refreshed(project, monkeypatch):
+    said = "the profile quick now says folds 10, it said 5 when this run was made"
+    found = {"05-results": Chapter([said])}
+    monkeypatch.setattr(notebooks, "check", lambda *_, **__: found)
+    with pytest.raises(
+        InputError, match=r"the profile quick now says folds 10, .*: a run keeps its parameters"
+    ):
+        refresh(project / "run", project=project)
+
+
+def test_executing_one_page_keeps_the_times_of_the_others(tmp_path, monkeypatch):
+    steps = dict.fromkeys(("images", "folds", "fine_tuning", "batchnorm", "svm", "svm_variants"))
+    run = SimpleNamespace(folder=tmp_path, describe=lambda seconds: {"seconds": seconds}, **steps)
+    monkeypatch.setattr(notebooks, "page_values", lambda run: {})
+    pages = []
+    monkeypatch.setattr(notebooks, "execute", lambda page, *_: pages.append(page))
+    before = dict.fromkeys(PAGES, 100.0) | {"svm": 50.0}
+    (tmp_path / "run.json").write_text(json.dumps({"seconds": before}), encoding="utf-8")
+    notebooks.execute_run(run, ["05-results"])
+    assert pages == ["05-results"]
+    seconds = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))["seconds"]
+    assert seconds["05-results"] < 50
+    assert {name: seconds[name] for name in before if name != "05-results"} == {
+        name: before[name] for name in before if name != "05-results"
+    }
+    notebooks.execute_run(run)
+    assert sorted(pages[1:]) == sorted(PAGES)
+    seconds = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))["seconds"]
+    assert max(seconds.values()) < 50

@@ -5,8 +5,11 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,7 +19,8 @@ from markdown_it import MarkdownIt
 from PIL import Image
 
 from hep2lib.errors import InputError
-from hep2lib.runs.publish import Publication, PublishError, caption_markdown, read_pages
+from hep2lib.runs.freshness import damages
+from hep2lib.runs.publish import Publication, PublishError, caption_markdown, put_in_place, read_pages
 
 ALT = "One straight line that rises from the lower left corner to the upper right one."
 
@@ -49,7 +53,7 @@ def test_values_are_kept_plain_with_their_intervals(publish):
     publish.value("images", np.int64(208))
     publish.value("weights", "random")
     publish.value("simulated", np.bool_(True))
-    assert read_values(publish.folder) == {
+    assert read_values(publish.staged) == {
         "fine-tuning.auc": {"value": 0.5, "interval": [0.25, 1]},
         "images": {"value": 208},
         "weights": {"value": "random"},
@@ -70,30 +74,117 @@ def test_the_same_results_give_the_same_files(tmp_path):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
-def test_starting_again_forgets_what_the_page_published_and_nothing_else(tmp_path):
+def place(publish, notebook="{}"):
+    return put_in_place(publish.folder, publish.page, notebook, {})
+
+
+def files(run):
+    return sorted(file.relative_to(run).as_posix() for file in run.rglob("*") if file.is_file())
+
+
+def test_a_page_is_put_in_place_whole_and_leaves_nothing_of_the_one_before(tmp_path):
     other = Publication(tmp_path, "04-svm")
     other.value("svm.auc", 0.9)
     other.figure("layers", line(), ALT, "Layers.")
+    place(other)
     first = Publication(tmp_path, "03-fine-tuning")
     first.value("old", 1)
     first.figure("old", line(), ALT, "A line.")
     first.table("old", pd.DataFrame({"depth": [11]}), "Depths.")
-    Publication(tmp_path, "03-fine-tuning").value("new", 2)
+    assert set(read_values(tmp_path)) == {"svm.auc"}  # nothing of a page that has not run to its end
+    assert place(first, "1") == tmp_path / "notebooks" / "03-fine-tuning.ipynb"
+    assert set(read_values(tmp_path)) == {"svm.auc", "old"}
+    before = {name: (tmp_path / name).read_bytes() for name in files(tmp_path)}
+    second = Publication(tmp_path, "03-fine-tuning")
+    second.value("new", 2)
+    second.table("new", pd.DataFrame({"depth": [110]}), "Depths.")
+    assert before.items() <= {name: (tmp_path / name).read_bytes() for name in files(tmp_path)}.items()
+    place(second, "2")
     assert set(read_values(tmp_path)) == {"svm.auc", "new"}
-    assert sorted(file.name for file in tmp_path.rglob("*.*")) == [
-        "03-fine-tuning.json",
-        "04-svm.json",
-        "layers.png",
-        "layers.svg",
+    assert files(tmp_path) == [
+        "figures/layers.png",
+        "figures/layers.svg",
+        "notebooks/03-fine-tuning.ipynb",
+        "notebooks/04-svm.ipynb",
+        "published/03-fine-tuning.json",
+        "published/04-svm.json",
+        "tables/new.csv",
+        "tables/new.html",
     ]
+    assert not (tmp_path / "staged").exists()
+    assert damages(tmp_path, "03-fine-tuning") == []
+
+
+@pytest.mark.parametrize("step", range(20))
+def test_a_page_that_ends_halfway_is_the_one_before_or_the_new_one_or_named(tmp_path, monkeypatch, step):
+    """Killed before the n-th change of the folder: nothing after it happens."""
+    for number in (1, 2):
+        publish = Publication(tmp_path, "03-fine-tuning")
+        publish.value("number", number)
+        publish.table("both", pd.DataFrame({"number": [number]}), "Numbers.")
+        publish.table(f"own-{number}", pd.DataFrame({"number": [number]}), "Numbers.")
+        if number == 1:
+            place(publish, "1")
+    counted = 0
+
+    def killed(change):
+        def changed(*arguments, **options):
+            nonlocal counted
+            counted += 1
+            if counted > step:
+                raise KeyboardInterrupt
+            return change(*arguments, **options)
+
+        return changed
+
+    with monkeypatch.context() as patch:
+        for owner, name in ((Path, "replace"), (Path, "unlink"), (os, "fsync"), (shutil, "rmtree")):
+            patch.setattr(owner, name, killed(getattr(owner, name)))
+        with suppress(KeyboardInterrupt):
+            place(publish, "2")
+    wrong = damages(tmp_path, "03-fine-tuning")
+    value = read_values(tmp_path)["number"]["value"]
+    notebook = (tmp_path / "notebooks" / "03-fine-tuning.ipynb").read_text(encoding="utf-8")
+    table = (tmp_path / "tables" / "both.csv").read_text(encoding="utf-8")
+    if not wrong:
+        assert (notebook, table) == (str(value), f"number\n{value}\n")
+    seen.add((value, bool(wrong)))
+    again = Publication(tmp_path, "03-fine-tuning")
+    again.value("number", 3)
+    place(again, "3")
+    assert damages(tmp_path, "03-fine-tuning") == []
+    assert files(tmp_path) == ["notebooks/03-fine-tuning.ipynb", "published/03-fine-tuning.json"]
+    if step == 19:
+        assert counted <= step  # all steps were tried
+        assert seen == {(1, False), (1, True), (2, False)}
+
+
+seen: set[tuple[int, bool]] = set()
+
+
+def test_a_page_that_was_damaged_is_put_in_place_again(tmp_path):
+    publish = Publication(tmp_path, "03-fine-tuning")
+    place(publish)
+    (tmp_path / "published" / "03-fine-tuning.json").write_text("{", encoding="utf-8")
+    assert damages(tmp_path, publish.page) == ["published/03-fine-tuning.json is not there or cannot be read"]
+    again = Publication(tmp_path, "03-fine-tuning")
+    again.value("new", 1)
+    place(again)
+    assert damages(tmp_path, publish.page) == []
+    assert set(read_values(tmp_path)) == {"new"}
 
 
 def test_a_name_belongs_to_one_page(tmp_path, publish):
     publish.value("auc", 0.9)
     publish.value("auc", 0.8)
+    late = Publication(publish.folder, "05-results")
+    late.value("auc", 0.6)
+    place(publish)
     other = Publication(publish.folder, "04-svm")
     with pytest.raises(PublishError, match=r"value 'auc': page 03-fine-tuning publishes it already.*04-svm"):
         other.value("auc", 0.7)
+    with pytest.raises(PublishError, match="or execute 03-fine-tuning first"):
+        place(late)
     assert read_values(publish.folder)["auc"] == {"value": 0.8}
 
 
@@ -116,7 +207,7 @@ def test_a_name_belongs_to_one_page(tmp_path, publish):
 def test_values_that_cannot_be_published(publish, name, value, interval, message):
     with pytest.raises(PublishError, match=message):
         publish.value(name, value, interval)
-    assert read_values(publish.folder) == {}
+    assert read_values(publish.staged) == {}
 
 
 def test_a_page_needs_its_name(tmp_path):
@@ -125,7 +216,7 @@ def test_a_page_needs_its_name(tmp_path):
 
 
 def test_a_damaged_publication_is_named(tmp_path):
-    Publication(tmp_path, "03-fine-tuning")
+    place(Publication(tmp_path, "03-fine-tuning"))
     (tmp_path / "published" / "03-fine-tuning.json").write_text("{", encoding="utf-8")
     with pytest.raises(PublishError, match=r"03-fine-tuning\.json: not what a page publishes; delete it"):
         read_pages(tmp_path)
@@ -136,9 +227,9 @@ def test_a_table_keeps_numbers_in_full_and_shows_them_short(publish):
         {"depth": [11, 110], "AUC": [0.98123, np.nan], "change": [-0.5, 0.25], "best": [True, False]}
     )
     table = publish.table("depths", frame, "AUC by *depth* & `layer`.", {"AUC": ".1%"})
-    with (publish.folder / "tables" / "depths.csv").open(encoding="utf-8") as file:
+    with (publish.staged / "tables" / "depths.csv").open(encoding="utf-8") as file:
         assert list(csv.reader(file))[1:] == [["11", "0.98123", "-0.5", "True"], ["110", "", "0.25", "False"]]
-    content = (publish.folder / "tables" / "depths.html").read_text(encoding="utf-8")
+    content = (publish.staged / "tables" / "depths.html").read_text(encoding="utf-8")
     assert content == table.data["text/html"]
     assert " ".join(re.findall(r"<t[dh][^>]*>([^<]*)</t", content)) == (
         "depth AUC change best 11 98.1% −0.500 yes 110 – 0.250 no"
@@ -147,7 +238,7 @@ def test_a_table_keeps_numbers_in_full_and_shows_them_short(publish):
     assert content.count('scope="col"') == 4
     assert content.count('scope="row"') == 2
     assert 'id="table-depths"' in content
-    assert read_pages(publish.folder)["03-fine-tuning"]["tables"]["depths"] == {
+    assert read_pages(publish.staged)["03-fine-tuning"]["tables"]["depths"] == {
         "caption": "AUC by *depth* & `layer`.",
         "columns": ["depth", "AUC", "change", "best"],
         "rows": 2,
@@ -185,7 +276,7 @@ def test_only_numbers_stand_to_the_right(publish):
 def test_tables_that_cannot_be_published(publish, frame, caption, formats, message):
     with pytest.raises(PublishError, match=message):
         publish.table("t", frame, caption, formats)
-    assert not (publish.folder / "tables").exists()
+    assert not (publish.staged / "tables").exists()
 
 
 def test_a_figure_is_kept_twice_shown_once_and_closed(publish):
@@ -194,8 +285,8 @@ def test_a_figure_is_kept_twice_shown_once_and_closed(publish):
         "roc-curves", drawn, f"  {ALT}\n", "  ROC curve on\n  the\t *simulated* database. "
     )
     assert not plt.fignum_exists(drawn.number)
-    assert (publish.folder / "figures" / "roc-curves.png").read_bytes() == shown_png(figure)
-    assert (publish.folder / "figures" / "roc-curves.svg").read_text(encoding="utf-8").count("<svg") == 1
+    assert (publish.staged / "figures" / "roc-curves.png").read_bytes() == shown_png(figure)
+    assert (publish.staged / "figures" / "roc-curves.svg").read_text(encoding="utf-8").count("<svg") == 1
     data, metadata = figure._repr_mimebundle_()
     assert set(data) == {"image/png", "text/plain"}
     assert metadata["image/png"] == {"alt": ALT, "width": shown_width(figure)}
@@ -249,13 +340,13 @@ def test_what_holds_a_figure_will_do(publish):
 def test_figures_that_cannot_be_published(publish, name, figure, alt, caption, message):
     with pytest.raises(PublishError, match=message):
         publish.figure(name, figure(), alt, caption)
-    assert read_pages(publish.folder)["03-fine-tuning"]["figures"] == {}
+    assert read_pages(publish.staged)["03-fine-tuning"]["figures"] == {}
     plt.close("all")
 
 
 def test_pages_are_json_for_anyone(publish):
     publish.value("auc", 0.5)
-    content = json.loads((publish.folder / "published" / "03-fine-tuning.json").read_text(encoding="utf-8"))
+    content = json.loads((publish.staged / "published" / "03-fine-tuning.json").read_text(encoding="utf-8"))
     assert content == {
         "page": "03-fine-tuning",
         "values": {"auc": {"value": 0.5}},

@@ -1,0 +1,313 @@
+"""What a page of a run was made from, and whether that is still so: by digests, without running anything."""
+
+import ast
+import hashlib
+import json
+import re
+import time
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import yaml
+
+from hep2lib.errors import InputError
+from hep2lib.files import file_digest, project_root, typed_path
+from hep2lib.sources import LIBRARIES, reached
+
+RUN = "book/run"  # where the book expects its run, in the clone as in a staged copy
+PACKAGE = Path(__file__).resolve().parents[1]
+PROSE = "only prose changed"
+DATABASE, WEIGHTS = "the database", "the weights (weights.json)"
+
+_READ_BY = {  # files that code reads, and what reads them
+    "book/claims.yaml": "hep2lib.runs.paper.printed_claims",
+    "book/paper-values.yaml": "hep2lib.runs.paper._values",
+    "book/simulator-difficulty.json": "hep2lib.runs.paper.stated_difficulty",
+}
+_ALWAYS = "from hep2lib.runs.notebooks import normalise"  # makes a page of an executed notebook
+_SIMULATOR = "from hep2lib.simulator.writing import write_database"
+_NO_RESULT = ("profile", "workers", "device", "cache_gigabytes")  # parameters that no result follows from
+_SETTLED = 2_000_000_000  # nanoseconds after which a file that changes has another time of modification
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """Why a page of a run is stale, in words (not at all: it is fresh).
+
+    Attributes:
+        unchecked: what it was made from and is not at hand here.
+        definitions: by file of the package, what in it changed.
+    """
+
+    reasons: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
+    definitions: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def line(self) -> str:
+        """What the page says under its title."""
+        why = "; ".join(self.reasons)
+        return f"Stale: {why}." if why else "Fresh: this page is what today's code and data give."
+
+
+def published_run(project: Path | None = None) -> Path:
+    """The folder of the run that comes with the clone."""
+    return (project or project_root()) / RUN
+
+
+def book_pages(project: Path) -> list[str]:
+    """The pages of the book in order, the first of them its root; those of its run are in ``RUN``."""
+    toc = yaml.safe_load((project / "_toc.yml").read_text(encoding="utf-8"))
+    return [toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])]
+
+
+def check(run: Path | None = None, *, project: Path | None = None) -> dict[str, Chapter]:
+    """Judge of each chapter of a run whether it is what today's code, notebooks, parameters and data give.
+
+    Args:
+        run: the run's folder; without one, the published run that comes with the clone.
+        project: the clone, if not the one this package is installed from.
+
+    Returns:
+        By page, in the order of the book.
+
+    Raises:
+        InputError: if there is no such run.
+    """
+    project = project or project_root()
+    run = typed_path(run) if run else published_run(project)
+    if not (run / "parameters.yaml").is_file():
+        raise InputError(f"{run}: there is no such run; make one with `hep2 run --out {run}`")
+    pages = [Path(page).name for page in book_pages(project) if page.startswith(f"{RUN}/")]
+    return {page: _judged(project, run, page) for page in pages}
+
+
+def _judged(project: Path, run: Path, page: str) -> Chapter:
+    chapter, then = Chapter(damages(run, page)), page_content(run, page).get("from")
+    say, source = chapter.reasons.append, f"notebooks/{page}.md"
+    if any(reason.startswith("published/") for reason in chapter.reasons):
+        return chapter
+    if not then:
+        say("the page does not say what it was made from")
+        return chapter
+    now = made_from(project, run, page, then)
+    cells, code = now["cells"], [cell for cell in then["cells"] if cell[0] == "c"]
+    if not cells:
+        say(f"{source} is not there")
+        return chapter
+    if code != [cell for cell in cells if cell[0] == "c"]:
+        changed = [str(n) for n, cell in enumerate(cells, start=1) if cell[0] == "c" and cell not in code]
+        listed = " and ".join(filter(None, (", ".join(changed[:-1]), *changed[-1:])))
+        of = f"cell{'s' * (len(changed) > 1)} {listed} of {source} changed"
+        say(of if changed else f"code cells of {source} were moved or taken out")
+    for file in _differing(then["code"], now["code"]):
+        old, new = (set(made["code"].get(file, "").split()) for made in (then, now))
+        chapter.definitions[file] = sorted({each.partition(":")[0] for each in old ^ new})
+        say(f"{file} changed")
+    # What no code reaches any longer is no reason of its own, nor what was not there yet.
+    for name, there in then["versions"].items():
+        if (here := now["versions"].get(name, there)) != there:
+            say(f"{name} {there} there, {here} here")
+    for name, old in then["inputs"].items():
+        if old and (new := now["inputs"].get(name, old)) != old:
+            say(f"{name} changed") if new else chapter.unchecked.append(name)
+    for name in _differing(then["parameters"], now["parameters"]):
+        say(f"the parameter {name} changed in parameters.yaml")
+    profile, said, says = (now["profile"]["name"], then["profile"]["says"], now["profile"]["says"])
+    if said and not says:
+        chapter.unchecked.append(f"the profile {profile}")
+    for name in _differing(said, says or said):
+        if name not in (*then["profile"]["set"], *_NO_RESULT):
+            today, once = (json.dumps(one.get(name, "nothing")).replace('"', "") for one in (says, said))
+            say(f"the profile {profile} now says {name} {today}, it said {once} when this run was made")
+    if then["cells"] != cells and not chapter.reasons:
+        say(PROSE)
+    return chapter
+
+
+def _differing(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    return [name for name in sorted({**then, **now}) if then.get(name) != now.get(name)]
+
+
+def made_from(project: Path, run: Path, page: str, then: Mapping[str, Any]) -> dict[str, Any]:
+    """What a page would be made from now.
+
+    Args:
+        project: the clone.
+        run: the run's folder; of what it lacks, or names and is not there, the digest is "".
+        page: the page's name.
+        then: what this returned when the page was made, of which a database whose files have the same names,
+            sizes and times is taken; at least ``given``, the names of the notebook's parameters that the run
+            sets: what the others are counts as code.
+
+    Returns:
+        ``cells``: a digest of each (c... code, m... prose). ``code``: by file, those of the definitions that
+        the cells reach. ``versions`` of libraries. ``inputs`` and ``parameters``: a digest of each by name.
+        ``profile``: its name, what it ``says``, and which parameters were ``set`` otherwise.
+    """
+    cells, code = _read_cells(project / "notebooks" / f"{page}.md", then["given"])
+    found = reached(code, PACKAGE)
+    parameters, weights = (
+        _read(run / "parameters.yaml"),
+        str(_read(run / "weights.json").get("used", "")),
+    )
+    inputs = {
+        name: _digest(_read(project / name, (dict, list)))
+        for name, reader in _READ_BY.items()
+        if reader in found
+    }
+    inputs["folds.csv"] = _file(run / "folds.csv")
+    inputs[WEIGHTS] = _file(Path(weights)) if Path(weights).is_absolute() else weights
+    inputs[DATABASE], looks = _digest(_by_file(reached(_SIMULATOR, PACKAGE))), ""
+    if places := [Path(parameters[name]) for name in ("data", "sheet", "images") if parameters.get(name)]:
+        looks, files = _look(places)
+        same = then.get("looks") == looks
+        inputs[DATABASE] = then["inputs"][DATABASE] if same else _contents(files, looks)
+    name = str(parameters.get("profile", ""))
+    own = name.lower().endswith((".yaml", ".yml"))
+    says = _read(Path(name) if own else project / "notebooks" / "profiles" / f"{name}.yaml")
+    return {
+        "given": then["given"],
+        "cells": cells,
+        "code": _by_file(found),
+        # What follows a plus says for which processor it was built.
+        "versions": {name: found[name].partition("+")[0] for name in LIBRARIES.values() if name in found},
+        "inputs": inputs,
+        "parameters": {key: _digest(parameters[key]) for key in parameters if key not in _NO_RESULT},
+        "profile": {"name": Path(name).stem, "says": says, "set": []},
+        "looks": looks,
+    }
+
+
+def record(project: Path, run: Path, page: str, given: Collection[str]) -> dict[str, Any]:
+    """What a page is about to be made from, to be kept with it."""
+    made = made_from(project, run, page, {"given": sorted(given)})
+    others = [page_content(run, file.stem).get("from") for file in sorted((run / "published").glob("*.json"))]
+    if known := next(filter(None, others), None):
+        return made | {"profile": known["profile"]}  # as it was when the run was made
+    from hep2lib.runs.parameters import make_parameters, read_parameters  # imports torch
+
+    with suppress(InputError):
+        own = read_parameters(run / "parameters.yaml")
+        made["profile"]["set"] = _differing(own.model_dump(), make_parameters(own.profile).model_dump())
+    return made
+
+
+def page_content(run: Path, page: str) -> dict[str, Any]:
+    """What ``published/PAGE.json`` holds; empty where there is none, or none that can be read."""
+    return _read(run / "published" / f"{page}.json")
+
+
+def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What a page publishes, with a checksum over all of it."""
+    bare = {key: value for key, value in content.items() if key != "sha256"}
+    return bare | {"sha256": _digest(bare)}
+
+
+def kept_notebook(run: Path, page: str) -> Path:
+    """An executed notebook, in a run or in the published one."""
+    file = run / "notebooks" / f"{page}.ipynb"
+    return file if file.is_file() else run / file.name
+
+
+def damages(run: Path, page: str) -> list[str]:
+    """What of a page is not what it published, in words; a page of an earlier version is taken as it is."""
+    content = page_content(run, page)
+    if not content:
+        return [f"published/{page}.json is not there or cannot be read"]
+    if not {"from", "files", "sha256"} & set(content):
+        return []
+    files = content.get("files", {})
+    places = {name: run / name for name in files} | {f"notebooks/{page}.ipynb": kept_notebook(run, page)}
+    wrong = [name for name, place in places.items() if _file(place) != files.get(name)]
+    wrong += [f"published/{page}.json"] if content != sealed(content) else []
+    return [f"{name} is not what the page published" for name in wrong]
+
+
+def mixture(run: Path, pages: Iterable[str]) -> str:
+    """Say which pages were made with other parameters, another database or weights than others; or ""."""
+    made = {page: then for page in pages if (then := page_content(run, page).get("from"))}
+    for what in ("the parameters", DATABASE, WEIGHTS):
+        groups: dict[str, list[str]] = {}
+        for page, then in made.items():
+            if value := then["inputs"].get(what, then["parameters"]):
+                groups.setdefault(_digest(value), []).append(page)
+        if len(groups) > 1:
+            some, others = (", ".join(group) for group in list(groups.values())[:2])
+            return f"{what} that page {some} was made with are not those of {others}"
+    return ""
+
+
+def _read_cells(source: Path, given: Collection[str]) -> tuple[list[str], str]:
+    """A digest of each cell of a notebook, and its code; of its parameters, those that are not given."""
+    cells, code = [], [_ALWAYS]
+    for cell in jupytext.read(source, fmt="md:myst").cells if source.is_file() else ():
+        text = cell.source.strip()
+        if given and "parameters" in cell.metadata.get("tags", ()):
+            text = re.sub(rf"^({'|'.join(given)})\b.*", "", text, flags=re.MULTILINE)
+        if cell.cell_type == "code":
+            with suppress(SyntaxError):  # is said when it is executed
+                code.append(ast.unparse(ast.parse(re.sub(r"(?m)^\s*[%!].*", "pass", text))))  # IPython's own
+        cells.append(f"{cell.cell_type[0]}{_digest([text, cell.metadata])[:8]}")
+    return cells, "\n".join(code)
+
+
+def _by_file(found: Mapping[str, str]) -> dict[str, str]:
+    """Digests by file of the package, each as a text of ``definition:digest``."""
+    files: dict[str, str] = {}
+    modules = {}
+    for path in PACKAGE.rglob("*.py"):
+        file = f"hep2lib/{path.relative_to(PACKAGE).as_posix()}"
+        modules[file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")] = file
+    for name, digest in sorted(item for item in found.items() if item[0].startswith("hep2lib")):
+        module = name
+        while module not in modules:
+            module = module.rpartition(".")[0]
+        part = f"{name[len(module) + 1 :] or 'top-level'}:{digest[:8]}"
+        files[modules[module]] = f"{files.get(modules[module], '')} {part}".strip()
+    return files
+
+
+def _look(places: Iterable[Path]) -> tuple[str, tuple[tuple[str, Path], ...]]:
+    """The files of a database, by name, and a digest of their names, sizes and times of modification.
+
+    One that changed in the last two seconds could do so again within the clock's step: its digest comes once.
+    """
+    found = {
+        file: (file.relative_to(place).as_posix(), file.stat().st_size, file.stat().st_mtime_ns)
+        for place in places
+        for file in ([place] if place.is_file() else sorted(place.rglob("*")))
+        if file.is_file() and not re.search(r"(^|/)\.(?!$)", file.relative_to(place).as_posix())
+    }
+    settled = all(changed < time.time_ns() - _SETTLED for *_, changed in found.values())
+    looks = _digest([*found.values(), 0 if settled else time.time_ns()])
+    return looks, tuple((name, file) for file, (name, *_) in found.items())
+
+
+@lru_cache(maxsize=1)  # all pages of a run have one database
+def _contents(files: tuple[tuple[str, Path], ...], looks: str) -> str:
+    return _digest(sorted((name, _file(file)) for name, file in files)) if files else ""
+
+
+def _file(file: Path) -> str:
+    """16 digits of a file's checksum; "" where there is none."""
+    return file_digest(file)[:16] if file.is_file() else ""
+
+
+def _read(file: Path, kind: Any = dict) -> Any:
+    """What a JSON or YAML file holds, YAML's words as they are written; empty unless it is of that kind."""
+    content = None
+    with suppress(OSError, ValueError, yaml.YAMLError):
+        text = file.read_text(encoding="utf-8")
+        content = json.loads(text) if file.suffix == ".json" else yaml.load(text, yaml.BaseLoader)
+    return content if isinstance(content, kind) else {}
+
+
+def _digest(content: object) -> str:
+    """16 hexadecimal digits of something that JSON can write."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
