@@ -315,7 +315,7 @@ def test_a_profile_may_say_how_to_read_what_the_command_line_names(tmp_path, mon
     database = write_aida(tmp_path / "data", aida_rows(specimens=12))
     mine = tmp_path / "mine.yaml"
     mine.write_text(yaml.safe_dump(profile_values("smoke") | {"layout": "aida"}))
-    monkeypatch.setattr("hep2lib.runs.notebooks.execute_run", lambda run: None)
+    monkeypatch.setattr("hep2lib.runs.notebooks.execute_run", lambda run, pages: None)
     where = ["--data", str(database), "--weights", "random-matlab", "--out", str(tmp_path / "run")]
     assert main(["run", "--profile", str(mine), *where]) == 0
     assert make_parameters(str(mine), {"data": str(database)}).run_name.startswith("mine-")

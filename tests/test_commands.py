@@ -94,7 +94,8 @@ def try_hep2(words: list[str], tmp_path: Path) -> None:
     options = _parser().parse_args(words)
     if words[0] in ("run", "study"):
         settings = parse_settings(options.set)
-        profile = "quick" if (options.profile or "").endswith(".yaml") else options.profile
+        typed = options.profile or "quick"
+        profile = "quick" if typed.endswith(".yaml") else typed
         make_parameters(profile, settings)
     elif words[0] == "layers" or words == ["pair", "--check"]:
         assert main(words) == 0

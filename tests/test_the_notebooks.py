@@ -93,7 +93,7 @@ def test_a_notebook_and_the_command_line_open_one_run_of_one_profile(tmp_path, m
     profile = profile_values("smoke") | {"seed": 7, "weights": "random-matlab", "data": "images"}
     (tmp_path / "class" / "class.yaml").write_text(yaml.safe_dump(profile), encoding="utf-8")
     monkeypatch.setattr("hep2lib.runs.run.project_root", lambda *words: tmp_path / "clone")
-    monkeypatch.setattr("hep2lib.runs.notebooks.execute_run", lambda run: None)
+    monkeypatch.setattr("hep2lib.runs.notebooks.execute_run", lambda run, pages: None)
     monkeypatch.chdir(tmp_path / "class")
     name = "class.yaml" if inside else "../class/class.yaml"
     assert main(["run", "--profile", "class.yaml"]) == 0

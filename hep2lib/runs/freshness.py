@@ -31,7 +31,7 @@ _READ_BY = {  # files that code reads, and what reads them
 }
 _ALWAYS = "from hep2lib.runs.notebooks import normalise"  # makes a page of an executed notebook
 _SIMULATOR = "from hep2lib.simulator.writing import write_database"
-_NO_RESULT = ("profile", "workers", "device", "cache_gigabytes")  # parameters that no result follows from
+_NO_RESULT = ("profile", "workers")  # parameters that no result follows from
 _SETTLED = 2_000_000_000  # nanoseconds after which a file that changes has another time of modification
 
 

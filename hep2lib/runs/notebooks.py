@@ -10,12 +10,11 @@ import pkgutil
 import re
 import shutil
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -296,8 +295,9 @@ def execute_run(run: Run, pages: Sequence[str] = PAGES) -> None:
         executed = dict(progress(done, "notebooks", total=len(pages), unit="notebook"))
     except KeyboardInterrupt:
         _STOPPED.set()
+        pool.shutdown(wait=False, cancel_futures=True)
         until = time.monotonic() + 1  # what still waits then for its kernel may do so while the program ends
-        while any(page.running() for page in started if not page.cancel()) and time.monotonic() < until:
+        while any(page.running() for page in started) and time.monotonic() < until:
             for kernel, folder in list(_KERNELS):
                 if process := getattr(kernel.provisioner, "process", None):
                     process.kill()
@@ -398,8 +398,8 @@ def execute(
     source, failed = record(project, run, page, parameters.keys()), run / "failed" / f"{page}.ipynb"
     staged = run / "staged" / page
     shutil.rmtree(staged, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix="hep2-") as temporary:
-        before, after = Path(temporary) / "before.ipynb", Path(temporary) / "after.ipynb"
+    with _work_folder(run / "staged" / f"{page}-kernel") as temporary:
+        before, after = temporary / "before.ipynb", temporary / "after.ipynb"
         write_text(before, notebook_text(notebook))
         try:
             papermill.execute_notebook(
@@ -408,7 +408,7 @@ def execute(
                 parameters={name: str(v) if isinstance(v, Path) else v for name, v in parameters.items()},
                 cwd=project,
                 kernel_name="python3",
-                kernel_manager_class=_kernel(Path(temporary)),
+                kernel_manager_class=_kernel(temporary),
                 progress_bar=False,  # papermill's counts cells; the run's counts pages
                 start_timeout=180,
                 execution_timeout=cell_seconds,
@@ -420,7 +420,7 @@ def execute(
             failed.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(after, failed)
             raise _failure(error, page, cell_seconds, failed) from None
-        folders = {Path(temporary): "", project: "", Path("~").expanduser(): "~"}
+        folders = {temporary: "", project: "", Path("~").expanduser(): "~"}
         for path in (Path(value) for value in parameters.values() if isinstance(value, str | Path)):
             if path.is_absolute() and len(path.parts) > 2 and not path.is_relative_to(project):
                 folders[path.parent] = ""
@@ -432,6 +432,19 @@ def execute(
     with suppress(OSError):  # another page's may be there
         failed.parent.rmdir()
     return target
+
+
+@contextmanager
+def _work_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder that is gone afterwards; what was killed left one that goes now."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # another page's may be there
+            folder.parent.rmdir()
 
 
 def _known_notebook(source: Path, parameters: Mapping[str, Any]) -> NotebookNode:

@@ -389,7 +389,7 @@ def test_a_figure_is_the_same_file_in_every_process(tmp_path):
     for seed in ("1", "2"):
         environment = os.environ | {"PYTHONHASHSEED": seed}
         subprocess.run([sys.executable, "-c", DRAWING, tmp_path / seed], check=True, env=environment)
-        folder = tmp_path / seed / "figures"
+        folder = tmp_path / seed / "staged" / "01-dataset" / "figures"
         drawn.append([(folder / f"drawn.{ending}").read_bytes() for ending in ("svg", "png")])
     assert drawn[0] == drawn[1]
     assert drawn[0][0].count(b"<clipPath") >= 3
