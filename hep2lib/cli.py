@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 import threading
@@ -186,6 +187,11 @@ def _parser() -> argparse.ArgumentParser:
     refresh.add_argument("run", type=Path, help="the run's folder")
     refresh.set_defaults(command=_refresh)
 
+    clean = commands.add_parser("clean", help="remove what a run can compute again; asks first")
+    clean.add_argument("run", type=Path, help="the run's folder")
+    clean.add_argument("--yes", action="store_true", help="do not ask")
+    clean.set_defaults(command=_clean)
+
     publish = commands.add_parser("publish", help="make a run the one that comes with the clone (book/run)")
     publish.add_argument("run", type=Path, help="the run's folder")
     publish.set_defaults(command=_publish)
@@ -345,6 +351,30 @@ def _refresh(options: argparse.Namespace) -> None:
     from hep2lib.runs.notebooks import refresh
 
     print(f"refreshed: {', '.join(refresh(options.run)) or 'nothing, all of it is fresh'}")
+
+
+def _clean(options: argparse.Namespace) -> None:
+    from hep2lib.runs.freshness import removable
+
+    total = 0.0
+    found = removable(options.run)
+    for path, what in found.items():
+        files = path.rglob("*") if path.is_dir() else [path]
+        total += (size := sum(file.stat().st_size for file in files) / 1e6)
+        print(f"{size:10.1f} MB  {path.name}: {what}")
+    if not found:
+        print(f"{options.run}: there is nothing to remove")
+        return
+    if not options.yes:
+        if not sys.stdin.isatty():
+            raise InputError(f"{options.run}: nobody can be asked here; add --yes to remove {total:.1f} MB")
+        question = f"Remove these {total:.1f} MB? What is needed again is computed again. [y/N] "
+        if input(question).strip().lower() not in ("y", "yes"):
+            print("nothing was removed")
+            return
+    for path in found:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    print(f"removed: {total:.1f} MB")
 
 
 def _publish(options: argparse.Namespace) -> None:

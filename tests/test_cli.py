@@ -412,3 +412,53 @@ def test_only_the_pages_that_are_named_are_executed(tmp_path, capsys, monkeypatc
         assert main(["run", "--page", pages[0], *(f"--page={p}" for p in pages[1:] if p != "--page")]) == 0
     assert main(["run"]) == 0
     assert executed == [["02-cnn", "05-results"], ["03-fine-tuning"], list(PAGES)]
+
+
+@pytest.fixture
+def heavy(tmp_path):
+    """A run with everything that can be removed, and what has to stay."""
+    for name in (
+        "cache/a.npy",
+        "networks/b.safetensors",
+        "html/index.html",
+        "failed/c.ipynb",
+        "trials/svm/d.json",
+    ):
+        file = tmp_path / "run" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(bytes(1_000_000))
+    (tmp_path / "run" / "parameters.yaml").write_text("seed: 0\n", encoding="utf-8")
+    (tmp_path / "run" / "trials" / "svm" / "e.json.damaged").write_bytes(bytes(500_000))
+    return tmp_path / "run"
+
+
+def left(run):
+    return sorted(file.relative_to(run).as_posix() for file in run.rglob("*") if file.is_file())
+
+
+@pytest.mark.parametrize(("answer", "gone"), [("y", True), ("yes", True), ("", False), ("n", False)])
+def test_cleaning_says_what_it_removes_and_asks(heavy, monkeypatch, capsys, answer, gone):
+    before, asked = left(heavy), []
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda words: asked.append(words) or answer)
+    assert main(["clean", str(heavy)]) == 0
+    assert asked == ["Remove these 4.5 MB? What is needed again is computed again. [y/N] "]
+    said = capsys.readouterr().out
+    assert "       1.0 MB  cache: decoded images, the start network, activations and Gram matrices\n" in said
+    assert "       0.5 MB  e.json.damaged: set aside: not what was written\n" in said
+    assert left(heavy) == (["parameters.yaml", "trials/svm/d.json"] if gone else before)
+    assert said.endswith("removed: 4.5 MB\n" if gone else "nothing was removed\n")
+
+
+def test_cleaning_removes_nothing_that_nobody_agreed_to(heavy, tmp_path, monkeypatch, capsys):
+    before = left(heavy)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+    assert main(["clean", str(heavy)]) == 2
+    assert capsys.readouterr().err.endswith("run: nobody can be asked here; add --yes to remove 4.5 MB\n")
+    assert left(heavy) == before
+    assert main(["clean", str(heavy), "--yes"]) == 0
+    assert left(heavy) == ["parameters.yaml", "trials/svm/d.json"]
+    assert main(["clean", str(heavy), "--yes"]) == 0
+    assert capsys.readouterr().out.endswith("run: there is nothing to remove\n")
+    assert main(["clean", str(tmp_path)]) == 2
+    assert "there is no such run" in capsys.readouterr().err

@@ -29,6 +29,14 @@ _READ_BY = {  # files that code reads, and what reads them
     "book/paper-values.yaml": "hep2lib.runs.paper._values",
     "book/simulator-difficulty.json": "hep2lib.runs.paper.stated_difficulty",
 }
+_REMOVABLE = {
+    "cache": "decoded images, the start network, activations and Gram matrices",
+    "networks": "fine-tuned networks",
+    "html": "the rendered book",
+    "build.log": "what the renderer said",
+    "failed": "notebooks that failed",
+    "staged": "pages that were not finished",
+}
 _ALWAYS = "from hep2lib.runs.notebooks import normalise"  # makes a page of an executed notebook
 _SIMULATOR = "from hep2lib.simulator.writing import write_database"
 _NO_RESULT = ("profile", "workers")  # parameters that no result follows from
@@ -80,11 +88,16 @@ def check(run: Path | None = None, *, project: Path | None = None) -> dict[str, 
         InputError: if there is no such run.
     """
     project = project or project_root()
-    run = typed_path(run) if run else published_run(project)
-    if not (run / "parameters.yaml").is_file():
-        raise InputError(f"{run}: there is no such run; make one with `hep2 run --out {run}`")
+    run = _known(run or published_run(project))
     pages = [Path(page).name for page in book_pages(project) if page.startswith(f"{RUN}/")]
     return {page: _judged(project, run, page) for page in pages}
+
+
+def _known(run: Path) -> Path:
+    run = typed_path(run)
+    if not (run / "parameters.yaml").is_file():
+        raise InputError(f"{run}: there is no such run; make one with `hep2 run --out {run}`")
+    return run
 
 
 def _judged(project: Path, run: Path, page: str) -> Chapter:
@@ -213,6 +226,18 @@ def kept_notebook(run: Path, page: str) -> Path:
     """An executed notebook, in a run or in the published one."""
     file = run / "notebooks" / f"{page}.ipynb"
     return file if file.is_file() else run / file.name
+
+
+def removable(run: Path) -> dict[Path, str]:
+    """What of a run is computed again when it is needed, and what it is; records of results never are.
+
+    Raises:
+        InputError: if there is no such run.
+    """
+    run = _known(run)
+    found = {run / name: what for name, what in _REMOVABLE.items() if (run / name).exists()}
+    aside = sorted(file for file in run.rglob("*.damaged") if not set(file.parents) & set(found))
+    return found | dict.fromkeys(aside, "set aside: not what was written")
 
 
 def damages(run: Path, page: str) -> list[str]:

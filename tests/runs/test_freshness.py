@@ -15,6 +15,7 @@ import pytest
 from hep2lib.errors import InputError
 from hep2lib.runs import freshness
 from hep2lib.runs.freshness import PROSE, check, damages, made_from, mixture
+from hep2lib.runs.parameters import MAY_DIFFER
 from hep2lib.runs.publish import Publication, put_in_place
 
 from .small_book import ALT, REPOSITORY
@@ -409,3 +410,7 @@ def test_what_reads_the_books_files_is_known_by_its_name():
         assert Path(file).name in text
     read = set(re.findall(r'"(?:book/)?([a-z-]+\.(?:yaml|json))"', text))
     assert {Path(file).name for file in freshness._READ_BY} == read
+
+
+def test_what_makes_no_other_run_makes_no_page_stale():
+    assert set(freshness._NO_RESULT) == {"profile", *MAY_DIFFER}
