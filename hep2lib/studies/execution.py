@@ -28,6 +28,7 @@ from tqdm import tqdm
 from hep2lib.errors import InputError
 from hep2lib.processes import Workers, cores
 from hep2lib.progress import progress_bar
+from hep2lib.sources import code_digest
 from hep2lib.studies.trial import Record, TrialStore
 
 Result = TypeVar("Result")
@@ -41,6 +42,7 @@ WARM_UP = 3  # calls before a step is recorded
 RETRIES = 2  # of a trial that failed on a cluster
 
 _RECORDING = threading.Lock()
+_TRIAL = "hep2lib.studies.fine_tuning.fine_tune"
 
 
 def run_trials(
@@ -230,6 +232,13 @@ def check_workers(client: Any, shared: Path) -> None:
         raise ClusterError(
             f"{shared}: not seen by the worker at {blind[0]}; choose a run folder on a file system that all "
             "workers share under the same path"
+        )
+    own = code_digest(_TRIAL)
+    other = [address for address, digest in client.run(code_digest, _TRIAL).items() if digest != own]
+    if other:
+        raise ClusterError(
+            f"the worker at {other[0]} has other code of this package, or another torch, than this machine: "
+            "its results would belong to neither; install the same on both, and start the worker again"
         )
 
 

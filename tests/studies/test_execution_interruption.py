@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from hep2lib.sources import code_digest
 from hep2lib.studies import fine_tuning
 from hep2lib.studies.execution import ClusterError, cluster_executor, run_trials, sees
 from hep2lib.studies.fine_tuning import Grid, fine_tune, fine_tuning_study
@@ -141,6 +142,24 @@ def test_a_worker_that_does_not_see_the_folder_is_named(tmp_path):
     with pytest.raises(ClusterError, match=r"run: not seen by the worker at tcp://far; choose a run folder"):
         check_workers(Client(), tmp_path / "run")
     assert sees(str(tmp_path / "run"))
+
+
+def test_a_worker_with_other_code_is_refused(tmp_path, monkeypatch):
+    from hep2lib.studies.execution import check_workers
+
+    class Client:
+        def wait_for_workers(self, count, timeout):
+            pass
+
+        def run(self, function, asked):
+            return {"tcp://same": function(asked), "tcp://other": function(asked) and self.other}
+
+    client = Client()
+    client.other = "0123abcd"
+    with pytest.raises(ClusterError, match=r"the worker at tcp://other has other code .* install the same"):
+        check_workers(client, tmp_path)
+    client.other = code_digest("hep2lib.studies.fine_tuning.fine_tune")
+    check_workers(client, tmp_path)
 
 
 @pytest.mark.parametrize(
