@@ -384,7 +384,7 @@ def _publish(options: argparse.Namespace) -> None:
 
 
 def _pair(options: argparse.Namespace) -> int:
-    from hep2lib.runs.notebooks import check_pairs, pair, write_source
+    from hep2lib.runs.pairs import check_pairs, pair, write_source
 
     folder = project_root() / "notebooks"
     problems = check_pairs(folder) if options.check else []

@@ -4,7 +4,6 @@ import glob
 import hashlib
 import json
 import os
-import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,19 +11,6 @@ from pathlib import Path
 
 from hep2lib.errors import InputError
 from hep2lib.progress import note_once
-
-_KINDS = {  # by a file's first bytes: what it is that is not read, and what to do about it
-    rb"\Z": "empty, 0 bytes; copy it anew",
-    rb"GIF8": "a GIF image; convert it to png",
-    rb"RIFF.{4}WEBP": "a WebP image; convert it to png",
-    rb"\0{3}\x0cjP  ": "a JPEG 2000 image; convert it to png",
-    rb".{4}ftyp(hei|hev|avi|mif|msf)": "a HEIC or AVIF image, as phones take them; convert it to png",
-    rb".{128}DICM": "a DICOM image; convert it to png",
-    rb"PK\x03\x04.{26}mimetypeapplication/vnd\.oasis": "an OpenDocument file (ods); save it as xlsx",
-    rb"PK\x03\x04.*Index/Document\.iwa": "a file of Apple's Numbers; export it as xlsx",
-    rb"PK\x03\x04|Rar!|7z\xbc\xaf|\x1f\x8b": "an archive (zip, rar, 7z or gz); unpack it",
-    rb"(\xef\xbb\xbf)?\s*<(?i:!doctype|html|head|meta|table|\?xml)": "a web page; save a table in it as xlsx",
-}
 
 
 class ProjectError(InputError):
@@ -89,11 +75,6 @@ def database_part(typed: str | Path, data: Path, folder: str | Path = "") -> Pat
     if len(found) == 2 and not found[0].samefile(found[1]):
         raise InputError(f"{typed}: there are {found[0]} and {found[1]}; write the whole path")
     return [*found, *places][0]
-
-
-def unread_kind(content: bytes) -> str:
-    """Say what a file of a known kind that is not read is, and what to do about it; "" for all others."""
-    return next((what for sign, what in _KINDS.items() if re.match(sign, content, re.DOTALL)), "")
 
 
 @contextmanager

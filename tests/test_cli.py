@@ -330,7 +330,7 @@ def test_a_kept_run_with_a_name_of_before_is_told_the_new_one(said, database, be
 
 def test_a_package_that_is_missing_is_named(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "jupytext", None)
-    monkeypatch.delitem(sys.modules, "hep2lib.runs.notebooks", raising=False)
+    monkeypatch.delitem(sys.modules, "hep2lib.runs.pairs", raising=False)
     assert main(["pair", "--check"]) == 2
     said = capsys.readouterr().err
     assert said == "hep2: jupytext is missing; install it in the clone: `pip install -e '.[book]'`\n"

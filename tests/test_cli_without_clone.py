@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from hep2lib.files import project_root
-from hep2lib.runs.notebooks import read_source
+from hep2lib.runs.pairs import read_source
 
 from .data.handmade import aida_rows, write_aida
 

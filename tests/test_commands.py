@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from hep2lib.cli import _parser, main
-from hep2lib.runs.notebooks import notebook_parameters, read_source
+from hep2lib.runs.notebooks import notebook_parameters
+from hep2lib.runs.pairs import read_source
 from hep2lib.runs.parameters import make_parameters, parse_settings
 
 from .data.handmade import aida_rows, write_aida

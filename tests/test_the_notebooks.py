@@ -11,14 +11,8 @@ import yaml
 
 from hep2lib.cli import main
 from hep2lib.files import project_root
-from hep2lib.runs.notebooks import (
-    PAGES,
-    check_pairs,
-    notebook_parameters,
-    page_values,
-    read_source,
-    write_source,
-)
+from hep2lib.runs.notebooks import PAGES, notebook_parameters, page_values
+from hep2lib.runs.pairs import check_pairs, read_source, write_source
 from hep2lib.runs.parameters import profile_values, read_parameters
 from hep2lib.runs.run import Run
 

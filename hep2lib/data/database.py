@@ -6,9 +6,8 @@ import os
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +16,15 @@ import pandas as pd
 
 from hep2lib.data.images import decode, each_image, file_checksum, quietly, read_header, wide_pixels
 from hep2lib.data.layouts import (
-    AIDA_IMAGES,
     Entry,
     Listing,
     MissingImage,
     Options,
-    class_folders,
-    contest_sheets,
-    is_truth,
-    read_class_folders,
-    read_contest,
-    read_rows,
-    sheets_of,
+    chosen_reader,
     tallied,
     unread_files,
     words,
 )
-from hep2lib.data.sheets import SHEET_SUFFIXES
 from hep2lib.errors import DatabaseError, counted, printable, quoted, some
 from hep2lib.files import database_part, typed_path
 from hep2lib.processes import cores
@@ -42,13 +33,6 @@ from hep2lib.progress import progress
 _NO_PATTERN = re.compile(r"neg|ac-?0|none|no$|nessun|-$", re.IGNORECASE)
 _NOBODY = re.compile(r"nan|#?n/a|#(na|ref!|name\?|value!|div/0!|num!)|null|none|nil|unknown|[?-]")
 _TEXT = ("pattern", "intensity", "laboratory", "instrument", "sex")
-LAYOUTS: dict[str, Callable[[Path, Options], Listing]] = {
-    "aida": partial(read_rows, layout="AIDA"),
-    "manifest": read_rows,
-    "folders": read_class_folders,
-    "mivia": partial(read_contest, layout="MIVIA"),
-    "i3a": partial(read_contest, layout="I3A Task 2"),
-}
 
 
 def read_database(
@@ -102,9 +86,7 @@ def read_database(
     """
     root = typed_path(path)
     if not os.path.lexists(root):
-        raise DatabaseError(
-            f"{root}: no such folder; give the folder of a database, or run `hep2 simulate` to write one"
-        )
+        raise DatabaseError(f"{root}: no such folder; give a database's, or write one with `hep2 simulate`")
     try:
         pattern = None if specimen_pattern is None else re.compile(specimen_pattern)
     except re.error as error:
@@ -124,11 +106,9 @@ def read_database(
     )
     simulation = _simulation(root)
     try:
-        listing = _reader(root, options, layout)(root, options)
+        listing = chosen_reader(root, options, layout)(root, options)
     except OSError as error:
-        raise DatabaseError(
-            f"{error.filename or root}: cannot be read ({error.strerror or error})"
-        ) from error
+        raise DatabaseError(f"{error.filename or root}: cannot be read ({error.strerror})") from error
     rows, remarks = _checked(listing, options, root)
     table = _table(rows)
     several = [row["image"] for row in rows if row["header"].frames > 1]
@@ -269,9 +249,8 @@ def _words(entry: Entry, listing: Listing, options: Options) -> tuple[dict[str, 
         wrong.append("the specimen is empty")
     elif not specimen and options.specimen_pattern and entry.image:
         where = quoted(entry.image) if options.columns["specimen"] is None else "the specimen's cell"
-        wrong.append(
-            f"specimen_pattern={quoted(options.specimen_pattern.pattern)} finds no specimen in {where}"
-        )
+        given = quoted(options.specimen_pattern.pattern)
+        wrong.append(f"specimen_pattern={given} finds no specimen in {where}")
     if _NOBODY.fullmatch(specimen.casefold()):
         wrong.append(f"the specimen {specimen!r} names nobody; give each unknown one a name of its own")
     row["specimen"] = specimen
@@ -425,30 +404,7 @@ def _simulation(root: Path) -> dict[str, str]:
         digest = hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:12]
         return {"name": str(name), "simulation": f"version {version}, parameters {digest}, seed {seed}"}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DatabaseError(
-            f"{path}: damaged ({error}); write the database anew with `hep2 simulate`"
-        ) from error
-
-
-def _reader(root: Path, options: Options, layout: str | None) -> Callable[[Path, Options], Listing]:
-    """Choose the layout's reader: the one that was named, else by what lies in the folder."""
-    if layout is not None:
-        if layout not in LAYOUTS:
-            raise DatabaseError(f"layout={layout!r} is unknown; it may be {', '.join(LAYOUTS)}")
-        return LAYOUTS[layout]
-    if not root.is_dir():
-        if root.suffix.casefold() not in SHEET_SUFFIXES:
-            what = unread_files(root)
-            raise DatabaseError(f"{root}: neither a folder nor a sheet ({', '.join(SHEET_SUFFIXES)}){what}")
-        return read_rows
-    if any(is_truth(path) or path.name.casefold() == AIDA_IMAGES for path in root.iterdir()):
-        return LAYOUTS["aida"]
-    if options.sheet is None and contest_sheets(root):
-        raise DatabaseError(f"{root}: looks like a contest's database; say layout='mivia' or layout='i3a'")
-    told = options.sheet is not None or any(options.columns.values())
-    if class_folders(root, options.negative) and not told and not sheets_of(root):
-        return read_class_folders
-    return read_rows
+        raise DatabaseError(f"{path}: damaged ({error}); write it anew with `hep2 simulate`") from error
 
 
 def database_checksum(database: pd.DataFrame) -> str:

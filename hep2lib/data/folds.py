@@ -160,9 +160,8 @@ def check_folds(folds: Sequence[Fold], database: pd.DataFrame) -> None:
                     raise FoldError(f"fold {number}: its {part} part has no {name} image")
             for specimen in np.unique(specimens[chosen]):
                 if side.setdefault(specimen, part) != part:
-                    raise FoldError(
-                        f"fold {number}: specimen {specimen!r} is in {side[specimen]} and in {part}"
-                    )
+                    sides = f"in {side[specimen]} and in {part}"
+                    raise FoldError(f"fold {number}: specimen {specimen!r} is {sides}")
     tested = np.concatenate([fold.test for fold in folds]) if folds else np.empty(0, dtype=np.int64)
     if not np.array_equal(np.sort(tested), np.arange(len(database))):
         raise FoldError("not every image is tested in exactly one fold")
@@ -222,13 +221,10 @@ def read_folds(path: str | Path, database: pd.DataFrame) -> list[Fold]:
         parts.setdefault(int(fold), {name: [] for name in PARTS})[part].append(row_of[image])
     if sorted(parts) != list(range(1, len(parts) + 1)) or not parts:
         numbers = some(map(str, sorted(parts)))
-        raise FoldError(
-            f"{path}: folds are numbered 1, 2, 3, ..., not {numbers}; delete the file to make them anew"
-        )
-    folds = [
-        Fold(*(np.array(sorted(parts[number][part]), dtype=np.int64) for part in PARTS))
-        for number in sorted(parts)
-    ]
+        said = f"folds are numbered 1, 2, 3, ..., not {numbers}"
+        raise FoldError(f"{path}: {said}; delete the file to make them anew")
+    of_folds = [parts[number] for number in sorted(parts)]
+    folds = [Fold(*(np.array(sorted(own[part]), dtype=np.int64) for part in PARTS)) for own in of_folds]
     try:
         check_folds(folds, database)
     except FoldError as error:

@@ -23,7 +23,7 @@ from PIL import BmpImagePlugin, Image, ImageFile, ImageOps, JpegImagePlugin, Png
 from PIL.ExifTags import Base
 
 from hep2lib.errors import DatabaseError
-from hep2lib.files import kept_file, unread_kind, written_whole
+from hep2lib.files import file_digest, kept_file, written_whole
 from hep2lib.processes import cores
 from hep2lib.progress import progress
 from hep2lib.sources import code_digest
@@ -44,6 +44,18 @@ _TIFF_KINDS |= {5: (4, {8}), 6: (3, {8})}
 _TIFF_READ = (1, 2, 3, 4, 5, 7, 8, 32773, 32946, 34925, 50000)  # compressions that Pillow's libtiff decodes
 _TIFF_NAMES = {33003: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000", 34887: "LERC", 6: "old-style JPEG"}
 _TIFF_NAMES |= {22610: "JPEG XR", 34892: "lossy JPEG", 34934: "JPEG XR", 50001: "WebP", 50002: "JPEG XL"}
+_KINDS = {  # by a file's first bytes: what it is that is not read, and what to do about it
+    rb"\Z": "empty, 0 bytes; copy it anew",
+    rb"GIF8": "a GIF image; convert it to png",
+    rb"RIFF.{4}WEBP": "a WebP image; convert it to png",
+    rb"\0{3}\x0cjP  ": "a JPEG 2000 image; convert it to png",
+    rb".{4}ftyp(hei|hev|avi|mif|msf)": "a HEIC or AVIF image, as phones take them; convert it to png",
+    rb".{128}DICM": "a DICOM image; convert it to png",
+    rb"PK\x03\x04.{26}mimetypeapplication/vnd\.oasis": "an OpenDocument file (ods); save it as xlsx",
+    rb"PK\x03\x04.*Index/Document\.iwa": "a file of Apple's Numbers; export it as xlsx",
+    rb"PK\x03\x04|Rar!|7z\xbc\xaf|\x1f\x8b": "an archive (zip, rar, 7z or gz); unpack it",
+    rb"(\xef\xbb\xbf)?\s*<(?i:!doctype|html|head|meta|table|\?xml)": "a web page; save a table in it as xlsx",
+}
 ASPECTS = ("stretch", "pad")
 COLOURS = ("rgb", "green")
 _ROTATED_AT_ONCE = 64
@@ -59,6 +71,11 @@ class Header:
     mode: str  # how the pixels are stored, in Pillow's words ("RGB", "L", "CMYK", "P", "I;16", ...)
     bits: int  # of a channel: 8 (or fewer), 12 or 16
     frames: int  # images in the file
+
+
+def unread_kind(content: bytes) -> str:
+    """Say what a file of a known kind that is not read is, and what to do about it; "" for all others."""
+    return next((what for sign, what in _KINDS.items() if re.match(sign, content, re.DOTALL)), "")
 
 
 @contextmanager
@@ -490,7 +507,6 @@ def file_checksum(path: str | Path) -> str:
         DatabaseError: the file cannot be read.
     """
     try:
-        with Path(path).open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return file_digest(Path(path))
     except OSError as error:
         raise DatabaseError(f"{path}: cannot be read ({error.strerror or error})") from error

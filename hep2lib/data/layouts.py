@@ -8,9 +8,11 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePath, PureWindowsPath
 from urllib.parse import unquote
 
+from hep2lib.data.images import unread_kind
 from hep2lib.data.sheets import (
     SHEET_SUFFIXES,
     fluorescence,
@@ -21,7 +23,6 @@ from hep2lib.data.sheets import (
     simplified,
 )
 from hep2lib.errors import DatabaseError, counted, quoted, some
-from hep2lib.files import unread_kind
 
 AIDA_IMAGES = "aida_project_database"  # its folder of images, in lower case
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".png", ".tif", ".tiff")
@@ -155,11 +156,8 @@ class ImageFolder:
         for name, (start, end, _) in ends.items():
             if "/" not in end and any(start != home and start.startswith(home) for home in homes):
                 found[name] = self._missing(name)
-        odd = [
-            f"{quoted(name)} is {self._names[path]}"
-            for name, path in found.items()
-            if isinstance(path, Path) and ends[name][2]
-        ]
+        here = {name: path for name, path in found.items() if isinstance(path, Path) and ends[name][2]}
+        odd = [f"{quoted(name)} is {self._names[path]}" for name, path in here.items()]
         remark = (
             f"{counted(len(odd), 'name')} in the sheet are not as here: found by the ends of whole paths, or "
             f"in spite of other blanks or dashes ({some(odd, 2)})"
@@ -178,9 +176,7 @@ class ImageFolder:
                     found = self._index(spelt).get((kind, spelt(end)), [])
                     if len(found) > 1:
                         which = some(self._names[path] for path in found)
-                        raise DatabaseError(
-                            f"{quoted(name)} may be any of {which}; write the whole name into the sheet"
-                        )
+                        raise DatabaseError(f"{quoted(name)} may be any of {which}; write the whole name")
                     if found:
                         return found[0], (cut, end, cut != "./" or spelt is _loose)
         raise self._missing(name)
@@ -401,10 +397,8 @@ def read_rows(path: Path, options: Options, layout: str = "manifest") -> Listing
         )
         for place, row in sheet.rows
     ]
-    patterns = options.columns["label"] is not None
-    read_label, settled = label_reader(
-        [entry.label for entry in entries], patterns=patterns, negative=options.negative
-    )
+    patterns, labels = options.columns["label"] is not None, [entry.label for entry in entries]
+    read_label, settled = label_reader(labels, patterns=patterns, negative=options.negative)
     label = sheet.columns["label"]
     for entry in entries if patterns and sheet.columns.get("pattern", label) == label else ():
         named = fluorescence(entry.label) is None and (read_label(entry.label) or (0, ""))[0] == 1
@@ -435,10 +429,8 @@ def _the_sheet(path: Path, options: Options) -> tuple[Path, list[str]]:
             hint = f"there are class folders in {parts}: give that folder, or put all parts together"
         elif above:
             hint = f"in the folder above lies {some(map(str, above))}: give that folder, or sheet=..."
-        unread = unread_files(path)
-        raise DatabaseError(
-            f"{path}: no ground-truth sheet (xls, xlsx or csv) in this folder{unread}; {hint}"
-        )
+        here = f"in this folder{unread_files(path)}"
+        raise DatabaseError(f"{path}: no ground-truth sheet (xls, xlsx or csv) {here}; {hint}")
     first, *others = [_not_outside(sheet, path, "sheet") for sheet in found]
     if not others:
         return first, []
@@ -486,9 +478,8 @@ def read_class_folders(path: Path, options: Options) -> Listing:
     # A specimen may be called "1" or "P", not "positive".
     nested = [p for p in images if any(len(s) > 2 and fluorescence(s) is not None for s in p.parts[1:-1])]
     if nested:
-        raise DatabaseError(
-            f"{root}: class folders within class folders ({some(map(str, nested))}); move them apart"
-        )
+        inner = some(map(str, nested))
+        raise DatabaseError(f"{root}: class folders within class folders ({inner}); move them apart")
     flat = [image.as_posix() for image in (*images, *unread) if len(image.parts) == 2]
     if flat and options.specimen_pattern is None:
         raise DatabaseError(
@@ -614,3 +605,37 @@ def _numbered(images: list[Path], name: str) -> list[Path]:
 def _plain(name: str) -> str:
     """Make "7", "007" and "7 " the same."""
     return name.strip().casefold().lstrip("0") or "0"
+
+
+LAYOUTS: dict[str, Callable[[Path, Options], Listing]] = {
+    "aida": partial(read_rows, layout="AIDA"),
+    "manifest": read_rows,
+    "folders": read_class_folders,
+    "mivia": partial(read_contest, layout="MIVIA"),
+    "i3a": partial(read_contest, layout="I3A Task 2"),
+}
+
+
+def chosen_reader(root: Path, options: Options, layout: str | None) -> Callable[[Path, Options], Listing]:
+    """Choose the reader of a database by its layout, which is named or, if None, seen from what lies there.
+
+    Raises:
+        DatabaseError: an unknown layout, no folder or sheet, or a contest's database of which it is not said.
+    """
+    if layout is not None:
+        if layout not in LAYOUTS:
+            raise DatabaseError(f"layout={layout!r} is unknown; it may be {', '.join(LAYOUTS)}")
+        return LAYOUTS[layout]
+    if not root.is_dir():
+        if root.suffix.casefold() not in SHEET_SUFFIXES:
+            what = unread_files(root)
+            raise DatabaseError(f"{root}: neither a folder nor a sheet ({', '.join(SHEET_SUFFIXES)}){what}")
+        return read_rows
+    if any(is_truth(path) or path.name.casefold() == AIDA_IMAGES for path in root.iterdir()):
+        return LAYOUTS["aida"]
+    if options.sheet is None and contest_sheets(root):
+        raise DatabaseError(f"{root}: looks like a contest's database; say layout='mivia' or layout='i3a'")
+    told = options.sheet is not None or any(options.columns.values())
+    if class_folders(root, options.negative) and not told and not sheets_of(root):
+        return read_class_folders
+    return read_rows

@@ -18,8 +18,8 @@ from xml.etree import ElementTree
 
 from python_calamine import CalamineWorkbook, SheetVisibleEnum
 
+from hep2lib.data.images import unread_kind
 from hep2lib.errors import DatabaseError, counted, quoted, some
-from hep2lib.files import unread_kind
 
 _MEANINGS = (  # of the words that `_plain` leaves, in English and Italian
     (1, "", r"pos(itiv(es?|[aio]))?( \(\+\))?|p|\+|1|y(es)?|t(rue)?|s[iì]"),
@@ -88,9 +88,7 @@ def label_reader(
     """
     counts = Counter(" ".join(word.split()) for word in words)
     plain = {word: _plain(word) for word in counts}
-    listed = some(
-        (f"{quoted(word) if word else 'empty'} {count}" for word, count in counts.most_common()), 10
-    )
+    listed = some((f"{quoted(word) if word else 'empty'} {n}" for word, n in counts.most_common()), 10)
     given = {_plain(word) for word in negative} - {""}
     if not given <= set(plain.values()):
         absent = some(word for word in negative if _plain(word) not in plain.values())
@@ -552,15 +550,12 @@ def _columns(path: Path, headers: list[str], given: Mapping[str, str]) -> tuple[
         else:
             twice = ("intensity", "pattern") if "label" in given else ("intensity",)  # beside the label
             taken = {columns[other] for other in columns if other != "label" or role not in twice}
-            found = [
-                i for c in candidates.split() for i, name in enumerate(names) if name == c and i not in taken
-            ]
+            free = [(i, name) for i, name in enumerate(names) if i not in taken]
+            found = [i for candidate in candidates.split() for i, name in free if name == candidate]
         same = [i for i in found if names[i] == names[found[0]]]
         if len(same) > 1:
             name = given.get(role, headers[same[0]])
-            raise DatabaseError(
-                f"{path}: {len(same)} columns are called {name!r}; rename all but one of them"
-            )
+            raise DatabaseError(f"{path}: {len(same)} columns are called {name!r}; rename all but one")
         if found:
             columns[role], unused[role] = found[0], found[1:]
     remarks = []

@@ -32,6 +32,12 @@ class ScoreError(InputError):
     """Labels or scores from which the figure asked for cannot be computed."""
 
 
+def check_count(values: npt.NDArray[Any], images: int, what: str) -> None:
+    """Raise `ScoreError` unless the values, called ``what``, are one an image, of shape (images,)."""
+    if values.shape != (images,):
+        raise ScoreError(f"There are {images} images and {what} of shape {values.shape}; give one an image.")
+
+
 def check_labels(y: npt.ArrayLike, *, both: bool = True) -> IntArray:
     """Return the labels as int64, or say what is wrong with them.
 
@@ -47,10 +53,7 @@ def check_labels(y: npt.ArrayLike, *, both: bool = True) -> IntArray:
         raise ScoreError(f"Labels must be a non-empty list, one an image; their shape is {labels.shape}.")
     wrong = np.flatnonzero(~np.isin(labels, (0, 1)))
     if wrong.size:
-        raise ScoreError(
-            f"Row {wrong[0]} has the label {labels[wrong[0]]!r}; a label must be 1 (positive) or 0 "
-            "(negative)."
-        )
+        raise ScoreError(f"Row {wrong[0]} has the label {labels[wrong[0]]!r}; a label is 1 (positive) or 0.")
     labels = labels.astype(np.int64)
     if both and labels.min() == labels.max():
         one = "positive" if labels[0] else "negative"
@@ -69,10 +72,7 @@ def check_scores(y: npt.ArrayLike, score: npt.ArrayLike, *, both: bool = True) -
     """
     labels = check_labels(y, both=both)
     scores = np.asarray(score, dtype=np.float64)
-    if scores.shape != labels.shape:
-        raise ScoreError(
-            f"There are {labels.size} labels and scores of shape {scores.shape}; give one score a label."
-        )
+    check_count(scores, labels.size, "scores")
     wrong = np.flatnonzero(~np.isfinite(scores))
     if wrong.size:
         raise ScoreError(
@@ -91,15 +91,10 @@ def check_specimens(specimen: npt.ArrayLike | None, images: int) -> IntArray:
     if specimen is None:
         return np.arange(images)
     names = np.asarray(specimen)
-    if names.shape != (images,):
-        raise ScoreError(
-            f"There are {images} images and specimens of shape {names.shape}; name one specimen an image."
-        )
+    check_count(names, images, "specimens")
     missing = [row for row, name in enumerate(names.tolist()) if name is None or name != name or name == ""]
     if missing:
-        raise ScoreError(
-            f"Row {missing[0]} names no specimen; intervals need to know which images belong together."
-        )
+        raise ScoreError(f"Row {missing[0]} names no specimen; intervals need to know whose an image is.")
     return np.unique(names, return_inverse=True)[1].astype(np.int64)
 
 
@@ -251,15 +246,10 @@ def fold_sums(
     if fold is None:
         return [specimen_sums(labels, table, owner)]
     number = np.asarray(fold)
-    if number.shape != labels.shape:
-        raise ScoreError(
-            f"There are {labels.size} labels and fold numbers of shape {number.shape}; give one a label."
-        )
+    check_count(number, labels.size, "fold numbers")
     names, place = np.unique(number, return_inverse=True)
     if np.unique(np.stack([owner, place]), axis=1).shape[1] > np.unique(owner).size:
-        raise ScoreError(
-            "A specimen was tested in two folds: the folds' AUCs are then not independent. Split by specimen."
-        )
+        raise ScoreError("A specimen was tested in two folds, whose AUCs depend then. Split by specimen.")
     parts = []
     for name in names:
         inside = number == name
@@ -268,23 +258,6 @@ def fold_sums(
         except ScoreError as error:
             raise ScoreError(f"In fold {name}: {error}") from None
     return parts
-
-
-def delong_variance(y: npt.ArrayLike, score: npt.ArrayLike) -> float:
-    """Variance of the AUC of independent images (DeLong, DeLong & Clarke-Pearson 1988, Biometrics 44:837).
-
-    Computed by midranks (Sun & Xu 2014). Assumes that no two images share a specimen; where they do it is too
-    small, and `auc_interval` with its `specimen` is the one to use.
-
-    Args:
-        y: labels, shape (images,), each 0 or 1, at least two of each.
-        score: shape (images,), finite.
-
-    Raises:
-        ScoreError: one label only, one image of a label, or a score that is not finite.
-    """
-    (sums,) = fold_sums(y, score, None)
-    return float(sums.variances()[0])
 
 
 def critical_value(level: float) -> float:
@@ -450,9 +423,7 @@ def compare_auc(
     critical = critical_value(level)
     first, second = np.asarray(score_a, dtype=np.float64), np.asarray(score_b, dtype=np.float64)
     if first.shape != second.shape:
-        raise ScoreError(
-            f"The scores' shapes are {first.shape} and {second.shape}; compare on the same images."
-        )
+        raise ScoreError(f"Scores of shapes {first.shape} and {second.shape}; compare on the same images.")
     table = np.stack([first, second])
     parts = fold_sums(y, table, specimen, fold)
     area = np.mean([part.auc for part in parts], axis=0)
@@ -513,9 +484,7 @@ def holm(p_values: npt.ArrayLike) -> FloatArray:
     """
     p = np.asarray(p_values, dtype=np.float64)
     if p.ndim != 1 or not np.all((p >= 0) & (p <= 1)):
-        raise ScoreError(
-            "p_values must be a list of numbers between 0 and 1; leave out tests that were not made."
-        )
+        raise ScoreError("p_values must be numbers between 0 and 1; leave out tests that were not made.")
     order = np.argsort(p, kind="stable")
     corrected = np.empty_like(p)
     corrected[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1)), 1)

@@ -122,9 +122,8 @@ def _features(green: torch.Tensor) -> torch.Tensor:
     small, large = _mean_filter(field, 3), _mean_filter(field, 15)
     fine = (field - small).square().mean(dim=(1, 2, 3)).sqrt()
     coarse = (small - large).square().mean(dim=(1, 2, 3)).sqrt()
-    return torch.stack(
-        [mean, deviation, median, bright, brightest, background, skewness, entropy, fine, coarse], dim=1
-    )
+    levels = (mean, deviation, median, bright, brightest, background, skewness, entropy)
+    return torch.stack([*levels, fine, coarse], dim=1)
 
 
 STRENGTHS: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
@@ -265,16 +264,12 @@ def _labels(database: pd.DataFrame, folds: Sequence[Fold]) -> IntArray:
     for number, fold in enumerate(folds):
         for part in ("train", "validation"):
             if np.unique(y[getattr(fold, part)]).size < 2:
-                raise ScoreError(
-                    f"The {part} part of fold {number} has one label only; use fewer folds or more specimens."
-                )
+                raise ScoreError(f"The {part} part of fold {number} has one label only; use fewer folds.")
     return y
 
 
 def _matching(images: npt.ArrayLike | torch.Tensor, y: IntArray) -> torch.Tensor:
     tensor = _tensor(images)
     if len(tensor) != y.size:
-        raise ScoreError(
-            f"There are {len(tensor)} images and {y.size} rows in the database; they must correspond."
-        )
+        raise ScoreError(f"There are {len(tensor)} images and {y.size} rows in the database; give one a row.")
     return tensor

@@ -117,9 +117,7 @@ def make_claims(records: Sequence[Mapping[str, Any]]) -> list[Claim]:
     for number, record in enumerate(records):
         name = record.get("id", f"number {number + 1}")
         if unknown := sorted(set(record) - known):
-            raise ClaimError(
-                f"Claim {name!r}: {unknown[0]!r} is unknown; a claim has {', '.join(sorted(known))}."
-            )
+            raise ClaimError(f"Claim {name!r}: {unknown[0]!r} is unknown; known: {', '.join(sorted(known))}.")
         if missing := sorted({"id", "sentence", "kind", "first"} - set(record)):
             raise ClaimError(f"Claim {name!r}: {missing[0]!r} is missing.")
         if record["id"] in {claim.id for claim in claims}:
@@ -197,9 +195,8 @@ def _quantity(
     if "auc" in claim.metric:
         same = claim.metric == "auc" and np.array_equal(first["fold"], second["fold"])
         fold = first["fold"] if same else None
-        two = compare_auc(
-            first["label"], first["score"], second["score"], first["specimen"], level, fold=fold
-        )
+        pair = first["score"], second["score"]
+        two = compare_auc(first["label"], *pair, first["specimen"], level, fold=fold)
     else:
         right, other = hits(first, claim.metric), hits(second, claim.metric)
         two = compare_shares(right["correct"], other["correct"], right["specimen"], level)
@@ -235,9 +232,7 @@ def against_each(
     for other in others:
         their = other.by_row()
         if not own[["row", "fold"]].equals(their[["row", "fold"]]):
-            raise ScoreError(
-                f"{first.name!r} and {other.name!r} were not tested on the same images and folds."
-            )
+            raise ScoreError(f"{first.name!r} and {other.name!r} were tested on other images or folds.")
         pair = (own["score"], their["score"])
         aware = compare_auc(y, *pair, specimen, fold=fold)
         naive = compare_auc(y, *pair, None, fold=fold)

@@ -67,11 +67,8 @@ def simulate_coverage(
     y, specimen = design.labels()
     scores = design.scores(repetitions, np.random.default_rng(seed))
     aware, naive = specimen_sums(y, scores, specimen), specimen_sums(y, scores, np.arange(y.size))
-    ends = {
-        "images": auc_bounds([naive]),
-        "specimens": auc_bounds([aware]),
-        "specimens, plain": auc_bounds([aware], scale="plain"),
-    }
+    ends = {"images": auc_bounds([naive]), "specimens": auc_bounds([aware])}
+    ends["specimens, plain"] = auc_bounds([aware], scale="plain")
     if folds:
         first_negative = round(design.positive * design.specimens)
         fold = (specimen - np.where(y == 1, 0, first_negative)) % folds

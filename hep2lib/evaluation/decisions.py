@@ -14,6 +14,7 @@ from hep2lib.evaluation.auc import (
     FloatArray,
     Interval,
     ScoreError,
+    check_count,
     check_labels,
     check_scores,
     check_specimens,
@@ -101,13 +102,10 @@ def wilson_interval(successes: int, images: int) -> Interval:
         ScoreError: counts that cannot be.
     """
     if images < 1 or not 0 <= successes <= images:
-        raise ScoreError(
-            f"{successes} of {images} is no share: give 0 <= successes <= images, and an image at least."
-        )
+        raise ScoreError(f"{successes} of {images} is no share: give successes among at least one image.")
     found = successes / images
-    return Interval(
-        found, *_wilson(found, images, LEVEL), float(np.sqrt(found * (1 - found) / images)), images
-    )
+    error = float(np.sqrt(found * (1 - found) / images))
+    return Interval(found, *_wilson(found, images, LEVEL), error, images)
 
 
 def _between_specimens(value: FloatArray, specimen: npt.ArrayLike | None) -> tuple[float, int]:
@@ -116,9 +114,7 @@ def _between_specimens(value: FloatArray, specimen: npt.ArrayLike | None) -> tup
     sums = np.bincount(owner, weights=value - value.mean())
     count = sums.size
     if count < 2:
-        raise ScoreError(
-            f"All {value.size} images belong to one specimen: how specimens differ cannot be known from one."
-        )
+        raise ScoreError(f"All {value.size} images belong to one specimen: how specimens differ is unknown.")
     return float(count / (count - 1) * np.sum(sums**2) / value.size**2), count
 
 
@@ -194,10 +190,7 @@ def compare_shares(
         ScoreError: lengths that differ, another value than 0 and 1, one specimen only.
     """
     first, second = (check_labels(hit, both=False).astype(np.float64) for hit in (correct_a, correct_b))
-    if first.shape != second.shape:
-        raise ScoreError(
-            f"There are {first.size} and {second.size} hits or misses; compare on the same images."
-        )
+    check_count(second, first.size, "hits or misses")
     critical = critical_value(level)
     variance, specimens = _between_specimens(first - second, specimen)
     difference, error = float(np.mean(first - second)), float(np.sqrt(variance))
@@ -297,10 +290,7 @@ def confusion(y: npt.ArrayLike, decision: npt.ArrayLike, weight: npt.ArrayLike |
         ScoreError: another value than 0 and 1, or lengths that differ.
     """
     labels, called = check_labels(y, both=False), check_labels(decision, both=False)
-    if labels.shape != called.shape:
-        raise ScoreError(
-            f"There are {labels.size} labels and {called.size} decisions; give one decision a label."
-        )
+    check_count(called, labels.size, "decisions")
     cells = [(labels == truth) & (called == call) for truth, call in ((1, 1), (0, 1), (0, 0), (1, 0))]
     if weight is None:
         return Confusion(*(int(cell.sum()) for cell in cells))

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from hep2lib.cnn.googlenet import GoogLeNet, Section
 from hep2lib.errors import InputError
-from hep2lib.evaluation.auc import FloatArray, IntArray, ScoreError, check_labels, check_scores
+from hep2lib.evaluation.auc import FloatArray, IntArray, ScoreError, check_count, check_labels, check_scores
 from hep2lib.evaluation.decisions import share_interval
 
 _GRADES = ("0", "+/-", "weak", "1+", "2+", "3+", "4+")  # of intensity, as readers write them, dim to bright
@@ -94,14 +94,9 @@ def errors_by(database: pd.DataFrame, decision: npt.ArrayLike, column: str) -> p
         ScoreError: no such column, or decisions of another number or value.
     """
     if column not in database:
-        raise ScoreError(
-            f"The database has no column {column!r}; it has {', '.join(map(str, database.columns))}."
-        )
+        raise ScoreError(f"There is no column {column!r}; there are {', '.join(map(str, database.columns))}.")
     called, y = check_labels(decision, both=False), check_labels(database["label"], both=False)
-    if called.shape != y.shape:
-        raise ScoreError(
-            f"There are {y.size} images and {called.size} decisions; give one decision an image."
-        )
+    check_count(called, y.size, "decisions")
     empty = np.where((y == 0) & (column == "pattern"), "negative", "unknown")
     group = database[column].fillna("").astype(str)
     group = group.where(group != "", empty).rename("group")

@@ -146,9 +146,7 @@ def spread(values: npt.ArrayLike) -> Spread:
     """
     numbers = np.asarray(values, dtype=np.float64)
     if numbers.ndim != 1 or numbers.size == 0 or not np.all(np.isfinite(numbers)):
-        raise ScoreError(
-            "A spread needs a list of finite values, one at least; leave out folds without a result."
-        )
+        raise ScoreError("A spread needs finite values, one at least; leave out folds without a result.")
     return Spread(float(numbers.mean()), float(numbers.min()), float(numbers.max()), numbers.size)
 
 
@@ -186,11 +184,9 @@ def tuned(
     Raises:
         OutcomeError: if a fold has no such training, or it ended before that epoch.
     """
-    validation, test = (
-        with_specimens(outcome.scores(choice, part), database) for part in ("validation", "test")
-    )
+    parts = [with_specimens(outcome.scores(choice, part), database) for part in ("validation", "test")]
     words = dict.fromkeys(map(_words, [choice] if isinstance(choice, Configuration) else choice))
-    return Scores(name, "; ".join(words), validation, test, probabilities=True)
+    return Scores(name, "; ".join(words), parts[0], parts[1], probabilities=True)
 
 
 def extracted(
@@ -248,10 +244,8 @@ def run_strategies(
     networks |= {f"freeze {depth}": fine_tuning.best(depth) for depth in depths}
     if (means["rotations"] > 1).any():
         networks |= {ROTATED: fine_tuning.best(rotated=True), AS_LONG: without_rotations(fine_tuning)}
-    machines: dict[str, LayerChoice | Sequence[LayerChoice]] = {
-        BEST_SVM: svm.best(),
-        NESTED_SVM: svm.nested(),
-    }
+    machines: dict[str, LayerChoice | Sequence[LayerChoice]]
+    machines = {BEST_SVM: svm.best(), NESTED_SVM: svm.nested()}
     # Of all 144 layers, those that stand for a depth: one table or figure shows no more.
     shown = [layer for layer in svm.layers if layer in BLOCKS] or svm.layers
     machines |= {f"SVM on {layer}": svm.best(layer) for layer in shown}

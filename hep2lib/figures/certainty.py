@@ -270,10 +270,8 @@ def _analysis(database: pd.DataFrame, auc: Interval, review_rate: float) -> dict
 
 
 def _known(database: pd.DataFrame, columns: Sequence[str]) -> str:
-    share = {
-        one: (database[one].notna() & (database[one] != "")).mean() for one in columns if one in database
-    }
-    known = {name: f"known for {given:.0%} of the images" for name, given in share.items()}
+    given = {name: database[name].fillna("") != "" for name in columns if name in database}
+    known = {name: f"known for {each.mean():.0%} of the images" for name, each in given.items()}
     return "; ".join(f"{name} {known.get(name, 'not known')}" for name in columns)
 
 

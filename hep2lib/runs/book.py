@@ -98,9 +98,8 @@ def publish_run(run: Path, *, project: Path | None = None) -> Path:
             content = freshness.page_content(staged, page)
             if files := content.get("files"):  # a page of an earlier version has none
                 files = {name: digest for name, digest in files.items() if Path(name).suffix not in LEFT_OUT}
-                write_json(
-                    staged / "published" / f"{page}.json", freshness.sealed(content | {"files": files})
-                )
+                content = freshness.sealed(content | {"files": files})
+                write_json(staged / "published" / f"{page}.json", content)
         _put(staged, target)
     return target
 
@@ -149,9 +148,8 @@ def _stage(project: Path, run: Path, source: Path, executed: list[Path]) -> None
     source.mkdir(parents=True)
     for name in ("_config.yml", "_toc.yml"):
         shutil.copyfile(project / name, source / name)
-    shutil.copytree(
-        project / "book", source / "book", ignore=shutil.ignore_patterns("run", "__pycache__", ".*", "_build")
-    )
+    left_out = shutil.ignore_patterns("run", "__pycache__", ".*", "_build")
+    shutil.copytree(project / "book", source / "book", ignore=left_out)
     staged = source / RUN
     staged.mkdir()
     for name in RESULTS:

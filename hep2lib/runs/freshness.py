@@ -131,7 +131,7 @@ def _judged(project: Path, run: Path, page: str) -> Chapter:
             say(f"{name} changed") if new else chapter.unchecked.append(name)
     for name in _differing(then["parameters"], now["parameters"]):
         say(f"the parameter {name} changed in parameters.yaml")
-    profile, said, says = (now["profile"]["name"], then["profile"]["says"], now["profile"]["says"])
+    profile, said, says = now["profile"]["name"], then["profile"]["says"], now["profile"]["says"]
     if said and not says:
         chapter.unchecked.append(f"the profile {profile}")
     for name in _differing(said, says or said):
@@ -165,15 +165,9 @@ def made_from(project: Path, run: Path, page: str, then: Mapping[str, Any]) -> d
     """
     cells, code = _read_cells(project / "notebooks" / f"{page}.md", then["given"])
     found = reached(code, PACKAGE)
-    parameters, weights = (
-        _read(run / "parameters.yaml"),
-        str(_read(run / "weights.json").get("used", "")),
-    )
-    inputs = {
-        name: _digest(_read(project / name, (dict, list)))
-        for name, reader in _READ_BY.items()
-        if reader in found
-    }
+    parameters, weights = _read(run / "parameters.yaml"), str(_read(run / "weights.json").get("used", ""))
+    read = [name for name, reader in _READ_BY.items() if reader in found]
+    inputs = {name: _digest(_read(project / name, (dict, list))) for name in read}
     inputs["folds.csv"] = _file(run / "folds.csv")
     inputs[WEIGHTS] = _file(Path(weights)) if Path(weights).is_absolute() else weights
     inputs[DATABASE], looks = _digest(_by_file(reached(_SIMULATOR, PACKAGE))), ""

@@ -213,11 +213,8 @@ _SEAL = "# Parameters of a run, which stay as they are; a copy may be changed an
 WEIGHTS = ("auto", "imagenet", *RANDOM)
 """Words for weights; any other text names a file."""
 
-_WITH_PARTS: dict[str, type[BaseModel]] = {
-    "training": TrainingParameters,
-    "batchnorm": GridParameters,
-    "grids": GridParameters,
-}
+_WITH_PARTS: dict[str, type[BaseModel]] = dict.fromkeys(("batchnorm", "grids"), GridParameters)
+_WITH_PARTS |= {"training": TrainingParameters}
 
 
 class _AsWritten(yaml.SafeLoader):

@@ -85,9 +85,7 @@ class Publication:
 
     def __init__(self, folder: Path | str, page: str):
         if not _PAGE.fullmatch(page):
-            raise PublishError(
-                f"page {page!r}: a page is named by two digits and words, as in '03-fine-tuning'"
-            )
+            raise PublishError(f"page {page!r}: a page is named by two digits and words, as '03-fine-tuning'")
         self.folder = Path(folder).absolute()
         self.page = page
         self.staged = self.folder / "staged" / page
@@ -111,9 +109,8 @@ class Publication:
         if interval is not None:
             ends = [end for end in (_plain(name, end) for end in interval) if not isinstance(end, str)]
             if not len(interval) == len(ends) == 2 or ends[0] > ends[1]:
-                raise PublishError(
-                    f"value {name!r}: its interval is {interval!r}; give (lower, upper) as numbers"
-                )
+                wanted = "give (lower, upper) as numbers"
+                raise PublishError(f"value {name!r}: its interval is {interval!r}; {wanted}")
             entry["interval"] = ends
         self._content["values"][name] = entry
         self._write()
@@ -172,9 +169,7 @@ class Publication:
                 f"describe in {ALT_LENGTH} or more what it shows"
             )
         if alt.casefold() == caption.casefold():
-            raise PublishError(
-                f"figure {name!r}: its alt text repeats the caption; describe what can be seen instead"
-            )
+            raise PublishError(f"figure {name!r}: its alt text repeats the caption; describe what is seen")
         drawn = figure if isinstance(figure, Figure) else getattr(figure, "figure", None)
         if not isinstance(drawn, Figure):
             raise PublishError(f"figure {name!r}: {type(figure).__name__} is not a Matplotlib figure")
@@ -287,9 +282,8 @@ def read_pages(run: Path | str, without: str = "") -> dict[str, dict[str, Any]]:
             content = json.loads(file.read_text(encoding="utf-8"))
             pages[file.stem] = {key: content[key] for key in ("page", "values", "tables", "figures")}
         except (ValueError, KeyError, TypeError):
-            raise PublishError(
-                f"{file}: not what a page publishes; delete it and execute {file.stem} again"
-            ) from None
+            again = f"delete it and execute {file.stem} again"
+            raise PublishError(f"{file}: not what a page publishes; {again}") from None
     return pages
 
 
@@ -301,9 +295,8 @@ def caption_markdown(caption: str) -> str:
 def _plain(name: str, value: object) -> Plain:
     plain = value.item() if isinstance(value, np.generic) else value
     if not isinstance(plain, bool | int | float | str):
-        raise PublishError(
-            f"value {name!r}: a {type(value).__name__} cannot be quoted; give one number or text"
-        )
+        kind = type(value).__name__
+        raise PublishError(f"value {name!r}: a {kind} cannot be quoted; give one number or text")
     if isinstance(plain, float) and not math.isfinite(plain):
         raise PublishError(f"value {name!r}: it is {plain}; publish finite numbers only")
     return plain
@@ -312,9 +305,7 @@ def _plain(name: str, value: object) -> Plain:
 def _caption(kind: str, name: str, caption: str) -> str:
     """The caption as one line: every run of white space made one blank."""
     if not isinstance(caption, str) or not caption.strip():
-        raise PublishError(
-            f"{kind} {name!r}: it has no caption; say what it shows and on what it was obtained"
-        )
+        raise PublishError(f"{kind} {name!r}: it has no caption; say what it shows, and of what data")
     return " ".join(caption.split())
 
 
@@ -328,14 +319,11 @@ def _columns(name: str, frame: pd.DataFrame, formats: Mapping[str, Format]) -> t
         frame = frame.reset_index(names=[level or "" for level in frame.index.names])
     titles = list(frame.columns)
     if not all(isinstance(title, str) for title in titles) or len(set(titles)) < len(titles):
-        raise PublishError(
-            f"table {name!r}: its columns are {titles}; each needs a title of its own, as text"
-        )
+        raise PublishError(f"table {name!r}: its columns are {titles}; each needs a title of its own, a text")
     for title in formats:
         if title not in titles:
-            raise PublishError(
-                f"table {name!r}: a format is given for {title!r}, but its columns are {titles}"
-            )
+            wrong = f"a format is given for {title!r}"
+            raise PublishError(f"table {name!r}: {wrong}, but its columns are {titles}")
     return frame, headers
 
 

@@ -279,9 +279,8 @@ class Run:
             "other-regularisation": (chosen, {"regularisation": other}),
             "early-stopped": (chosen, {"solver": "early-stopped"}),
         }
-        found: dict[str, SVMOutcome] = {
-            name: self._svm(*way) for name, way in ways.items() if name in p.svm_variants
-        }
+        found: dict[str, SVMOutcome]
+        found = {name: self._svm(*way) for name, way in ways.items() if name in p.svm_variants}
         tuned = self.tuned_configuration if "fine-tuned" in p.svm_variants else None
         if tuned and (changed := [layer for layer in blocks if layer in _tuned_layers(tuned.freeze)]):
             networks = self.tuned_networks(tuned)
@@ -303,9 +302,8 @@ class Run:
         used = self.weights["used"]
         words = {"imagenet": "ImageNet weights", "random": "random weights"}
         weights = words.get(used, f"weights {Path(used).name}")
-        return (
-            f"Obtained on: {self.database.attrs['name']}; {weights}; profile {self.parameters.profile_name}"
-        )
+        name, profile = self.database.attrs["name"], self.parameters.profile_name
+        return f"Obtained on: {name}; {weights}; profile {profile}"
 
     @property
     def statement(self) -> str:
@@ -409,9 +407,8 @@ def open_run(folder: str | Path = "", profile: str | Path | None = None, /, **se
                 where.rmdir()
         if not isinstance(error, OSError):
             raise
-        raise RunFolderError(
-            f"{where}: cannot be written ({error.strerror}); choose another folder"
-        ) from None
+        trouble = f"cannot be written ({error.strerror})"
+        raise RunFolderError(f"{where}: {trouble}; choose another folder") from None
     return run
 
 

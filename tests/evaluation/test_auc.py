@@ -13,7 +13,6 @@ from hep2lib.evaluation.auc import (
     auc_interval,
     compare_auc,
     critical_value,
-    delong_variance,
     fold_sums,
     holm,
 )
@@ -59,7 +58,7 @@ def test_auc_knows_order_alone():
         ([0, 0, 0], [0.1, 0.2, 0.3], "All 3 images are negative"),
         ([0, 1], [0.1, np.nan], r"1 of 2 scores are not finite numbers \(the first is row 1: nan\)"),
         ([0, 1], [np.inf, 0], "row 0: inf"),
-        ([0, 1], [0.1], "2 labels and scores of shape"),
+        ([0, 1], [0.1], "2 images and scores of shape"),
         ([0, 2], [0.1, 0.2], "Row 1 has the label"),
         ([], [], "non-empty"),
     ],
@@ -82,7 +81,7 @@ def test_specimens_make_the_interval_wider_than_images_pretend():
     y, score, specimen = clustered()
     aware, naive = auc_interval(y, score, specimen), auc_interval(y, score, None)
     assert aware.standard_error > 1.3 * naive.standard_error
-    assert naive.standard_error == pytest.approx(np.sqrt(delong_variance(y, score)))
+    assert naive.standard_error == pytest.approx(np.sqrt(fold_sums(y, score, None)[0].variances()))
 
 
 def test_order_of_images_and_names_of_specimens_do_not_matter():
@@ -393,4 +392,4 @@ def test_refusals():
     with pytest.raises(ScoreError, match="All 3 negative images belong to one specimen"):
         auc_interval(y[3:12], score[3:12], specimen[3:12])
     with pytest.raises(ScoreError, match="All 3 images are negative"):
-        delong_variance(y[:3], score[:3])
+        fold_sums(y[:3], score[:3], None)

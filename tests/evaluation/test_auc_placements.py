@@ -112,7 +112,7 @@ def test_refusals():
         fold_sums([0, 1, 0, 1], score, ["a", "b", "a", "c"], [0, 0, 1, 1])
     with pytest.raises(ScoreError, match="4 images and specimens of shape"):
         fold_sums(y, score, ["a"])
-    with pytest.raises(ScoreError, match="4 labels and fold numbers of shape"):
+    with pytest.raises(ScoreError, match="4 images and fold numbers of shape"):
         fold_sums(y, score, None, [0, 1])
     with pytest.raises(ScoreError, match="not finite"):
         fold_sums(y, [score, [0, 1, np.nan, 3]], None)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hep2lib.evaluation.auc import ScoreError, auc, auc_interval, compare_auc, delong_variance
+from hep2lib.evaluation.auc import ScoreError, auc, auc_interval, compare_auc, fold_sums
 from hep2lib.evaluation.bootstrap import bootstrap_interval, bootstrap_p, roc_band, weighted_auc
 from hep2lib.evaluation.calibration import brier_score, fit_temperature, reliability
 from hep2lib.evaluation.claims import Claim, judge
@@ -36,7 +36,7 @@ FUNCTIONS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], object]] = {
     "auc": lambda y, s, o: auc(y, s),
     "auc_interval": lambda y, s, o: auc_interval(y, s, o),
     "compare_auc": lambda y, s, o: compare_auc(y, s, NOISY[: y.size], o),
-    "delong_variance": lambda y, s, o: delong_variance(y, s),
+    "delong": lambda y, s, o: fold_sums(y, s, None)[0].variances(),
     "bootstrap_interval": lambda y, s, o: bootstrap_interval(
         weighted_auc, y, s, o, generator=draw(), repetitions=100
     ),

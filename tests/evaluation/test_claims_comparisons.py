@@ -58,5 +58,5 @@ def test_other_images_or_folds_are_refused(found):
     shorter = replace(first, name="shorter", test=first.test[1:])
     mixed = replace(first, name="mixed", test=first.test.assign(fold=first.test["fold"].to_numpy()[::-1]))
     for other in (shorter, mixed):
-        with pytest.raises(ScoreError, match=f"'{other.name}' were not tested on the same images and folds"):
+        with pytest.raises(ScoreError, match=f"'{other.name}' were tested on other images or folds"):
             against_each(first, [other], generator=np.random.default_rng(0))

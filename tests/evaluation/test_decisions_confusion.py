@@ -49,5 +49,5 @@ def test_weights_count_images_as_often_as_they_say():
 def test_confusion_refuses_scores_in_place_of_decisions():
     with pytest.raises(ScoreError, match="Row 0 has the label"):
         confusion([1, 0], [0.7, 0.2])
-    with pytest.raises(ScoreError, match="2 labels and 3 decisions"):
+    with pytest.raises(ScoreError, match=r"2 images and decisions of shape \(3,\)"):
         confusion([1, 0], [1, 0, 1])

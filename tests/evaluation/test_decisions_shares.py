@@ -83,7 +83,7 @@ def test_refusals():
         wilson_interval(11, 10)
     with pytest.raises(ScoreError, match="belong to one specimen"):
         share_interval([1, 0, 1], ["a", "a", "a"])
-    with pytest.raises(ScoreError, match="There are 2 and 3 hits"):
+    with pytest.raises(ScoreError, match=r"There are 2 images and hits or misses of shape \(3,\)"):
         compare_shares([1, 0], [1, 0, 1], None)
     with pytest.raises(ScoreError, match="level is 0"):
         share_interval([1, 0], None, 0)

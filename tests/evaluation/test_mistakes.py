@@ -99,9 +99,9 @@ def test_grades_go_from_dim_to_bright():
 
 
 def test_refusals():
-    with pytest.raises(ScoreError, match="no column 'laboratory'; it has image, label"):
+    with pytest.raises(ScoreError, match="no column 'laboratory'; there are image, label"):
         errors_by(DATABASE, CALLED, "laboratory")
-    with pytest.raises(ScoreError, match="7 images and 2 decisions"):
+    with pytest.raises(ScoreError, match=r"7 images and decisions of shape \(2,\)"):
         errors_by(DATABASE, [0, 1], "pattern")
-    with pytest.raises(ScoreError, match="7 labels and scores"):
+    with pytest.raises(ScoreError, match="7 images and scores"):
         hardest_images(DATABASE, [0.1])

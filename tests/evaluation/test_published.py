@@ -19,7 +19,6 @@ from hep2lib.evaluation.auc import (
     auc_interval,
     compare_auc,
     critical_value,
-    delong_variance,
     fold_sums,
 )
 
@@ -32,7 +31,7 @@ POOR = PATIENTS["poor_outcome"].to_numpy()
     [("wfns", 0.00146991470882363), ("ndka", 0.0031908105493913), ("s100b", 0.00266868245717244)],
 )
 def test_delong_variance(measurement, variance):
-    assert delong_variance(POOR, PATIENTS[measurement]) == pytest.approx(variance, abs=1e-15)
+    assert fold_sums(POOR, PATIENTS[measurement], None)[0].variances() == pytest.approx(variance, abs=1e-15)
 
 
 def test_delong_covariance():

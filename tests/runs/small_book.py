@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from hep2lib.files import write_text
-from hep2lib.runs.notebooks import PAGES, normalise, notebook_text
+from hep2lib.runs.notebooks import PAGES, normalise
+from hep2lib.runs.pairs import notebook_text
 from hep2lib.runs.publish import Publication, put_in_place
 
 REPOSITORY = Path(__file__).resolve().parents[2]

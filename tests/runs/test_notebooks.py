@@ -15,18 +15,8 @@ from hep2lib.errors import InputError
 from hep2lib.files import RunError
 from hep2lib.runs import notebooks
 from hep2lib.runs.freshness import Chapter, check, damages
-from hep2lib.runs.notebooks import (
-    PAGES,
-    NotebookError,
-    check_pairs,
-    execute,
-    execute_run,
-    notebook_parameters,
-    pair,
-    read_source,
-    refresh,
-    write_source,
-)
+from hep2lib.runs.notebooks import PAGES, execute, execute_run, notebook_parameters, refresh
+from hep2lib.runs.pairs import NotebookError, check_pairs, pair, read_source, write_source
 from hep2lib.runs.publish import read_pages
 
 PROJECT = Path(__file__).resolve().parents[2]
