@@ -1,9 +1,11 @@
 """The command line: ``hep2`` and ``python -m hep2lib``, one sub-command for each thing a person does."""
 
 import argparse
+import atexit
 import difflib
 import errno
 import json
+import multiprocessing
 import os
 import re
 import shutil
@@ -81,6 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_INPUT
     except KeyboardInterrupt:
         print("hep2: interrupted; what was computed is kept, start again to go on", file=sys.stderr)
+        for worker in multiprocessing.active_children() if arguments is None else ():
+            worker.kill()  # Python waits for those that were kept for another study
         return EXIT_INTERRUPTED
 
 
@@ -89,7 +93,16 @@ def _heed_signals() -> None:
     heeded = [each for each in signal.Signals if each.name in ("SIGINT", "SIGTERM", "SIGHUP")]
     heeded = [each for each in heeded if signal.getsignal(each) != signal.SIG_IGN]  # as under nohup
 
+    stopped = threading.Event()
+
+    def end() -> None:  # the last of what Python does before it takes torch down, which may last for seconds
+        if stopped.is_set():
+            with suppress(OSError):
+                sys.stdout.flush()
+            os._exit(EXIT_INTERRUPTED)
+
     def stop(*_: object) -> NoReturn:
+        stopped.set()
         for each in heeded:
             signal.signal(each, signal.SIG_IGN)  # once is enough: what puts things away is left alone
         # A thread that trains on a GPU would be waited for much longer.
@@ -100,6 +113,7 @@ def _heed_signals() -> None:
             tqdm.write("hep2: stopping ...", file=sys.stderr)
         raise KeyboardInterrupt
 
+    atexit.register(end)
     for each in heeded:
         signal.signal(each, stop)
 

@@ -4,7 +4,9 @@ import glob
 import hashlib
 import json
 import os
+import platform
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -77,6 +79,24 @@ def database_part(typed: str | Path, data: Path, folder: str | Path = "") -> Pat
     return [*found, *places][0]
 
 
+def own_name(path: Path) -> Path:
+    """A new hidden name beside ``path`` for what will take its place; it tells this machine and process."""
+    machine = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+    return path.with_name(f".{path.name}.{machine}-{os.getpid()}-{secrets.token_hex(4)}.part")
+
+
+def remove_left(path: Path) -> None:
+    """Remove what processes that were killed on this machine left under such names of ``path``."""
+    ours = own_name(path).name.rsplit("-", 2)[0]
+    for left in path.parent.glob(f"{glob.escape(ours)}-*.part") if os.name == "posix" else ():
+        try:
+            os.kill(int(left.name.split("-")[-2]), 0)  # asks whether it lives; on Windows it would end it
+        except ProcessLookupError:
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+        except PermissionError:  # it lives, and is somebody else's
+            pass
+
+
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """Give a temporary file beside ``path`` to write to, which takes the place of ``path`` at the end.
@@ -89,7 +109,7 @@ def written_whole(path: Path) -> Iterator[Path]:
         OSError: if the folder cannot be written, for want of permission or of room.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    temporary = own_name(path)
     try:
         temporary.touch(exist_ok=False)
         permissions = temporary.stat().st_mode
@@ -104,6 +124,7 @@ def written_whole(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+    remove_left(path)
 
 
 def file_digest(path: Path) -> str:

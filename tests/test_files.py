@@ -2,6 +2,8 @@ import hashlib
 import json
 import os
 import stat
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -11,6 +13,7 @@ from hep2lib.files import (
     database_part,
     find_kept,
     kept_file,
+    own_name,
     typed_path,
     write_bytes,
     write_json,
@@ -196,3 +199,20 @@ def test_nothing_is_kept_of_what_was_interrupted(tmp_path, error):
     with pytest.raises(error):
         kept_file(tmp_path / "a.npy", write)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_one(tmp_path, monkeypatch):
+    path = tmp_path / "a[1]-b.json"
+    live = [own_name(path), own_name(tmp_path / "other.json")]
+    with subprocess.Popen([sys.executable, "-c", "pass"]) as gone:
+        gone.wait()
+    monkeypatch.setattr("os.getpid", lambda: gone.pid)
+    left, elsewhere = own_name(path), own_name(tmp_path / "other.json")
+    monkeypatch.setattr("platform.node", lambda: "another machine")
+    foreign = own_name(path)
+    monkeypatch.undo()
+    kept = {*live, elsewhere, foreign}
+    for each in (left, *kept):
+        each.touch()
+    write_text(path, "{}")
+    assert set(tmp_path.iterdir()) == {path, *kept}

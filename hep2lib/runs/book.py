@@ -8,7 +8,6 @@ import secrets
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from hep2lib.errors import InputError
-from hep2lib.files import RunError, project_root, typed_path, write_json, write_text
+from hep2lib.files import RunError, own_name, project_root, remove_left, typed_path, write_json, write_text
 from hep2lib.progress import progress
 from hep2lib.runs import freshness
 from hep2lib.runs.freshness import RUN, book_pages, kept_notebook, published_run
@@ -30,7 +29,12 @@ _PROBLEM = re.compile(r"\b(?:WARNING|ERROR|CRITICAL|SEVERE):")
 _CRASH = re.compile(
     r"^(?:Exception occurred|Extension error).*?(?=^The full traceback|\Z|^\s*$)", re.MULTILINE | re.DOTALL
 )
-_BUILD = "import sys; from jupyter_book.cli.main import main; sys.exit(main(sys.argv[1:]))"
+_BUILD = """
+import os, sys, threading
+threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()  # ends with its parent
+from jupyter_book.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
 
 
 class BookError(InputError):
@@ -106,10 +110,15 @@ def publish_run(run: Path, *, project: Path | None = None) -> Path:
 
 @contextmanager
 def _beside(target: Path) -> Iterator[Path]:
-    """A folder of one's own to make ``target`` in: two may be at it at once."""
+    """A folder of one's own to make ``target`` in: two may be at it at once; what was killed left goes."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as folder:
-        yield Path(folder)
+    work = own_name(target)
+    work.mkdir()
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    remove_left(target)  # only now: it may hold what was there before
 
 
 def _put(made: Path, target: Path) -> None:
@@ -169,6 +178,7 @@ def _render(work: Path, pages: int, log: Path) -> None:
         [*command, "-W", "-n", "--keep-going"],
         cwd=work / "source",
         env=os.environ | {"PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore"},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",

@@ -15,7 +15,7 @@ from typing import Any
 import jupytext
 import yaml
 
-from hep2lib.errors import InputError
+from hep2lib.errors import InputError, some
 from hep2lib.files import file_digest, project_root, typed_path
 from hep2lib.sources import LIBRARIES, reached
 
@@ -59,7 +59,7 @@ class Chapter:
     @property
     def line(self) -> str:
         """What the page says under its title."""
-        why = "; ".join(self.reasons)
+        why = some(self.reasons, 3)
         return f"Stale: {why}." if why else "Fresh: this page is what today's code and data give."
 
 

@@ -364,16 +364,27 @@ def normalise(notebook: NotebookNode, page: str, folders: Mapping[Path, str]) ->
             cell.metadata["tags"] = [*(tag for tag in tags if tag != "hide-input"), "hide-input"]
         cell["metadata"] = NotebookNode({key: cell.metadata[key] for key in _KEPT if cell.metadata.get(key)})
         if is_code:
-            cell["outputs"] = [output for output in cell.outputs if _made_readable(output, folders)]
+            cell["outputs"] = [o for o in _joined(cell.outputs) if _made_readable(o, folders)]
             _describe_figure(cell, page)
     return notebook
+
+
+def _joined(outputs: Iterable[NotebookNode]) -> list[NotebookNode]:
+    """The outputs but stderr, with the pieces joined that a kernel sends what is printed in."""
+    joined: list[NotebookNode] = []
+    for output in (each for each in outputs if each.get("name") != "stderr"):
+        if joined and output.output_type == joined[-1].output_type == "stream":
+            joined[-1]["text"] += output.text
+        else:
+            joined.append(output)
+    return joined
 
 
 def _made_readable(output: NotebookNode, folders: Mapping[Path, str]) -> bool:
     """Clean an output's texts; whether anything of it is meant for a reader."""
     if output.output_type == "stream":
         output["text"] = _without_places(terminal_text(output.text), folders)
-        return bool(output.name == "stdout" and output.text.strip())
+        return bool(output.text.strip())
     for kind, content in output.get("data", {}).items():
         if kind.startswith("text/") and isinstance(content, str):
             output.data[kind] = _without_places(without_control(content), folders)

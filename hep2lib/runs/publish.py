@@ -389,8 +389,14 @@ def _figure_png(figure: Figure) -> tuple[bytes, int]:
 
 
 def _figure_svg(figure: Figure, name: str) -> bytes:
-    """A figure as SVG with letters as outlines; ids come from the name, so that the bytes stay the same."""
+    """A figure as SVG with letters as outlines; ids come from the name, so that the bytes stay the same.
+
+    Matplotlib names a clip path by its place to the last bit, where the layout's solver differs between runs.
+    """
     buffer = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "path"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, **_SAVED)
-    return buffer.getvalue()
+    content = buffer.getvalue()
+    for number, found in enumerate(re.findall(rb'<clipPath id="(\w+)"', content)):
+        content = content.replace(found, f"{name}-clip-{number}".encode())
+    return content

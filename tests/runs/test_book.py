@@ -1,12 +1,15 @@
 import json
 import shutil
+import signal
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
 
-from hep2lib.files import RunError, project_root, write_json
+from hep2lib.files import RunError, own_name, project_root, write_json
 from hep2lib.runs.book import BookError, build_book, publish_run, published_run
 from hep2lib.runs.freshness import damages, page_content, sealed
 from hep2lib.runs.notebooks import PAGES
@@ -175,6 +178,36 @@ def test_of_books_made_at_once_the_last_whole_one_stays(complete, monkeypatch):
         assert len({(run / "html" / f"{number}.html").read_text() for number in range(20)}) == 1
         assert (run / "html" / "index.html").is_file()
         assert not [file for file in run.iterdir() if file.name.startswith(".")]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from hep2lib.runs import book
+
+def die(*given):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+book._BUILD = book._BUILD.partition("from")[0] + "import time; print(1, flush=True); time.sleep(30)"
+book.without_control = die
+book.build_book(Path(sys.argv[1]), project=Path(sys.argv[2]))
+"""
+
+
+def test_what_a_killed_build_left_goes_with_the_next_one_and_its_renderer_with_it(complete, monkeypatch):
+    project, run = complete
+    done = subprocess.run([sys.executable, "-c", KILLED, run, project], cwd=REPOSITORY, check=False)
+    assert done.returncode == -signal.SIGKILL
+    every = psutil.process_iter(["cmdline"])
+    renderer = [each for each in every if str(run) in " ".join(each.info["cmdline"] or [])]
+    assert psutil.wait_procs(renderer, timeout=10)[1] == []
+    assert len(list(run.glob(".html.*"))) == 1
+    in_use = own_name(run / "html")
+    in_use.mkdir()
+    made = "_build/html"
+    monkeypatch.setattr("hep2lib.runs.book._render", lambda work, *_: (work / made).mkdir(parents=True))
+    build_book(run, project=project)
+    assert list(run.glob(".*")) == [in_use]
 
 
 @pytest.mark.parametrize(

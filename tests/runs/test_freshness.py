@@ -414,3 +414,16 @@ def test_what_reads_the_books_files_is_known_by_its_name():
 
 def test_what_makes_no_other_run_makes_no_page_stale():
     assert set(freshness._NO_RESULT) == {"profile", *MAY_DIFFER}
+
+
+def test_the_run_that_comes_with_the_clone_is_fresh():
+    """After a change that it follows from it is made anew: `hep2 run`, then `hep2 publish runs/quick`."""
+    found = {page: chapter.reasons for page, chapter in check().items()}
+    assert len(found) == 5
+    assert found == dict.fromkeys(found, [])
+
+
+def test_a_page_says_the_first_of_many_reasons():
+    assert freshness.Chapter().line.startswith("Fresh")
+    reasons = [f"a{number}.py changed" for number in range(5)]
+    assert freshness.Chapter(reasons).line == "Stale: a0.py changed, a1.py changed, a2.py changed and 2 more."

@@ -15,7 +15,7 @@ from hep2lib.errors import InputError
 from hep2lib.files import RunError
 from hep2lib.runs import notebooks
 from hep2lib.runs.freshness import Chapter, check, damages
-from hep2lib.runs.notebooks import PAGES, execute, execute_run, notebook_parameters, refresh
+from hep2lib.runs.notebooks import PAGES, execute, execute_run, normalise, notebook_parameters, refresh
 from hep2lib.runs.pairs import NotebookError, check_pairs, pair, read_source, write_source
 from hep2lib.runs.publish import read_pages
 
@@ -92,6 +92,17 @@ def executed(tmp_path_factory):
     write(project, PARAMETERS + STUDY)
     run = project / "runs" / "mine"
     return project, run, execute("03-fine-tuning", run, {"run": run, "seed": 3}, project=project)
+
+
+@pytest.mark.parametrize("pieces", [["one\ntwo\n"], ["one\ntwo", "\n"], ["one", "\n", "two\n"]])
+def test_what_is_printed_is_the_same_in_whatever_pieces_it_comes(pieces):
+    outputs = [nbformat.v4.new_output("stream", name="stdout", text=piece) for piece in pieces]
+    outputs.insert(1, nbformat.v4.new_output("stream", name="stderr", text="a warning"))
+    shown = nbformat.v4.new_output("execute_result", {"text/plain": "3"})
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("3", outputs=[*outputs, shown])])
+    printed, result = normalise(notebook, "03-fine-tuning", {}).cells[0].outputs
+    assert (printed.name, printed.text) == ("stdout", "one\ntwo\n")
+    assert result == shown
 
 
 def test_the_pages_are_the_papers():

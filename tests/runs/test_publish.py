@@ -393,3 +393,15 @@ def test_a_figure_is_the_same_file_in_every_process(tmp_path):
         drawn.append([(folder / f"drawn.{ending}").read_bytes() for ending in ("svg", "png")])
     assert drawn[0] == drawn[1]
     assert drawn[0][0].count(b"<clipPath") >= 3
+
+
+def test_a_figure_is_the_same_file_where_its_layout_differs_in_the_last_bits(tmp_path):
+    drawn = []
+    for name, width in (("one", 0.8), ("another", 0.8 - 1e-13)):
+        figure = line()
+        figure.set_layout_engine("none")
+        figure.axes[0].set_position((0.1, 0.1, width, 0.8))
+        Publication(tmp_path / name, "01-dataset").figure("drawn", figure, ALT, "A line.")
+        drawn.append((tmp_path / name / "staged" / "01-dataset" / "figures" / "drawn.svg").read_bytes())
+    assert drawn[0] == drawn[1]
+    assert b'clip-path="url(#drawn-clip-0)"' in drawn[0]

@@ -45,15 +45,26 @@ def lasting(name: str, seconds: float) -> dict[str, object]:
     return {"id": name}
 
 
-def command(folder: str) -> None:
-    """Stand for ``hep2`` with a study of one short and of long trials in two processes."""
+def command(folder: str, *, keep: bool = False) -> None:
+    """Stand for ``hep2`` with a study of one short and of long trials in two processes.
+
+    With ``keep`` the processes are at work still when they are kept for another study.
+    """
     from hep2lib import cli
     from hep2lib.runs import book
     from hep2lib.studies.execution import executor_for, run_trials
     from hep2lib.studies.trial import TrialStore
 
+    def kept(run: Path) -> None:
+        with executor_for(2) as pool:
+            for _ in range(2):
+                pool.submit(time.sleep, 300)
+        cli.PATIENCE = 60
+        store.write({"id": "n0"})
+        time.sleep(300)
+
     jobs = {f"n{number}": (lasting, (f"n{number}", 300 if number else 0)) for number in range(6)}
     store, two = TrialStore(Path(folder)), partial(executor_for, 2)
-    book.build_book = lambda run: run_trials(jobs, store, two, description="lasting")
+    book.build_book = kept if keep else lambda run: run_trials(jobs, store, two, description="lasting")
     sys.argv = ["hep2", "book"]
     sys.exit(cli.main())

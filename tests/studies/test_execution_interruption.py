@@ -166,6 +166,7 @@ def test_a_worker_with_other_code_is_refused(tmp_path, monkeypatch):
     ("number", "everybody", "at_work"),
     [
         (signal.SIGINT, True, True),  # Ctrl-C in a terminal reaches the workers too
+        (signal.SIGINT, True, "kept"),
         (signal.SIGINT, True, False),
         (signal.SIGHUP, True, True),  # a terminal that is closed
         (signal.SIGKILL, False, True),
@@ -175,7 +176,7 @@ def test_whatever_ends_the_program_ends_its_workers_and_keeps_what_was_finished(
     tmp_path, number, everybody, at_work
 ):
     folder, said = tmp_path / "trials", tmp_path / "said"
-    code = f"from tests.studies.jobs import command; command({str(folder)!r})"
+    code = f"from tests.studies.jobs import command; command({str(folder)!r}, keep={at_work == 'kept'})"
     with said.open("w") as stream:
         process = subprocess.Popen(
             [sys.executable, "-c", code], cwd=REPOSITORY, stderr=stream, start_new_session=True
@@ -196,7 +197,7 @@ def test_whatever_ends_the_program_ends_its_workers_and_keeps_what_was_finished(
         for each in psutil.wait_procs(children, timeout=0)[1]:
             each.kill()
         process.kill()
-    assert [file.name for file in folder.glob("*")] == ["n0.json"] * at_work
+    assert [file.name for file in folder.glob("*")] == ["n0.json"] * bool(at_work)
     text = said.read_text(encoding="utf-8")
     if number == signal.SIGINT:  # nobody reads what a closed terminal shows
         assert text.startswith("hep2: stopping ...\n")  # the second line takes a machine that is not too busy
