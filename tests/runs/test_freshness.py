@@ -420,7 +420,7 @@ def test_the_run_that_comes_with_the_clone_is_fresh():
     """After a change that it follows from it is made anew: `hep2 run`, then `hep2 publish runs/quick`."""
     found = {page: chapter.reasons for page, chapter in check().items()}
     assert len(found) == 5
-    assert found == dict.fromkeys(found, [])
+    assert found == {page: [] for page in found}
 
 
 def test_a_page_says_the_first_of_many_reasons():
