@@ -128,5 +128,5 @@ def test_a_notebook_gets_to_its_results_and_says_where_the_papers_numbers_are(al
         "numbers, book/paper-values.yaml; clone the repository and install the package from the clone with "
         "`pip install -e '.[book]'`\n"
     )
-    staged = alone / "elsewhere" / "page" / "staged" / "02-cnn"
+    staged = alone / "elsewhere" / "page" / "staged" / "04-svm"
     assert (staged / "figures" / "svm-margins.png").stat().st_size > 0
