@@ -80,10 +80,8 @@ def seen_by_layers(
         picture(line[0], field)
         line[0].set_ylabel(title, fontsize=11)
     for column, (layer, values) in enumerate(activations.items(), start=1):
-        # Borders see the zeros beside the image; an eighth of each side chooses neither channel nor scale.
-        margin = next(iter(values.values())).shape[-1] // 8
-        inner = slice(margin, -margin or None)
-        first, second = (one[:, inner, inner] for one in values.values())
+        # Borders see the zeros beside the image; they choose neither channel nor scale.
+        first, second = (_inside(one) for one in values.values())
         channel = int(np.argmax(np.abs(first.mean((1, 2)) - second.mean((1, 2)))))
         both = np.stack([first[channel], second[channel]])
         block, _, own = layer.partition("-")
@@ -108,17 +106,24 @@ def by_block(blocks: pd.DataFrame) -> Figure:
     return figure
 
 
-def block_table(layers: tuple[Layer, ...]) -> pd.DataFrame:
+def _inside(values: Values) -> Values:
+    """Maps without an eighth of their width and height on each side."""
+    margin = values.shape[-1] // 8
+    return values[:, margin : values.shape[1] - margin, margin : values.shape[2] - margin]
+
+
+def block_table(layers: tuple[Layer, ...], size: int = 224) -> pd.DataFrame:
     """The table of layers, condensed: one row an inception block, one row what lies before and between.
 
     Args:
         layers: the whole network (`hep2lib.cnn.googlenet.architecture`).
+        size: side of the input image, in pixels.
 
     Returns:
         Columns ``Block``, ``Layers`` (first to last, as MATLAB counts), ``Output`` (of the last),
         ``Receptive field`` (pixels), ``Parameters`` and ``Multiply-adds`` (for one image).
     """
-    table = layer_table(layers)
+    table = layer_table(layers, size)
     name = table["name"].str.partition("-")[0].where(table["name"].str.startswith("inception"))
     name = name.where(name.notna(), table["name"].str.extract(r"^(pool[34])", expand=False))
     name[table["index"] <= 11] = "stem (to pool2)"
