@@ -42,9 +42,8 @@ from hep2lib.cnn.weights import load_weights
 from hep2lib.data.database import read_database
 from hep2lib.data.folds import Fold, specimen_folds
 from hep2lib.data.images import load_images
-from hep2lib.processes import cores
+from hep2lib.processes import cores, single_thread
 from hep2lib.simulator.writing import write_database
-from hep2lib.studies.execution import single_thread
 from hep2lib.studies.floor import best_rate, training_operations
 from hep2lib.studies.inputs import StudyInputs, WorkerInputs, activations_for, prepare_activations
 from hep2lib.studies.training import train

@@ -102,7 +102,7 @@ def _with_peak(way: Callable[..., dict[str, Any]], arguments: tuple[object, ...]
 def by_gram(file: Path, labels: np.ndarray, options: argparse.Namespace) -> dict[str, Any]:
     """The whole search, and the objective of the fit that the other ways are asked for."""
     from hep2lib.data.folds import Fold
-    from hep2lib.studies.execution import single_thread
+    from hep2lib.processes import single_thread
     from hep2lib.studies.gram import gram_matrix
     from hep2lib.studies.svm import PAPER_GRID, centred, fit_svm, svm_path
 

@@ -1,11 +1,12 @@
-"""Processes that end with the one that started them, and how many to start."""
+"""Processes that end with the one that started them, how many to start, and torch on one thread."""
 
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -14,6 +15,19 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):  # not on macOS or Windows
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+@contextmanager
+def single_thread() -> Iterator[None]:
+    """Let torch compute on one thread inside the block, so that a result does not depend on the machine."""
+    import torch  # which takes seconds, and not everybody who starts processes needs it
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class Workers(ProcessPoolExecutor):

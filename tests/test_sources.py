@@ -145,6 +145,7 @@ def test_attributes_are_asked_for_by_a_name_that_can_be_read_or_are_fields():
         "getattr(best, name)",
         "getattr(optics, name)",
         "getattr(camera, name)",
+        "getattr(parameters, n)",
         "getattr(parameters, stage.name)",
         "getattr(group, item.name)",
         "getattr(self, name)",

@@ -18,6 +18,7 @@ from hep2lib.cnn.googlenet import VARIANTS, GoogLeNet, Provenance
 from hep2lib.cnn.layers import CLASSIFIER, Kind, initialise
 from hep2lib.cnn.weight_files import WeightFile, WeightsError, fill, read_pth, read_safetensors
 from hep2lib.errors import InputError
+from hep2lib.processes import single_thread
 
 #: Where torchvision keeps its ImageNet weights; the file's name holds the first digits of its sha256. It is
 #: ``GoogLeNet_Weights.IMAGENET1K_V1.url``: to import torchvision for it would cost every process seconds.
@@ -98,7 +99,8 @@ def load_weights(
     """
     source = str(source)
     if source in RANDOM:
-        network.provenance = _draw(network, source, seed, images, images_are)
+        with single_thread():  # a decomposition and sums round by the number of threads
+            network.provenance = _draw(network, source, seed, images, images_are)
         return network.provenance.description
     imagenet = source == "imagenet"
     path = _imagenet_file(network) if imagenet else Path(source)

@@ -26,7 +26,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from hep2lib.errors import InputError
-from hep2lib.processes import Workers, cores
+from hep2lib.processes import Workers, cores, single_thread
 from hep2lib.progress import progress_bar
 from hep2lib.sources import code_digest
 from hep2lib.studies.trial import Record, TrialStore
@@ -139,17 +139,6 @@ def close_pools() -> None:
     """End the processes that were kept for another study."""
     while _POOLS:
         _POOLS.popitem()[1].shutdown()
-
-
-@contextmanager
-def single_thread() -> Iterator[None]:
-    """Let torch compute on one thread inside the block, so that a result does not depend on the machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class ClusterError(InputError):

@@ -18,9 +18,10 @@ from hep2lib.cnn.googlenet import GoogLeNet, Provenance
 from hep2lib.cnn.weight_files import EPSILON, write_tensors
 from hep2lib.errors import InputError
 from hep2lib.files import find_kept, kept_file
+from hep2lib.processes import single_thread
 from hep2lib.ranking import auc
 from hep2lib.sources import code_digest
-from hep2lib.studies.execution import run_trials, single_thread
+from hep2lib.studies.execution import run_trials
 from hep2lib.studies.inputs import (
     Kept,
     StudyInputs,

@@ -18,8 +18,9 @@ from hep2lib.cnn.googlenet import FREEZE_DEPTHS, GoogLeNet, architecture
 from hep2lib.cnn.layers import Kind
 from hep2lib.data.folds import Fold
 from hep2lib.files import find_kept, kept_file
+from hep2lib.processes import single_thread
 from hep2lib.sources import code_digest
-from hep2lib.studies.execution import executor_for, run_trials, single_thread
+from hep2lib.studies.execution import executor_for, run_trials
 from hep2lib.studies.gram import SVMError, gram_matrices
 from hep2lib.studies.inputs import StudyInputs
 from hep2lib.studies.outcomes import SVMOutcome

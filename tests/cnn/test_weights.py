@@ -223,3 +223,16 @@ def test_images_without_contrast_cannot_calibrate():
 def test_an_unknown_scheme_is_refused():
     with pytest.raises(InputError, match="initialisation 'he' is unknown"):
         initialise(GoogLeNet().learnable.items(), "he", torch.Generator())
+
+
+def test_a_calibrated_network_does_not_depend_on_the_number_of_threads(images):
+    before, digests = torch.get_num_threads(), set()
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            network = GoogLeNet(variant="torchvision", classes=2)
+            load_weights(network, "random", seed=0, images=images)
+            digests.add(network.state_digest())
+    finally:
+        torch.set_num_threads(before)
+    assert len(digests) == 1

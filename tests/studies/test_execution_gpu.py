@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from hep2lib.cnn.activations import cached_activations
+from hep2lib.processes import single_thread
 from hep2lib.studies import execution, training
-from hep2lib.studies.execution import StreamExecutor, recorder, resident, run_trials, single_thread
+from hep2lib.studies.execution import StreamExecutor, recorder, resident, run_trials
 from hep2lib.studies.fine_tuning import fine_tune
 from hep2lib.studies.inputs import CachedActivations
 from hep2lib.studies.trial import TrialStore, trial_id

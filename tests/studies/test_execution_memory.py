@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from hep2lib.cnn.activations import cached_activations
-from hep2lib.studies.execution import Chunks, GPUMemoryError, single_thread
+from hep2lib.processes import single_thread
+from hep2lib.studies.execution import Chunks, GPUMemoryError
 from hep2lib.studies.inputs import CachedActivations
 from hep2lib.studies.training import train
 

@@ -7,7 +7,7 @@ import torch
 
 from hep2lib.cnn.activations import cached_activations
 from hep2lib.cnn.layers import initialise
-from hep2lib.studies.execution import single_thread
+from hep2lib.processes import single_thread
 from hep2lib.studies.inputs import CachedActivations
 from hep2lib.studies.training import class_weights, mini_batches, sgdm, train
 from hep2lib.studies.trial import FineTuningTrial, random_stream

@@ -12,7 +12,7 @@ import torch
 from hep2lib.cnn.activations import cached_activations
 from hep2lib.cnn.googlenet import GoogLeNet
 from hep2lib.data.folds import Fold
-from hep2lib.studies.execution import single_thread
+from hep2lib.processes import single_thread
 from hep2lib.studies.inputs import CachedActivations, DrawnActivations, LiveActivations
 from hep2lib.studies.training import train
 from hep2lib.studies.trial import FineTuningTrial
