@@ -274,7 +274,7 @@ def test_several_reasons_are_all_said_and_prose_beside_them_is_not(project):
     write(project, "run/folds.csv", "image,fold\na.png,3\n")
     write(project, THREE, FILES[THREE].replace("Some prose.", "Other prose.").replace("found", "got"))
     assert judged(project)["03-fine-tuning"].line == (
-        "Stale: cells 5 and 6 of notebooks/03-fine-tuning.md changed; folds.csv changed."
+        "Stale: cells 5 and 6 of notebooks/03-fine-tuning.md changed, folds.csv changed."
     )
 
 
