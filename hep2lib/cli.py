@@ -345,9 +345,11 @@ def _page(name: str, known: Iterable[str]) -> str:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from hep2lib.runs.freshness import check
+    from hep2lib.runs.freshness import check, published_run
+    from hep2lib.runs.pairs import check_pairs
 
     found = check(options.run)
+    print(f"{options.run or published_run()}:")
     only = options.explain and _page(options.explain, found)
     for page, chapter in found.items():
         if only in (None, page):
@@ -358,13 +360,18 @@ def _check(options: argparse.Namespace) -> int:
                 print(f"  in {file}: {', '.join(names)}")
     if unchecked := dict.fromkeys(name for chapter in found.values() for name in chapter.unchecked):
         print(f"not at hand here, so not checked: {', '.join(unchecked)}")
+    for problem in check_pairs(project_root() / "notebooks"):
+        print(f"a run executes the text, but {problem}")
     return EXIT_SHORT if any(chapter.reasons for chapter in found.values()) else EXIT_DONE
 
 
 def _refresh(options: argparse.Namespace) -> None:
     from hep2lib.runs.notebooks import refresh
 
-    print(f"refreshed: {', '.join(refresh(options.run)) or 'nothing, all of it is fresh'}")
+    if pages := refresh(options.run):
+        print(f"refreshed: {', '.join(pages)}; `hep2 book {options.run}` renders them")
+    else:
+        print("refreshed: nothing, all of it is fresh")
 
 
 def _clean(options: argparse.Namespace) -> None:
@@ -383,7 +390,10 @@ def _clean(options: argparse.Namespace) -> None:
         if not sys.stdin.isatty():
             raise InputError(f"{options.run}: nobody can be asked here; add --yes to remove {total:.1f} MB")
         question = f"Remove these {total:.1f} MB? What is needed again is computed again. [y/N] "
-        if input(question).strip().lower() not in ("y", "yes"):
+        answer = ""
+        with suppress(EOFError):
+            answer = input(question)
+        if answer.strip().lower() not in ("y", "yes"):
             print("nothing was removed")
             return
     for path in found:

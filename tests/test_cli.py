@@ -9,7 +9,7 @@ import yaml
 
 from hep2lib.cli import main
 from hep2lib.errors import InputError
-from hep2lib.files import RunError
+from hep2lib.files import RunError, project_root
 from hep2lib.progress import progress
 from hep2lib.runs.freshness import Chapter
 from hep2lib.runs.notebooks import PAGES
@@ -370,19 +370,20 @@ def chapters(monkeypatch):
 
 def test_a_run_is_checked_chapter_by_chapter(chapters, capsys):
     assert main(["check", "runs/quick"]) == 0
-    assert capsys.readouterr().out == "03-fine-tuning: fresh\n05-results: fresh\n"
+    assert capsys.readouterr().out == "runs/quick:\n03-fine-tuning: fresh\n05-results: fresh\n"
     stale = Chapter(["hep2lib/cnn/layers.py changed"], ["folds.csv"])
     stale.definitions["hep2lib/cnn/layers.py"] = ["layer_table", "top-level"]
     chapters["05-results"] = stale
     assert main(["check"]) == 1
+    published = f"{project_root() / 'book' / 'run'}:\n"
     assert capsys.readouterr().out == (
-        "03-fine-tuning: fresh\n05-results: stale\n  hep2lib/cnn/layers.py changed\n"
+        f"{published}03-fine-tuning: fresh\n05-results: stale\n  hep2lib/cnn/layers.py changed\n"
         "not at hand here, so not checked: folds.csv\n"
     )
     for name in ("05", "05-results"):
         assert main(["check", "--explain", name]) == 1
         assert capsys.readouterr().out == (
-            "05-results: stale\n  hep2lib/cnn/layers.py changed\n"
+            f"{published}05-results: stale\n  hep2lib/cnn/layers.py changed\n"
             "  in hep2lib/cnn/layers.py: layer_table, top-level\n"
             "not at hand here, so not checked: folds.csv\n"
         )
@@ -448,6 +449,18 @@ def test_cleaning_says_what_it_removes_and_asks(heavy, monkeypatch, capsys, answ
     assert "       0.5 MB  e.json.damaged: set aside: not what was written\n" in said
     assert left(heavy) == (["parameters.yaml", "trials/svm/d.json"] if gone else before)
     assert said.endswith("removed: 4.5 MB\n" if gone else "nothing was removed\n")
+
+
+def test_an_end_of_input_is_no_agreement(heavy, monkeypatch, capsys):
+    def ended(words):
+        raise EOFError
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", ended)
+    before = left(heavy)
+    assert main(["clean", str(heavy)]) == 0
+    assert capsys.readouterr().out.endswith("nothing was removed\n")
+    assert left(heavy) == before
 
 
 def test_cleaning_removes_nothing_that_nobody_agreed_to(heavy, tmp_path, monkeypatch, capsys):

@@ -90,7 +90,20 @@ def check(run: Path | None = None, *, project: Path | None = None) -> dict[str, 
     project = project or project_root()
     run = _known(run or published_run(project))
     pages = [Path(page).name for page in book_pages(project) if page.startswith(f"{RUN}/")]
-    return {page: _judged(project, run, page) for page in pages}
+    try:
+        return {page: _judged(project, run, page) for page in pages}
+    except SyntaxError:
+        raise InputError(_unreadable()) from None
+
+
+def _unreadable() -> str:
+    """Name the file of the package that cannot be read as Python."""
+    for file in sorted(PACKAGE.rglob("*.py")):
+        try:
+            ast.parse(file.read_text(encoding="utf-8"))
+        except SyntaxError as error:
+            return f"{file}, line {error.lineno}: {error.msg}; mend it, then check again"
+    return f"{PACKAGE}: was edited while it was read; check again"
 
 
 def _known(run: Path) -> Path:
@@ -113,15 +126,18 @@ def _judged(project: Path, run: Path, page: str) -> Chapter:
     if not cells:
         say(f"{source} is not there")
         return chapter
-    if code != [cell for cell in cells if cell[0] == "c"]:
+    if edited := code != [cell for cell in cells if cell[0] == "c"]:
         changed = [str(n) for n, cell in enumerate(cells, start=1) if cell[0] == "c" and cell not in code]
         listed = " and ".join(filter(None, (", ".join(changed[:-1]), *changed[-1:])))
         of = f"cell{'s' * (len(changed) > 1)} {listed} of {source} changed"
         say(of if changed else f"code cells of {source} were moved or taken out")
     for file in _differing(then["code"], now["code"]):
-        old, new = (set(made["code"].get(file, "").split()) for made in (then, now))
-        chapter.definitions[file] = sorted({each.partition(":")[0] for each in old ^ new})
-        say(f"{file} changed")
+        old, new = (dict(d.split(":") for d in made["code"].get(file, "").split()) for made in (then, now))
+        # Cells that changed may reach other definitions, which are what they were.
+        names = old.keys() & new.keys() if edited else old.keys() | new.keys()
+        if changed := sorted(name for name in names if old.get(name) != new.get(name)):
+            chapter.definitions[file] = changed
+            say(f"{file} changed")
     # What no code reaches any longer is no reason of its own, nor what was not there yet.
     for name, there in then["versions"].items():
         if (here := now["versions"].get(name, there)) != there:

@@ -427,3 +427,19 @@ def test_a_page_says_the_first_of_many_reasons():
     assert freshness.Chapter().line.startswith("Fresh")
     reasons = [f"a{number}.py changed" for number in range(5)]
     assert freshness.Chapter(reasons).line == "Stale: a0.py changed, a1.py changed, a2.py changed and 2 more."
+
+
+def test_cells_that_reach_other_code_say_that_they_changed_and_not_that_the_code_did(project):
+    file = project / "notebooks" / "03-fine-tuning.md"
+    whole = file.read_text(encoding="utf-8")
+    for text in (whole.replace("import tune", "import judge"), whole.replace("(run_folder)", "(run_folder")):
+        file.write_text(text.replace("found = tune", "found = judge"), encoding="utf-8")
+        (said,) = reasons(project)["03-fine-tuning"]
+        assert said.endswith("of notebooks/03-fine-tuning.md changed")
+
+
+def test_code_that_cannot_be_read_is_named_with_its_line(project):
+    tools = project / "hep2lib" / "tools.py"
+    tools.write_text("ok = 1\ndef broken(:\n    pass\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"tools\.py, line 2: invalid syntax; mend it, then check again"):
+        judged(project)
