@@ -151,6 +151,7 @@ def refresh(folder: Path, *, project: Path | None = None) -> list[str]:
     project, folder = project or project_root(), typed_path(folder)
     found = check(folder, project=project).items()
     stale = {page: chapter.reasons for page, chapter in found if chapter.reasons}
+    refuse_edited(project / "notebooks" / f"{page}.md" for page in stale)
     to_execute = [page for page, reasons in stale.items() if reasons != [PROSE]]
     for reason in (reason for page in to_execute for reason in stale[page]):
         if reason.startswith("the profile "):

@@ -644,6 +644,17 @@ def test_what_is_stale_is_refreshed_and_prose_without_executing(project, monkeyp
         refresh(run, project=project)
 
 
+def test_new_prose_is_not_put_in_past_an_edited_notebook(project, monkeypatch):
+    made = write(project, PARAMETERS).with_suffix(".ipynb")
+    pair(project / "notebooks")
+    edit_code(made)
+    monkeypatch.setattr(
+        notebooks, "check", lambda *_, **__: {"03-fine-tuning": Chapter(["only prose changed"])}
+    )
+    with pytest.raises(NotebookError, match=r"03-fine-tuning\.ipynb: was edited"):
+        refresh(project / "run", project=project)
+
+
 def test_what_a_run_has_from_another_profile_is_not_refreshed(project, monkeypatch):
     said = "the profile quick now says folds 10, it said 5 when this run was made"
     found = {"05-results": Chapter([said])}
