@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,11 @@ def read_onnx(path: Path, network: GoogLeNet) -> WeightFile:
     """
     graph, differences = _Graph(path), list[_AnotherGraphError]()
     for variant in (network.variant, *(VARIANTS.keys() - {network.variant})):
-        for output in graph.outputs:  # auxiliary heads have some of their own
+        layers = architecture(variant)
+        # A body ends before the classifier; auxiliary heads have outputs of their own.
+        for end, output in product((None, -3), graph.outputs):
             try:
-                tensors, image = _walk(graph, output, architecture(variant))
+                tensors, image = _walk(graph, output, layers[:end])
             except _AnotherGraphError as error:
                 differences.append(error)
                 continue

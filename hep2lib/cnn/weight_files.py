@@ -1,6 +1,7 @@
 """Files of weights: what a reader yields, how it fills a network, and the forms .pth and .safetensors."""
 
 import argparse
+import hashlib
 import json
 import pickle
 import re
@@ -22,9 +23,6 @@ from hep2lib.cnn.preprocessing import Preprocessing
 from hep2lib.errors import InputError
 from hep2lib.files import written_whole
 
-#: Numbers of classes of networks that one fine-tunes from: their classifier is replaced by a fresh one.
-SOURCE_CLASSES = {1000: "ImageNet", 365: "Places365"}
-
 #: torchvision's GoogLeNet adds this to the variance in its batch normalisation.
 EPSILON = 1e-3
 
@@ -43,8 +41,9 @@ _WRAPPER = re.compile(r"(?<=\.)_\w+\.")
 #: How the running average of a network's weights is called beside the weights themselves.
 _AVERAGE = re.compile(r"(?<![a-z])(ema|swa|avg|averaged?|shadow)(?![a-z])", re.IGNORECASE)
 
-#: Under this name our own .safetensors files say what preprocessing and provenance the weights have.
-_METADATA = "hep2lib"
+#: Under these names our own .safetensors files say what preprocessing and provenance the weights have, and
+#: what sha256 all of it has: the form itself has no checksum.
+_NOTES, _DIGEST = "hep2lib", "hep2lib-sha256"
 
 #: torchvision's names of the modules of the stem, and of the branches of a block.
 _STEM = {"conv1-7x7_s2": "conv1", "conv2-3x3_reduce": "conv2", "conv2-3x3": "conv3", CLASSIFIER: "fc"}
@@ -136,9 +135,11 @@ def read_safetensors(path: Path, network: GoogLeNet) -> WeightFile:
     with safetensors.safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
-    if _METADATA not in metadata:
+    if metadata.keys().isdisjoint((_NOTES, _DIGEST)):
         return from_state_dict(tensors, network, path)
-    notes = json.loads(metadata[_METADATA])
+    if metadata[_DIGEST] != _sha256(metadata[_NOTES], tensors):
+        raise ValueError("its values are not those that were written")
+    notes = json.loads(metadata[_NOTES])
     if notes["variant"] != network.variant:
         raise WeightsError(f"{path} {other_variant(notes['variant'], network)}")
     (a, b, c), (x, y, z) = map(float, notes["mean"]), map(float, notes["scale"])
@@ -148,18 +149,32 @@ def read_safetensors(path: Path, network: GoogLeNet) -> WeightFile:
     return WeightFile(result.tensors, preprocessing, f"hep2lib file ({notes['description']})")
 
 
-def write_safetensors(network: GoogLeNet, path: Path) -> None:
-    """Write a network's parameters with its preprocessing and its provenance, whole or not at all.
+def write_body(network: GoogLeNet, path: Path) -> None:
+    """Write a network for others to start from, in 11.2 MB: whole or not at all.
+
+    The file holds the convolutions with their batch normalisation folded in, as float16, no classifier, the
+    preprocessing, ``network.provenance.description``, and a sha256 of all that.
 
     Raises:
         InputError: if the folder cannot be written.
     """
-    tensors, own = dict(network.state_dict()), network.preprocess
+    state = {name: value.cpu() for name, value in network.state_dict().items()}
+    for layer in network.learnable:
+        _fold_layer(state, layer, path)
+    tensors = {name: value.half().contiguous() for name, value in state.items() if CLASSIFIER not in name}
+    own = network.preprocess
     if own.mean_image is not None:
         tensors["mean_image"] = torch.from_numpy(own.mean_image)
     notes = {"mean": own.mean, "scale": own.scale, "order": own.order}
-    notes |= {"variant": network.variant, "description": network.provenance.description}
-    write_tensors(path, tensors, {_METADATA: json.dumps(notes)})
+    text = json.dumps(notes | {"variant": network.variant, "description": network.provenance.description})
+    write_tensors(path, tensors, {_NOTES: text, _DIGEST: _sha256(text, tensors)})
+
+
+def _sha256(notes: str, tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(notes.encode())
+    for name in sorted(tensors):
+        digest.update(name.encode() + tensors[name].numpy().tobytes())
+    return digest.hexdigest()
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
@@ -311,7 +326,7 @@ def fold(weight: Tensor, statistics: Mapping[str, Tensor]) -> tuple[Tensor, Tens
     return (weight.double() * scale[:, None, None, None]).float(), (shift - scale * mean).float()
 
 
-def fill(network: GoogLeNet, tensors: Mapping[str, Tensor], where: str) -> bool:
+def fill(network: GoogLeNet, tensors: Mapping[str, Tensor], where: str) -> int:
     """Check all tensors against a network, then copy them into it; on an error the network is unchanged.
 
     Args:
@@ -320,38 +335,38 @@ def fill(network: GoogLeNet, tensors: Mapping[str, Tensor], where: str) -> bool:
         where: the file's name, for the message.
 
     Returns:
-        True if the classifier was copied too; False if the file's classifies something else (1000 ImageNet or
-        365 Places classes), so that the network's own is kept.
+        The file's number of classes, 0 if it has no classifier. If it is not the network's number, the
+        network's own classifier is kept.
 
     Raises:
         WeightsError: if a tensor is missing, unknown, of another shape or no plain array of finite floating
-            point numbers, or the number of classes is neither the network's nor one to fine-tune from.
+            point numbers. A classifier may be missing, or be of any number of classes.
     """
-    weight = tensors.get(key(CLASSIFIER, "weight"))
-    classes = network.classes if weight is None else len(weight) if weight.ndim else 0
-    if classes not in {network.classes, *SOURCE_CLASSES}:
-        known = " or ".join(f"{number} ({name})" for number, name in SOURCE_CLASSES.items())
-        raise WeightsError(
-            f"{where} classifies {classes} classes, the network {network.classes}: give a file of "
-            f"{network.classes} classes, or one to fine-tune from, of {known}"
-        )
-    with_head = classes == network.classes
-    kept = () if with_head else (key(CLASSIFIER, "weight"), key(CLASSIFIER, "bias"))
     own, given = (
-        {name: value for name, value in state.items() if not name.endswith(("num_batches_tracked", *kept))}
+        {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
         for state in (network.state_dict(), tensors)
     )
+    weight, classes = given.get(key(CLASSIFIER, "weight")), 0
+    if any(CLASSIFIER in name for name in given):
+        classes = network.classes if weight is None or not weight.ndim else max(1, len(weight))
+    expected = {
+        name: (classes, *value.shape[1:]) if CLASSIFIER in name else tuple(value.shape)
+        for name, value in own.items()
+        if classes or CLASSIFIER not in name
+    }
+    if classes != network.classes:
+        own = {name: value for name, value in own.items() if CLASSIFIER not in name}
     problems = []
-    for name in own | given:
+    for name in expected | given:
         if name not in given:
             problem = "is missing"
-        elif name not in own:
+        elif name not in expected:
             problem = "belongs to no layer"
-        elif given[name].shape != own[name].shape:
-            problem = f"is {tuple(given[name].shape)}, not {tuple(own[name].shape)}"
+        elif given[name].shape != expected[name]:
+            problem = f"is {tuple(given[name].shape)}, not {expected[name]}"
         elif not is_plain(given[name]):
             problem = "is no plain array of floating point numbers"
-        elif not bool(torch.isfinite(given[name].float()).all()):
+        elif name in own and not bool(torch.isfinite(given[name].float()).all()):
             problem = "holds NaN or infinity"
         else:
             continue
@@ -370,7 +385,7 @@ def fill(network: GoogLeNet, tensors: Mapping[str, Tensor], where: str) -> bool:
     with torch.no_grad():
         for name, value in own.items():
             value.copy_(given[name])
-    return with_head
+    return classes
 
 
 def other_variant(variant: str, network: GoogLeNet) -> str:

@@ -80,7 +80,8 @@ def load_weights(
 ) -> str:
     """Give a network its weights, its preprocessing and its provenance.
 
-    A classifier for another number of classes than the file's is drawn anew from ``seed``, as MATLAB does.
+    A file's classifier of another number of classes than the network's, or none, is replaced by a fresh one,
+    drawn from ``seed``, as MATLAB does.
 
     Args:
         network: changed in place; a file that does not fit leaves it as it was.
@@ -105,10 +106,11 @@ def load_weights(
     imagenet = source == "imagenet"
     path = _imagenet_file(network) if imagenet else Path(source)
     file, head = _read(path, network), "classifier included"
-    if not fill(network, file.tensors, str(path)):
-        fresh = (CLASSIFIER, network[CLASSIFIER])
-        initialise([fresh], "matlab", torch.Generator().manual_seed(seed))
-        head = f"fresh classifier for {network.classes} classes, seed {seed}"
+    classes = fill(network, file.tensors, str(path))
+    if classes != network.classes:
+        initialise([(CLASSIFIER, network[CLASSIFIER])], "matlab", torch.Generator().manual_seed(seed))
+        head = f"its classifier of {classes} classes replaced by" if classes else "without a classifier;"
+        head += f" a fresh one for {network.classes} classes, seed {seed}"
     network.preprocess = file.preprocessing
     sha256 = _file_sha256(path, *file.files)
     words = "ImageNet weights, torchvision's" if imagenet else "weights of"

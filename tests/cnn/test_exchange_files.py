@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from hep2lib.cnn.googlenet import GoogLeNet
-from hep2lib.cnn.preprocessing import CAFFE, MATLAB, TORCHVISION_TRANSFORMED
-from hep2lib.cnn.weight_files import WeightsError, plain_name, write_safetensors
+from hep2lib.cnn.preprocessing import CAFFE, TORCHVISION_TRANSFORMED
+from hep2lib.cnn.weight_files import WeightsError, plain_name, write_body
 from hep2lib.cnn.weights import load_weights
 
 from . import reference
@@ -53,7 +53,9 @@ def test_onnx_in_every_style(steps, blobs, tmp_path, style, classes):
     assert loaded_as_written(network, blobs, classifier=classes == 1000)
     assert f"{style}.onnx (ONNX file; sha256 " in sentence
     assert (
-        "classifier included" if classes == 1000 else "fresh classifier for 2 classes, seed 3"
+        "classifier included"
+        if classes == 1000
+        else "; its classifier of 1000 classes replaced by a fresh one for 2 classes, seed 3"
     ) in sentence
     assert network.preprocess == CAFFE
     assert network.provenance.source == f"{style}.onnx"
@@ -125,19 +127,6 @@ def test_onnx_tensors_of_other_encodings(steps, blobs, tmp_path):
     assert loaded_as_written(network, blobs, classifier=True)
 
 
-def test_our_own_file_keeps_preprocessing_and_provenance(caffemodel, tmp_path):
-    source = GoogLeNet("bvlc")
-    load_weights(source, caffemodel)
-    write_safetensors(source, tmp_path / "tuned" / "net.safetensors")
-    network = GoogLeNet("bvlc")
-    sentence = load_weights(network, tmp_path / "tuned" / "net.safetensors")
-    assert network.state_digest() == source.state_digest()
-    assert network.preprocess == CAFFE != MATLAB
-    assert source.provenance.description in sentence
-    with pytest.raises(WeightsError, match="holds the variant bvlc, the network torchvision"):
-        load_weights(GoogLeNet("torchvision"), tmp_path / "tuned" / "net.safetensors")
-
-
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.999])
 @pytest.mark.parametrize("ending", [".onnx", ".caffemodel", ".pth", ".safetensors"])
 def test_truncated_files(steps, caffemodel, tmp_path, ending, share):
@@ -151,7 +140,7 @@ def test_truncated_files(steps, caffemodel, tmp_path, ending, share):
         case ".pth":
             torch.save(network.state_dict(), whole)
         case ".safetensors":
-            write_safetensors(network, whole)
+            write_body(network, whole)
     cut = tmp_path / f"cut{ending}"
     data = whole.read_bytes()
     cut.write_bytes(data[: int(len(data) * share)])
@@ -212,12 +201,25 @@ def test_damaged_onnx_files(steps, tmp_path, damage, words):
     refused(GoogLeNet("bvlc"), tmp_path / "damaged.onnx", words)
 
 
-@pytest.mark.parametrize("classes", [1000, 2])
-def test_a_wrong_number_of_classes(steps, tmp_path, classes):
-    three = reference.write_caffe(reference.googlenet(classes=3), tmp_path / "three.caffemodel")
-    refused(
-        GoogLeNet("bvlc", classes), three, f"classifies 3 classes, the network {classes}", "1000 (ImageNet)"
-    )
+@pytest.mark.parametrize("form", ["onnx", "caffemodel"])
+@pytest.mark.parametrize("classes", [3, 0])
+def test_a_body_of_any_number_of_classes(tmp_path, form, classes):
+    steps = reference.googlenet(classes=classes or 2)
+    if not classes:
+        steps = steps[: next(i for i, step in enumerate(steps) if step.name == "loss3/classifier")]
+    path = getattr(reference, f"write_{form.removesuffix('model')}")(steps, tmp_path / f"net.{form}")
+    network = GoogLeNet("bvlc")
+    words = "its classifier of 3 classes replaced by" if classes else "without a classifier;"
+    assert load_weights(network, path).endswith(f"); {words} a fresh one for 2 classes, seed 0")
+    blobs = {plain_name(step.name): step.blobs for step in steps if step.blobs}
+    assert loaded_as_written(network, blobs, classifier=False)
+
+
+def test_a_graph_that_yields_features_too_has_its_classifier(steps, blobs, tmp_path):
+    network = GoogLeNet("bvlc", 1000)
+    path = reference.write_onnx(steps, tmp_path / "all.onnx", outputs=True)
+    assert load_weights(network, path).endswith("; classifier included")
+    assert loaded_as_written(network, blobs, classifier=True)
 
 
 def test_a_damaged_blob(steps, tmp_path):
@@ -555,7 +557,7 @@ def test_the_ending_of_the_name_does_not_matter(exported, built, tmp_path, endin
 def test_sixty_files_broken_at_random(exported, theirs, steps, caffemodel, built, tmp_path):
     """One message or the numbers of the file; no other error, and never a part of a file."""
     torch.save({"model": theirs.state_dict(), "epoch": 3}, tmp_path / "whole.pth")
-    write_safetensors(built["torchvision"], tmp_path / "whole.safetensors")
+    write_body(built["torchvision"], tmp_path / "whole.safetensors")
     wholes = [exported["live"], tmp_path / "whole.pth", tmp_path / "whole.safetensors", caffemodel]
     generator = np.random.default_rng(16)
     path = tmp_path / "broken"

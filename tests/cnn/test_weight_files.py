@@ -3,6 +3,7 @@
 import argparse
 import gzip
 import io
+import math
 import pickle
 import tarfile
 import zipfile
@@ -16,7 +17,9 @@ import torchvision
 from torch import nn
 
 from hep2lib.cnn import weights
-from hep2lib.cnn.googlenet import GoogLeNet
+from hep2lib.cnn.googlenet import LAYERS, GoogLeNet, Provenance
+from hep2lib.cnn.layers import CLASSIFIER
+from hep2lib.cnn.preprocessing import Preprocessing
 from hep2lib.cnn.weight_files import (
     STATISTICS,
     WeightsError,
@@ -27,7 +30,7 @@ from hep2lib.cnn.weight_files import (
     plain_name,
     read_pth,
     torchvision_name,
-    write_safetensors,
+    write_body,
 )
 from hep2lib.cnn.weights import load_weights
 
@@ -119,18 +122,60 @@ def test_our_own_parameters_come_back(tmp_path, ending, variant):
     assert network.preprocess == source.preprocess
 
 
-def test_a_live_network_can_be_folded_through_a_file(tmp_path, images):
-    live = GoogLeNet("torchvision", batchnorm="train").eval()
+@pytest.fixture(scope="module")
+def body(tmp_path_factory):
+    """A file of a network without its classifier, and the network, whose batch normalisation is live."""
+    live = GoogLeNet("torchvision", 5, batchnorm="train").eval()
     generator = torch.Generator().manual_seed(0)
     for module in live.normalisations.values():
         module.running_mean.normal_(generator=generator)
         module.running_var.uniform_(0.5, 2, generator=generator)
-    write_safetensors(live, tmp_path / "live.safetensors")
+    live.preprocess = Preprocessing((7.0, 8.0, 9.5), (0.5, 0.1, 1 / 3), "bgr")
+    live.provenance = Provenance("taught", "", "torchvision", "weights taught on dead leaves")
+    path = tmp_path_factory.mktemp("body") / "body.safetensors"
+    write_body(live, path)
+    return path, live
+
+
+def test_a_body_comes_back_with_its_preprocessing_and_provenance(body, images):
+    path, live = body
+    assert path.stat().st_size < 11.3e6
     folded = GoogLeNet("torchvision").eval()
-    load_weights(folded, tmp_path / "live.safetensors")
+    sentence = load_weights(folded, path, seed=4)
+    assert "hep2lib file (weights taught on dead leaves)" in sentence
+    assert sentence.endswith("; without a classifier; a fresh one for 2 classes, seed 4")
+    assert folded.preprocess == live.preprocess
     with torch.no_grad():
         x = live.preprocess(images)
-        assert torch.allclose(folded(x), live(x), rtol=1e-3, atol=1e-4)
+        ours, theirs = (net.activations(x, [LAYERS[139]])[LAYERS[139]] for net in (folded, live))
+    assert torch.allclose(ours, theirs, rtol=1e-2, atol=1e-2 * theirs.std())
+
+
+def test_a_mean_image_is_part_of_a_body(tmp_path):
+    network = GoogLeNet("bvlc")
+    image = np.random.default_rng(0).uniform(90, 130, (3, 224, 224)).astype(np.float32)
+    network.preprocess = Preprocessing((1.0, 2.0, 3.0), mean_image=image)
+    write_body(network, tmp_path / "body.safetensors")
+    other = GoogLeNet("bvlc")
+    load_weights(other, tmp_path / "body.safetensors")
+    assert np.array_equal(other.preprocess.mean_image, image)
+
+
+def test_a_body_is_of_one_variant(body, built):
+    refused(built["bvlc"], body[0], "holds the variant torchvision, the network bvlc")
+
+
+def test_a_body_with_one_byte_changed_is_refused(body, tmp_path, built):
+    """The form has no checksum: a changed weight, mean, description or name would be taken as it is."""
+    data, path = body[0].read_bytes(), tmp_path / "changed.safetensors"
+    places = [
+        data.index(word) for word in (b'"hep2lib":', b"-sha256", b"9.5", b"dead leaves", b"inception_3a-1")
+    ]
+    for place in (*(place + 3 for place in places), len(data) // 2, len(data) - 1):
+        changed = bytearray(data)
+        changed[place] ^= 1
+        path.write_bytes(changed)
+        refused(built["torchvision"], path, "cannot be read as a file of safetensors", "it is damaged")
 
 
 # Where a network lies in a file.
@@ -252,6 +297,78 @@ def test_a_safetensors_file_behind_a_prefix_and_under_another_ending(tmp_path, t
     safetensors.torch.save_file(behind("module.model.", theirs), tmp_path / "pytorch_model.bin")
     sentence = load_weights(GoogLeNet("torchvision"), tmp_path / "pytorch_model.bin")
     assert "torchvision's names, under module.model; sha256" in sentence
+
+
+# The classifier: the network's own number of classes, another one, or none.
+
+
+def with_classifier(state, weight, bias):
+    return {name: value for name, value in state.items() if not name.startswith("fc.")} | {
+        f"fc.{name}": value for name, value in (("weight", weight), ("bias", bias)) if value is not None
+    }
+
+
+@pytest.mark.parametrize(
+    ("classes", "words"),
+    [
+        (1, "its classifier of 1 classes replaced by a fresh one for 2 classes, seed 3"),
+        (3, "its classifier of 3 classes replaced by a fresh one for 2 classes, seed 3"),
+        (100, "its classifier of 100 classes replaced by a fresh one for 2 classes, seed 3"),
+        (2**22, "its classifier of 4194304 classes replaced by a fresh one for 2 classes, seed 3"),
+        (0, "without a classifier; a fresh one for 2 classes, seed 3"),
+    ],
+)
+def test_a_body_loads_whatever_was_classified(tmp_path, theirs, classes, words):
+    """The largest takes no memory, as its file does not: it is one number, shown four billion times."""
+    one = torch.zeros(1)
+    head = (one.expand(classes, 1024), one.expand(classes)) if classes else (None, None)
+    torch.save(with_classifier(theirs, *head), tmp_path / "net.pth")
+    network = GoogLeNet("torchvision")
+    assert load_weights(network, tmp_path / "net.pth", seed=3).endswith(f"); {words}")
+    assert network[CLASSIFIER].weight.shape == (2, 1024)
+    assert 0 < network[CLASSIFIER].weight.abs().max() <= math.sqrt(6 / 1026)
+    assert (network[CLASSIFIER].bias == 0).all()
+    statistics = {name: theirs[f"conv3.bn.{name}"] for name in STATISTICS}
+    assert torch.equal(network["conv2-3x3"].weight, fold(theirs["conv3.conv.weight"], statistics)[0])
+
+
+@pytest.mark.parametrize(
+    ("weight", "bias", "words"),
+    [
+        ((100, 512), (100,), "weight of loss3-classifier is (100, 512), not (100, 1024)"),
+        ((100, 1024), (99,), "bias of loss3-classifier is (99,), not (100,)"),
+        ((100, 1024, 1, 1), (100,), "weight of loss3-classifier is (100, 1024, 1, 1), not (100, 1024)"),
+        ((2, 1024), (3,), "bias of loss3-classifier is (3,), not (2,)"),
+        ((0, 1024), (0,), "weight of loss3-classifier is (0, 1024), not (1, 1024)"),
+        ((), (), "weight of loss3-classifier is (), not (2, 1024)"),
+        ((100, 1024), None, "bias of loss3-classifier is missing"),
+        (None, (2,), "weight of loss3-classifier is missing"),
+    ],
+)
+def test_an_odd_classifier_is_named(tmp_path, theirs, weight, bias, words, built):
+    head = (None if shape is None else torch.zeros(shape) for shape in (weight, bias))
+    torch.save(with_classifier(theirs, *head), tmp_path / "odd.pth")
+    refused(built["torchvision"], tmp_path / "odd.pth", words)
+
+
+@pytest.mark.parametrize("classes", [2, 100])
+def test_a_body_has_to_fit_wholly(tmp_path, theirs, classes, built):
+    state = with_classifier(theirs, torch.zeros(classes, 1024), torch.zeros(classes))
+    del state["inception4c.branch1.conv.weight"]
+    torch.save(state, tmp_path / "lost.pth")
+    refused(built["torchvision"], tmp_path / "lost.pth", "weight of inception_4c-1x1 is missing")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_floating_points_are_cast(tmp_path, dtype):
+    source, network = GoogLeNet("bvlc"), GoogLeNet("bvlc")
+    load_weights(source, "random-caffe", seed=9)
+    state = {name: value.to(dtype).contiguous() for name, value in source.state_dict().items()}
+    safetensors.torch.save_file(state, tmp_path / "cast.safetensors")
+    assert "classifier included" in load_weights(network, tmp_path / "cast.safetensors")
+    for name, value in network.state_dict().items():
+        assert value.dtype == torch.float32
+        assert torch.equal(value, state[name].float())
 
 
 # What is refused, each with one message, and leaves the network as it was.

@@ -60,7 +60,7 @@ def test_imagenet_is_taken_from_the_cache_and_all_but_the_classifier_loaded(imag
     sentence = load_weights(network, "imagenet", seed=3)
     assert "ImageNet weights" in sentence
     assert path.name in sentence
-    assert "fresh classifier for 2 classes, seed 3" in sentence
+    assert "its classifier of 1000 classes replaced by a fresh one for 2 classes, seed 3" in sentence
     assert network.provenance.source == "imagenet"
     assert network.provenance.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     theirs = []
