@@ -125,6 +125,12 @@ def test_values_are_published_by_every_page_of_results(rendered):
         assert published[page]["values"], page
 
 
+def test_nothing_that_is_published_on_random_weights_calls_them_pre_trained(rendered):
+    for page, published in rendered.published().items():
+        words = json.dumps({part: published[part] for part in ("figures", "tables", "values")})
+        assert not re.search(r"pre-?\s?trained|ImageNet", words, re.IGNORECASE), page
+
+
 def test_every_page_is_rendered(rendered):
     expected = {f"run/{page}" for page in PAGES} | {"introduction", "rerun", "about-run", "references"}
     assert expected <= set(rendered.pages)

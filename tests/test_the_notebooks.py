@@ -1,6 +1,7 @@
 """The notebooks that come with the clone: text and .ipynb agree, and keep to the book's rules."""
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -132,3 +133,38 @@ def test_a_notebook_says_in_a_few_lines_what_it_takes_from_where(page):
     lines = [line for cell in cells if cell.cell_type == "code" for line in cell.source.splitlines()]
     imports = [line for line in lines if line.startswith(("import ", "from "))]
     assert len(imports) <= (10 if page == "05-results" else 8), imports
+
+
+#: What only a run on such weights could say of its own.
+TAUGHT = re.compile(r"pre-?\s?train(ed|ing)|ImageNet", re.IGNORECASE)
+
+#: The sentences in which chapters speak of it all the same: of the paper, or of networks in general.
+OF_THE_PAPER = {
+    "The authors take GoogLeNet {cite:p}`szegedy2015`, trained on the photographs of ImageNet, as MATLAB "
+    "offers it, with 144 layers.",
+    "The paper's was freeze {paper}`table2.soft`, batch size {paper}`best.batch_size`, learning rate "
+    "{paper}`best.learning_rate`, epoch {paper}`best.epoch`, on AIDA with weights from ImageNet.",
+    "A pre-trained network can be used without training it at all:",
+    "Other classes that a network was taught before, such as ImageNet's thousand, are not among the features.",
+    'The paper evaluates features of the network "both in the pre-trained configuration and after '
+    'fine-tuning".',
+}
+
+
+def test_no_chapter_calls_the_weights_of_a_run_pre_trained():
+    """Whether they are is the run's to say (``short_statement``): many a run starts from random ones."""
+    sentences = set()
+    for page in PAGES:
+        for cell in read_source(NOTEBOOKS / f"{page}.md").cells:
+            if cell.cell_type == "markdown":
+                parts = (" ".join(one.split()) for one in re.split(r"(?<=[.?!:])\**\s+|\n\n", cell.source))
+                sentences |= {sentence for sentence in parts if TAUGHT.search(sentence)}
+            elif "parameters" not in cell.metadata.get("tags", []):
+                assert not TAUGHT.search(cell.source), f"{page}: {cell.source}"
+    assert sentences == OF_THE_PAPER
+
+
+@pytest.mark.parametrize("room", ["evaluation", "figures", "studies"])
+def test_no_figure_table_or_record_calls_the_weights_of_a_run_pre_trained(room):
+    for file in (project_root() / "hep2lib" / room).rglob("*.py"):
+        assert not TAUGHT.search(file.read_text(encoding="utf-8")), file

@@ -86,7 +86,7 @@ def svm_study(
         ClusterError: if the cluster that ``inputs`` name cannot be used.
     """
     variant = variant or SVMVariant()
-    options = asdict(variant) | {"features": "pre-trained" if networks is None else "fine-tuned"}
+    options = asdict(variant) | {"features": "start" if networks is None else "fine-tuned"}
     chosen = [inputs.network] * len(inputs.folds) if networks is None else list(networks)
     sources = {id(network): _Features(inputs, network, variant, frozen) for network in chosen}
     code = code_digest("hep2lib.studies.svm_study.fit_path", "hep2lib.studies.gram.gram_matrices")

@@ -129,7 +129,7 @@ class TrainingOptions:
     Attributes:
         momentum: share of the previous step that is added to each step (0 to less than 1).
         l2: weight decay of weights (0 to 10); biases have none.
-        bias_rate_factor: learning rate of pre-trained biases relative to weights.
+        bias_rate_factor: learning rate of the start network's biases relative to its weights.
         head_rate_factor: learning rate of the new classifier relative to the rest.
         class_weights: "balanced" weighs a class's losses inversely to its share of the training images.
         shuffle: a new order ``every-epoch``, or drawn ``once``.
@@ -223,13 +223,13 @@ class SVMTrial(SVMVariant):
         layer: MATLAB's name of the layer whose activations are the features.
         fold: which fold's training part is used (0 to k - 1).
         values: the grid, as the paper gives it (10^linspace(-6, 2.5, 20)); all greater than 0.
-        features: of the network before training, or of the one fine-tuned on the fold's training images.
+        features: of the start network, or of the one fine-tuned on the fold's training images.
     """
 
     layer: str
     fold: int
     values: tuple[float, ...]
-    features: Literal["pre-trained", "fine-tuned"] = "pre-trained"
+    features: Literal["start", "fine-tuned"] = "start"
     study: Literal["svm"] = "svm"
 
 

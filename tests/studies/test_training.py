@@ -53,7 +53,7 @@ def test_two_steps_of_the_optimiser_computed_by_hand(fresh):
     network.split(0)
     trial = replace(TRIAL, freeze=0, learning_rate=0.5, l2=0.1, head_rate_factor=10.0)
     optimiser = sgdm(network, trial)
-    # rate, decay of a pre-trained weight and bias, and of the new classifier's
+    # rate, decay of a start network's weight and bias, and of the new classifier's
     expected = {
         "conv1-7x7_s2.weight": (0.5, 0.1),
         "conv1-7x7_s2.bias": (1.0, 0.0),

@@ -65,7 +65,7 @@ def test_the_fields_are_plain_values():
         "fold": 1,
         "values": [0.1, 1.0],
         "regularisation": "C",
-        "features": "pre-trained",
+        "features": "start",
         "pooled": False,
         "rotations": 1,
         "refitted": False,
