@@ -145,7 +145,8 @@ OF_THE_PAPER = {
     "The paper's was freeze {paper}`table2.soft`, batch size {paper}`best.batch_size`, learning rate "
     "{paper}`best.learning_rate`, epoch {paper}`best.epoch`, on AIDA with weights from ImageNet.",
     "A pre-trained network can be used without training it at all:",
-    "Other classes that a network was taught before, such as ImageNet's thousand, are not among the features.",
+    "Other classes that a network was taught before, such as ImageNet's thousand, are not among the "
+    "features.",
     'The paper evaluates features of the network "both in the pre-trained configuration and after '
     'fine-tuning".',
 }

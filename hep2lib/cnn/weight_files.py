@@ -349,13 +349,11 @@ def fill(network: GoogLeNet, tensors: Mapping[str, Tensor], where: str) -> int:
     weight, classes = given.get(key(CLASSIFIER, "weight")), 0
     if any(CLASSIFIER in name for name in given):
         classes = network.classes if weight is None or not weight.ndim else max(1, len(weight))
-    expected = {
-        name: (classes, *value.shape[1:]) if CLASSIFIER in name else tuple(value.shape)
-        for name, value in own.items()
-        if classes or CLASSIFIER not in name
-    }
     if classes != network.classes:
         own = {name: value for name, value in own.items() if CLASSIFIER not in name}
+    expected: dict[str, tuple[int, ...]] = {name: tuple(value.shape) for name, value in own.items()}
+    if classes:
+        expected |= {key(CLASSIFIER, "weight"): (classes, 1024), key(CLASSIFIER, "bias"): (classes,)}
     problems = []
     for name in expected | given:
         if name not in given:
