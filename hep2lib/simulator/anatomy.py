@@ -9,7 +9,7 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
-from hep2lib.simulator.cells import ANAPHASE, INTERPHASE, PROMETAPHASE, Cells
+from hep2lib.simulator.cells import ANAPHASE, INTERPHASE, PROMETAPHASE, TELOPHASE, Cells
 from hep2lib.simulator.physics import CellParameters
 from hep2lib.simulator.textures import Image, enlarged, rounded
 
@@ -71,14 +71,15 @@ def draw_mitosis(
     rng: np.random.Generator, cells: Cells, cell: int, pixel: float, maps: dict[str, Image]
 ) -> None:
     """Draw a dividing cell into the maps `PARTS`: chromosomes across, spindle along its direction."""
-    size = float(cells.axes[cell, 0])
+    size, width = (float(axis) for axis in cells.axes[cell])
     patch = Patch(cells.centre[cell], 1.3 * size, pixel, maps["body"].shape)
     if patch.empty:
         return
     u, v = patch.turned(float(cells.angle[cell]))
     phase = cells.phase[cell]
     long = 1.2 if phase == ANAPHASE else 1.0
-    radius = np.sqrt((u / np.float32(size * long)) ** 2 + (v * np.float32(long / size)) ** 2)
+    apart = np.float32(cells.apart[cell])
+    radius = np.sqrt((u / np.float32(size * long)) ** 2 + (v * np.float32(long / width)) ** 2)
     # Along a plate, or (2.5 um a radian) around a ring.
     ragged = _ragged(rng, np.float32(2.5) * rounded(np.arctan2, v, u) if phase == PROMETAPHASE else v)
     bend = np.float32(rng.uniform(-0.02, 0.02)) * v * v + ragged
@@ -91,11 +92,18 @@ def draw_mitosis(
         poles = 0.8 * plateau(distance / np.float32(1.6), 2)
     elif phase == ANAPHASE:
         # The middles of the chromosomes lead to the poles, their arms trail behind.
-        apart = np.float32(cells.apart[cell])
         plate = np.abs(u + 0.3 * ragged) - apart + np.float32(0.04) * v * v
         chromatin = plateau(plate / np.float32(1.4), 4) * plateau(v / (np.float32(0.85) * half), 6)
         spindle, poles = _spindle(u, v, float(apart) + 3.5)
         spindle = spindle * (np.abs(u) > apart)
+    elif phase == TELOPHASE:
+        # Two daughters, still tied by the fibres of the midbody; their chromosomes are two short thick bars.
+        daughter = (np.abs(u) - np.float32(0.5 * size)) / np.float32(0.52 * size)
+        radius = np.sqrt(daughter**2 + (v / np.float32(width)) ** 2)
+        bars = plateau((np.abs(u + 0.3 * ragged) - apart) / np.float32(1.3), 4)
+        chromatin = bars * plateau(v / (np.float32(0.62) * half), 6)
+        spindle = plateau(u / (np.float32(0.8) * apart), 6) * rounded(np.exp, -((v / np.float32(0.9)) ** 2))
+        poles = np.zeros_like(u)
     else:
         chromatin = plateau((u + bend) / np.float32(rng.uniform(1.5, 2.1)), 4) * plateau(v / half, 6)
         spindle, poles = _spindle(u, v, _POLE)
@@ -200,6 +208,7 @@ class Anatomy:
         spindle: fibres between the poles of a dividing cell.
         poles: the two ends of those spindles.
         gain: each cell's factor on its light, about 1.
+        shows: each cell's factor on the light of the pattern, 0 to 1.
         owner: H x W int16, number of the nucleus or dividing cell at a pixel, -1 for none.
     """
 
@@ -215,6 +224,7 @@ class Anatomy:
     spindle: Image
     poles: Image
     gain: Image
+    shows: Image
     owner: NDArray[np.int16]
 
     @property
@@ -247,7 +257,7 @@ def draw_anatomy(
     """
     maps: dict[str, Image] = {name: np.zeros(shape, np.float32) for name in ("nucleus", *PARTS)}
     maps["radius"] = np.full(shape, 9.0, np.float32)
-    cytoplasm, gain = _draw_cytoplasm(cells, shape, pixel)
+    cytoplasm, gain, shows = _draw_cytoplasm(cells, shape, pixel)
     owner = np.full(shape, -1, np.int16)
     for cell in range(len(cells)):
         if cells.phase[cell] == INTERPHASE:
@@ -257,10 +267,10 @@ def draw_anatomy(
             draw_mitosis(rng, cells, cell, pixel, maps)
             owner[maps["body"] > before] = cell
     inside = owner >= 0
-    gain[inside] = cells.gain[owner[inside]]
+    gain[inside], shows[inside] = cells.gain[owner[inside]], cells.shows[owner[inside]]
     nucleoli = draw_nucleoli(rng, cells, parameters, nucleolus_size)
     nucleolus = nucleolus_map(rng, nucleoli, shape, pixel) * maps["nucleus"]
-    maps |= {"nucleolus": nucleolus, "cytoplasm": cytoplasm, "gain": gain}
+    maps |= {"nucleolus": nucleolus, "cytoplasm": cytoplasm, "gain": gain, "shows": shows}
     return Anatomy(pixel=pixel, cells=cells, nucleoli=nucleoli, owner=owner, **maps)
 
 
@@ -279,11 +289,11 @@ def _draw_nucleus(
     owner[patch.window][cover > 0.5] = cell
 
 
-def _draw_cytoplasm(cells: Cells, shape: tuple[int, int], pixel: float) -> tuple[Image, Image]:
-    """Draw the thickness of the cytoplasm and the gain of the cell that each part of it belongs to."""
+def _draw_cytoplasm(cells: Cells, shape: tuple[int, int], pixel: float) -> tuple[Image, Image, Image]:
+    """Draw the thickness of the cytoplasm, and both factors of the cell that each part of it belongs to."""
     coarse = (-(-shape[0] // _COARSE), -(-shape[1] // _COARSE))
     thick = np.zeros(coarse, np.float32)
-    gain = np.ones(coarse, np.float32)
+    gain, shows = np.ones(coarse, np.float32), np.ones(coarse, np.float32)
     for cell in np.flatnonzero(cells.phase == INTERPHASE):
         long, short = (float(axis) for axis in cells.axes[cell] * cells.reach[cell] * np.array([1.12, 0.95]))
         patch = Patch(cells.centre[cell], 1.3 * long, _COARSE * pixel, coarse)
@@ -293,6 +303,8 @@ def _draw_cytoplasm(cells: Cells, shape: tuple[int, int], pixel: float) -> tuple
         radius = wavy_radius(u, v, cells.cytoplasm[cell])
         depth = np.clip(1 - radius * radius, 0, 1)
         here = thick[patch.window]
-        gain[patch.window][depth > here] = cells.gain[cell]
+        own = depth > here
+        gain[patch.window][own], shows[patch.window][own] = cells.gain[cell], cells.shows[cell]
         np.maximum(here, depth, out=here)
-    return enlarged(rounded(np.power, thick, 0.7), shape, _COARSE), enlarged(gain, shape, _COARSE)
+    cover = enlarged(rounded(np.power, thick, 0.7), shape, _COARSE)
+    return cover, enlarged(gain, shape, _COARSE), enlarged(shows, shape, _COARSE)

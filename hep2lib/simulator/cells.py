@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 
 from hep2lib.simulator.physics import CellParameters
 
-INTERPHASE, PROMETAPHASE, METAPHASE, ANAPHASE = range(4)
-PHASES = ("interphase", "prometaphase", "metaphase", "anaphase")
+INTERPHASE, PROMETAPHASE, METAPHASE, ANAPHASE, TELOPHASE = range(5)
+PHASES = ("interphase", "prometaphase", "metaphase", "anaphase", "telophase")
 _MARGIN = 14.0  # um: cells centred outside the field may still reach into it
 _ROUNDS = 12  # of throwing all cells that have no place yet
+_TELOPHASE = (1.4, 0.75)  # length and width of the two daughter cells over those of the rounded mother
 Numbers = NDArray[np.float64]
 
 
@@ -20,11 +21,12 @@ class Cells:
 
     Attributes:
         centre: n x 2, x and y.
-        axes: n x 2, long and short semi-axis of the nucleus (of a dividing cell: its radius, twice).
+        axes: n x 2, long and short semi-axis of the nucleus (of a dividing cell: of the whole cell).
         angle: n, direction of the long axis in radians (of a dividing cell: of its spindle).
-        phase: n, INTERPHASE, PROMETAPHASE, METAPHASE or ANAPHASE.
-        apart: n, half the distance of the chromosomes from each other in anaphase.
+        phase: n, INTERPHASE, PROMETAPHASE, METAPHASE, ANAPHASE or TELOPHASE.
+        apart: n, half the distance of the chromosomes from each other in anaphase and telophase.
         gain: n, factor on the cell's light.
+        shows: n, factor on the light of the pattern: 1, or nearly 0 where the cell lacks the antigen.
         outline: n x 3 complex, deviation of the nucleus from an ellipse (2, 3 and 4 waves around it).
         reach: n, radius of the cytoplasm over that of the nucleus.
         cytoplasm: n x 3 complex, deviation of the cytoplasm's outline.
@@ -36,6 +38,7 @@ class Cells:
     phase: NDArray[np.int64]
     apart: Numbers
     gain: Numbers
+    shows: Numbers
     outline: NDArray[np.complex128]
     reach: Numbers
     cytoplasm: NDArray[np.complex128]
@@ -52,6 +55,9 @@ def place_cells(
     diameter: float,
     parameters: CellParameters,
     least_mitoses: int = 0,
+    *,
+    showing: float = 1.0,
+    edge: NDArray[np.floating] | None = None,
 ) -> Cells:
     """Throw cells onto a field so that no two nuclei touch.
 
@@ -67,27 +73,33 @@ def place_cells(
         diameter: mean diameter of a nucleus in um.
         parameters: the cells' geometry.
         least_mitoses: dividing cells that the field holds at least, away from its border; 0 or 1.
+        showing: share of the interphase cells that have the pattern's antigen, 0 to 1.
+        edge: the circle (x, y, radius in um) beyond the edge of the well, if the field reaches there.
     """
     extent = np.asarray(field)
     wanted = max(round(density * float(np.prod(extent + 2 * _MARGIN))), 1)
     mitotic = int(np.clip(rng.binomial(wanted, min(mitotic_share, 1.0)), least_mitoses, wanted))
     phase = np.full(wanted, INTERPHASE)
-    phase[:mitotic] = 1 + rng.choice(3, mitotic, p=parameters.phases)
+    phase[:mitotic] = 1 + rng.choice(len(parameters.phases), mitotic, p=parameters.phases)
     radius = diameter / 2 * np.exp(parameters.diameter_spread * rng.standard_normal(wanted))
     ratio = np.sqrt(rng.uniform(*parameters.axis_ratio, wanted))
     axes = np.stack([radius / ratio, radius * ratio], axis=1)
     axes[:mitotic] = rng.uniform(*parameters.mitotic_radius, (mitotic, 1))
+    axes[phase == TELOPHASE] *= _TELOPHASE
     angle = rng.uniform(0, np.pi, wanted)
     gap = parameters.gap + 2 * parameters.waviness * diameter
-    centre, kept = _thrown(rng, extent, axes, angle, gap, least_mitoses)
+    bare = _bare(rng, extent, parameters, edge)
+    centre, kept = _thrown(rng, extent, axes, angle, gap, least_mitoses, bare)
     count = len(kept)
+    lacking = (phase[kept] == INTERPHASE) & (rng.random(count) >= showing)
     return Cells(
         centre=centre[kept],
         axes=axes[kept],
         angle=angle[kept],
         phase=phase[kept],
-        apart=rng.uniform(3.0, 5.0, count),
+        apart=np.where(phase[kept] == TELOPHASE, 0.66 * axes[kept, 0], rng.uniform(3.0, 5.0, count)),
         gain=np.exp(parameters.cell_spread * rng.standard_normal(count)),
+        shows=np.where(lacking, rng.uniform(0.0, 0.12, count), 1.0),
         outline=_waves(rng, count, parameters.waviness),
         reach=rng.uniform(*parameters.cytoplasm_reach, count),
         cytoplasm=_waves(rng, count, parameters.cytoplasm_waviness),
@@ -95,13 +107,29 @@ def place_cells(
 
 
 def _waves(rng: np.random.Generator, count: int, amplitude: float) -> NDArray[np.complex128]:
-    """Draw the amplitudes and phases of 2, 3 and 4 waves around an outline; more waves are lower."""
-    size = amplitude * rng.normal(0, 1, (count, 3)) / np.array([1.0, 1.4, 2.0])
+    """Draw the amplitudes and phases of 2, 3 and 4 waves around an outline; four waves are lower."""
+    size = amplitude * rng.normal(0, 1, (count, 3)) / np.array([1.0, 1.0, 1.7])
     return size * np.exp(1j * rng.uniform(0, 2 * np.pi, (count, 3)))
 
 
+def _bare(
+    rng: np.random.Generator, extent: Numbers, parameters: CellParameters, edge: NDArray[np.floating] | None
+) -> Numbers:
+    """Draw the circles in which no cell grows: n x 3, x, y and radius in um."""
+    patches = rng.poisson(parameters.bare_patches)
+    places, radius = rng.uniform(0, extent, (patches, 2)), rng.uniform(*parameters.bare_radius, (patches, 1))
+    bare = np.hstack([places, radius])
+    return bare if edge is None else np.vstack([bare, edge])
+
+
 def _thrown(
-    rng: np.random.Generator, extent: Numbers, axes: Numbers, angle: Numbers, gap: float, central: int
+    rng: np.random.Generator,
+    extent: Numbers,
+    axes: Numbers,
+    angle: Numbers,
+    gap: float,
+    central: int,
+    bare: Numbers,
 ) -> tuple[Numbers, NDArray[np.intp]]:
     """Throw the cells in rounds; give all places and the numbers of the cells that have one."""
     count = len(axes)
@@ -125,7 +153,10 @@ def _thrown(
             centre[:central] = rng.uniform(0.2 * extent, 0.8 * extent, (central, 2))
         else:
             _beside(rng, centre, waiting[::2], np.flatnonzero(placed), axes, gap)
-        free = waiting[~overlap(waiting, np.flatnonzero(placed)).any(axis=1)]
+        from_bare = centre[waiting][:, None] - bare[None, :, :2]
+        grows = (np.hypot(from_bare[..., 0], from_bare[..., 1]) >= bare[:, 2]).all(axis=1)
+        grows |= waiting < central
+        free = waiting[grows & ~overlap(waiting, np.flatnonzero(placed)).any(axis=1)]
         placed[free[~np.tril(overlap(free, free), -1).any(axis=1)]] = True
     return centre, np.flatnonzero(placed)
 
@@ -141,7 +172,7 @@ def _beside(
     """Throw some cells close to others that have a place: cells grow in groups."""
     other = rng.choice(placed, len(cells))
     around = rng.uniform(0, 2 * np.pi, len(cells))
-    apart = axes[cells].mean(axis=1) + axes[other].mean(axis=1) + gap + rng.exponential(2.0, len(cells))
+    apart = axes[cells].mean(axis=1) + axes[other].mean(axis=1) + gap + rng.exponential(1.2, len(cells))
     centre[cells] = centre[other] + apart[:, None] * np.stack([np.cos(around), np.sin(around)], axis=1)
 
 

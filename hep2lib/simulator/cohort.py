@@ -90,6 +90,7 @@ class Laboratory:
     falloff: float
     centre: tuple[float, float]
     gain: float
+    compensation: float
     full_scale: float
     read_noise: float
     gamma: float
@@ -123,7 +124,7 @@ def draw_laboratories(
     of_optics = ("field_width", "blur", "haze_share", "haze_blur", "falloff")
     of_camera = ("full_scale", "read_noise", "gamma", "black_level", "red_share", "blue_share")
     drawn = {name: _spread(rng, getattr(optics, name), count) for name in of_optics}
-    drawn |= {name: _spread(rng, getattr(camera, name), count) for name in of_camera}
+    drawn |= {name: _spread(rng, getattr(camera, name), count) for name in ("compensation", *of_camera)}
     quality = _spread(rng, files.quality, count)
     sizes, formats = rng.permutation(len(files.sizes)), rng.permutation(len(files.formats))
     gains = np.exp(camera.gain_spread * ndtri(stratified(rng, count)))
@@ -158,6 +159,7 @@ class Specimen:
         stained: name of the pattern that is drawn: of a negative the one it has a trace of, or "".
         grade: "0", "+/-", "1+" .. "4+".
         level: light of a well stained structure, share of full scale.
+        showing: share of the cells that show the pattern.
         haze: unspecific light of the cells, share of full scale.
         background: light between the cells, share of full scale.
         density: cells per um2.
@@ -179,6 +181,7 @@ class Specimen:
     stained: str
     grade: str
     level: float
+    showing: float
     haze: float
     background: float
     density: float
@@ -244,7 +247,7 @@ def _staining(
     """Draw what the serum stains and how brightly; sparse and other patterns get the same share of grades."""
     count = len(label)
     pattern, stained, grade = (np.full(count, word, object) for word in (NEGATIVE, "", "0"))
-    level, haze = np.zeros(count), np.zeros(count)
+    level, showing, haze = np.zeros(count), np.ones(count), np.zeros(count)
     weights = [item.weight for item in PATTERNS]
 
     rows = np.flatnonzero(label == 1)
@@ -254,6 +257,8 @@ def _staining(
     pattern[rows], grade[rows] = stained[rows], np.asarray(own.grades, object)[grades]
     level[rows] = np.asarray(own.grade_levels)[grades] * _log_normal(rng, 1, own.level_spread, len(rows))
     haze[rows] = _log_uniform(rng, own.haze_level, len(rows))
+    patchy = rows[share_of_images(rng, images[rows], own.patchy_share)]
+    showing[patchy] = _spread(rng, own.patchy_cells, len(patchy))
 
     rows = np.flatnonzero(label == 0)
     bright = share_of_images(rng, images[rows], own.bright_negative_share)
@@ -263,7 +268,8 @@ def _staining(
     traced = rows[share_of_images(rng, images[rows], own.trace_share)]
     stained[traced] = [PATTERNS[i].name for i in dealt(rng, weights, len(traced))]
     level[traced] = _log_uniform(rng, own.trace_level, len(traced))
-    drawn = {"pattern": pattern, "stained": stained, "grade": grade, "level": level, "haze": haze}
+    drawn = {"pattern": pattern, "stained": stained, "grade": grade}
+    drawn |= {"level": level, "showing": showing, "haze": haze}
     return {name: values.tolist() for name, values in drawn.items()}
 
 

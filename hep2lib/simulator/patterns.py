@@ -57,7 +57,7 @@ _MIXED: tuple[tuple[tuple[str, float], tuple[str, float], float], ...] = (
     (("AC-1", 0.8), ("AC-11", 0.6), 4),
     (("AC-4", 0.7), ("AC-8", 0.7), 6),
     (("AC-5", 0.8), ("AC-19", 0.6), 4),
-    (("AC-4", 0.8), ("AC-21", 0.6), 5),
+    (("AC-4", 0.9), ("AC-21", 0.7), 5),
     (("AC-3", 1.0), ("AC-21", 0.35), 2),  # dots are lost behind a reticulum as bright as they are
     (("AC-8", 0.8), ("AC-19", 0.6), 3),
 )

@@ -25,30 +25,44 @@ class SpecimenParameters:
         ("+/-", "1+", "2+", "3+", "4+"), "", "intensity grades of positives", "usual reading scale"
     )
     grade_shares: tuple[float, ...] = _value(
-        (0.12, 0.26, 0.28, 0.21, 0.13), "positives", "share of each grade"
+        (0.15, 0.28, 0.27, 0.18, 0.12), "positives", "share of each grade at the screening dilution"
     )
     grade_levels: tuple[float, ...] = _value(
         (0.08, 0.155, 0.30, 0.54, 0.85), "full scale", "light of a well stained structure at each grade"
     )
     level_spread: float = _value(0.18, "log", "spread of the light inside a grade (standard deviation)")
-    bright_negative_share: float = _value(0.14, "negatives", "share of bright unstructured negatives")
+    patchy_share: float = _value(
+        0.20, "positives", "share in which only some cells show the pattern, as with antigens of one phase"
+    )
+    patchy_cells: tuple[float, float] = _value((0.2, 0.7), "cells", "share of the cells that do, in those")
+    bright_negative_share: float = _value(0.16, "negatives", "share of bright unstructured negatives")
     trace_share: float = _value(
-        0.6, "negatives", "share with a trace of a pattern, below what a reader reports"
+        0.4, "negatives", "share with a trace of a pattern, below what a reader reports"
     )
     trace_level: tuple[float, float] = _value(
-        (0.010, 0.050), "full scale", "light of a well stained structure in a trace"
+        (0.008, 0.032), "full scale", "light of a well stained structure in a trace"
     )
     dim_level: tuple[float, float] = _value(
         (0.010, 0.040), "full scale", "unspecific light of a dim negative's cells"
     )
     bright_level: tuple[float, float] = _value(
-        (0.06, 0.24), "full scale", "unspecific light of a bright negative's cells"
+        (0.05, 0.22), "full scale", "unspecific light of a bright negative's cells"
     )
     haze_level: tuple[float, float] = _value(
         (0.025, 0.08), "full scale", "unspecific light of a positive's cells"
     )
     background: tuple[float, float] = _value((0.006, 0.022), "full scale", "light between the cells")
     debris: float = _value(2.0, "an image", "mean number of bright specks that belong to no cell")
+    fibres: float = _value(0.3, "an image", "mean number of fibres and threads of dust")
+    dead_cells: float = _value(
+        3.0, "an image", "mean number of dead or detached cells: lumps that take any dye"
+    )
+    precipitate: float = _value(120.0, "an image", "mean number of faint grains of precipitated conjugate")
+    granularity: float = _value(
+        0.7, "unspecific light", "mean contrast of its grains or fibres in the cytoplasm"
+    )
+    wash: tuple[float, float] = _value((0.0, 0.3), "light", "uneven wash: slow variation over the field")
+    edge_share: float = _value(0.06, "images", "share at the edge of the well")
     density: float = _value(1.39e-3, "cells per um2", "mean density of cells", _MIVIA)
     density_spread: float = _value(0.22, "log", "spread of the density between specimens")
     mitotic_share: float = _value(
@@ -73,17 +87,19 @@ class CellParameters:
     axis_ratio: tuple[float, float] = _value(
         (0.68, 0.95), "", "short over long axis of a nucleus", "ellipses: Cascio 2019"
     )
-    waviness: float = _value(0.025, "radius", "amplitude of the outline's deviation from an ellipse")
+    waviness: float = _value(0.04, "radius", "amplitude of the outline's deviation from an ellipse")
     cytoplasm_waviness: float = _value(0.16, "radius", "the same for the outline of the cytoplasm")
-    gap: float = _value(1.2, "um", "smallest distance between two nuclei")
+    gap: float = _value(0.6, "um", "smallest distance between two nuclei")
+    bare_patches: float = _value(1.5, "an image", "mean number of places where no cell grows")
+    bare_radius: tuple[float, float] = _value((8.0, 30.0), "um", "radius of such a place")
     cytoplasm_reach: tuple[float, float] = _value((2.0, 2.9), "radius", "how far the cytoplasm reaches")
     nucleoli: tuple[float, float] = _value((1, 5), "a nucleus", "number of nucleoli")
     nucleolus_radius: tuple[float, float] = _value((0.9, 2.1), "um", "radius of a nucleolus")
     cell_spread: float = _value(0.13, "log", "spread of the light between cells of a field")
     phases: tuple[float, ...] = _value(
-        (0.15, 0.60, 0.25),
+        (0.15, 0.45, 0.20, 0.20),
         "mitotic cells",
-        "share of prometaphase (seen from a pole), metaphase and anaphase",
+        "share of prometaphase (seen from a pole), metaphase, anaphase and telophase",
     )
     mitotic_radius: tuple[float, float] = _value((8.5, 10.0), "um", "radius of the rounded mitotic cell")
 
@@ -100,19 +116,24 @@ class OpticsParameters:
     )
     blur: tuple[float, float] = _value((0.16, 0.32), "um", "in-focus point spread (standard deviation)")
     defocus: tuple[float, float] = _value(
-        (0.0, 1.2), "um", "further blur by focus error, drawn once an image; mostly near the smaller value"
+        (0.0, 1.8), "um", "further blur by focus error, drawn once an image; mostly near the smaller value"
     )
     haze_share: tuple[float, float] = _value((0.12, 0.30), "light", "share of the light that is out of focus")
     haze_blur: tuple[float, float] = _value((4.0, 8.0), "um", "blur of that light")
     falloff: tuple[float, float] = _value((0.10, 0.35), "light", "vignetting: loss of light in the corners")
-    exposure_spread: float = _value(0.06, "log", "bleaching and lamp: spread between images of a specimen")
+    exposure_spread: float = _value(0.10, "log", "bleaching and lamp: spread between images of a specimen")
 
 
 @dataclass(frozen=True, slots=True)
 class CameraParameters:
     """What the camera makes of the light; ranges are drawn once a laboratory."""
 
-    gain_spread: float = _value(0.12, "log", "spread of the gain between laboratories")
+    gain_spread: float = _value(0.15, "log", "spread of the gain between laboratories")
+    compensation: tuple[float, float] = _value(
+        (0.0, 0.25),
+        "log per log",
+        "how far an operator's exposure makes up for a field's light: 0 not, 1 wholly",
+    )
     full_scale: tuple[float, float] = _value((200.0, 2000.0), "electrons", "photo-electrons at full scale")
     read_noise: tuple[float, float] = _value((1.0, 3.0), "grey levels", "read noise (standard deviation)")
     gamma: tuple[float, float] = _value((1.0, 1.35), "", "grey value = light ** (1 / gamma)")

@@ -17,12 +17,14 @@ from hep2lib.simulator.microscope import illuminated, photographed, through_lens
 from hep2lib.simulator.patterns import BRIGHT_NEGATIVE, NEGATIVE, find_pattern
 from hep2lib.simulator.physics import Physics
 from hep2lib.simulator.staining import Style, debris, draw_style, stain, unspecific
-from hep2lib.simulator.textures import Image
+from hep2lib.simulator.textures import Image, noise
 
-VERSION = 3
+VERSION = 4
 """Counted up whenever the same parameters and seed are to give other images."""
 
 _LABORATORIES, _SPECIMENS, _FIELDS = range(3)  # the seed's independent random streams
+_EXPOSED = 0.25  # light of a field's bright parts, share of full scale, that operators expose for
+_FLAT = 600.0  # um: radius of the edge of the well as a field shows it
 
 
 class SimulationError(InputError):
@@ -35,8 +37,8 @@ class Simulation:
 
     Attributes:
         specimens: number of specimens, at least 2.
-        seed: any whole number from 0 on; the same seed gives the same pixels on x86-64 with and without AVX2
-            and on an emulated Nehalem and ARM; other processors were not tried.
+        seed: any whole number from 0 on; the same seed gives the same pixels on x86-64 with and without AVX2;
+            other processors were not tried.
         laboratories: number of laboratories, 1 to 26.
         shortcut: let the file's size tell the label for most specimens.
         label_noise: share of specimens whose written label is wrong, 0 to 0.5.
@@ -148,19 +150,32 @@ def simulate_field(
     pixel = laboratory.pixel
     density = specimen.density * np.exp(0.10 * rng.standard_normal())
     extent = (width * pixel, height * pixel)
+    well, edge = None, None
+    if rng.random() < parameters.specimen.edge_share:
+        edge = _edge(rng, extent)
+        well = _inside((height, width), pixel, edge)
+        density *= float((well == 1).mean())
     mitotic, diameter = specimen.mitotic_share, specimen.nucleus_diameter
-    cells = place_cells(rng, extent, density, mitotic, diameter, parameters.cell, least_mitoses)
+    cells = place_cells(
+        *(rng, extent, density, mitotic, diameter, parameters.cell, least_mitoses),
+        showing=specimen.showing,
+        edge=edge,
+    )
     anatomy = draw_anatomy(rng, cells, (height, width), pixel, parameters.cell, style.nucleolus_size)
     staining = np.zeros((height, width), np.float32)
     if specimen.stained:
         staining = np.float32(specimen.level) * stain(find_pattern(specimen.stained), anatomy, style, rng)
     emitted = staining + np.float32(specimen.haze) * unspecific(anatomy, style, rng)
     emitted += np.float32(specimen.background) * _slope((height, width), style.tilt)
-    emitted += debris(rng, anatomy, style.debris * parameters.specimen.debris)
-    exposure = np.exp(parameters.optics.exposure_spread * rng.standard_normal()) * laboratory.gain
+    emitted *= np.maximum(1 + np.float32(style.wash) * noise(rng, (height, width), anatomy.pixels(40.0)), 0.2)
+    emitted += debris(rng, anatomy, style, parameters.specimen)
+    if well is not None:
+        emitted *= well
     sharpest, most = parameters.optics.defocus
     defocus = sharpest + (most - sharpest) * rng.random() ** 2  # most images are nearly sharp
     focused = through_lens(emitted, laboratory, pixel, defocus)
+    exposure = np.exp(parameters.optics.exposure_spread * rng.standard_normal()) * laboratory.gain
+    exposure *= (_EXPOSED / max(float(np.quantile(focused[::4, ::4], 0.98)), 0.02)) ** laboratory.compensation
     lit = illuminated(focused, laboratory) * np.float32(exposure)
     red = None
     if laboratory.counterstain:
@@ -170,6 +185,22 @@ def simulate_field(
     if specimen.size != laboratory.size:
         picture = np.asarray(Pictures.fromarray(picture).resize(specimen.size, Pictures.Resampling.BOX))
     return Field(anatomy, staining, emitted, focused, lit, picture)
+
+
+def _edge(rng: np.random.Generator, extent: tuple[float, float]) -> NDArray[np.float64]:
+    """Draw the circle beyond the edge of the well, which cuts into the field: x, y and radius in um."""
+    reach, around = 0.5 * float(np.hypot(*extent)), rng.uniform(0, 2 * np.pi)
+    distance = _FLAT + rng.uniform(0.0, 0.75) * reach  # of its centre: it covers up to half of the field
+    x, y = 0.5 * np.array(extent) + distance * np.array([np.cos(around), np.sin(around)])
+    return np.array([x, y, _FLAT])
+
+
+def _inside(shape: tuple[int, int], pixel: float, edge: NDArray[np.float64]) -> Image:
+    """Share of the light that comes from a place: 1 in the well, little from the mask around it; H x W."""
+    y = ((np.arange(shape[0], dtype=np.float32) + 0.5) * np.float32(pixel) - np.float32(edge[1]))[:, None]
+    x = ((np.arange(shape[1], dtype=np.float32) + 0.5) * np.float32(pixel) - np.float32(edge[0]))[None, :]
+    outside = np.clip((np.sqrt(x * x + y * y) - np.float32(edge[2])) / np.float32(8.0), 0, 1)  # 8 um wide
+    return np.float32(0.35) + np.float32(0.65) * outside
 
 
 def _slope(shape: tuple[int, int], tilt: tuple[float, float]) -> Image:
@@ -223,9 +254,10 @@ def stages(
             raise SimulationError(str(error.args[0])) from error
         level = own.grade_levels[own.grades.index(grade)]
         changes = {"grade": grade, "level": level, "haze": 0.02, "pattern": name, "stained": name}
-    specimen = replace(model, size=laboratory.size, **changes)  # type: ignore[arg-type]  # values of mixed types
+    specimen = replace(model, size=laboratory.size, showing=1.0, **changes)  # type: ignore[arg-type]  # values of mixed types
     rng = simulation.specimen_stream(specimen)
-    field = simulate_field(specimen, draw_style(rng), laboratory, rng, simulation.parameters, 1)
+    style = draw_style(rng, own)
+    field = simulate_field(specimen, style, laboratory, rng, simulation.parameters, 1)
     pictures = _pictures(field, laboratory.quality)
     return [Stage(name, _window(picture, field.anatomy, share)) for name, picture in pictures.items()]
 

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hep2lib.simulator.anatomy import Anatomy, in_cells, in_nuclei
-from hep2lib.simulator.cells import ANAPHASE, INTERPHASE, METAPHASE, PROMETAPHASE
+from hep2lib.simulator.cells import INTERPHASE, METAPHASE, PROMETAPHASE
 from hep2lib.simulator.patterns import Pattern
+from hep2lib.simulator.physics import SpecimenParameters
 from hep2lib.simulator.textures import Image, blurred, dots, grains, noise, rounded, threads
 
 
@@ -25,7 +26,10 @@ class Style:
         nuclear_haze: unspecific light of the nucleus over that of the cytoplasm.
         mitotic_haze: unspecific light of dividing cells.
         clumping: unevenness of the unspecific glow.
-        debris: factor on the number of bright specks: some slides are dirty.
+        granularity: contrast of its grains or fibres in the cytoplasm, 0 for an even glow.
+        fibrous: whether those are fibres.
+        dirt: factor on the number of specks, fibres, dead cells and grains: some slides are dirty.
+        wash: slow variation of all light over the field, standard deviation over the mean.
         tilt: slope of the background across the field, x and y.
     """
 
@@ -37,22 +41,28 @@ class Style:
     nuclear_haze: float
     mitotic_haze: float
     clumping: float
-    debris: float
+    granularity: float
+    fibrous: bool
+    dirt: float
+    wash: float
     tilt: tuple[float, float]
 
 
-def draw_style(rng: np.random.Generator) -> Style:
-    """Draw a specimen's style."""
+def draw_style(rng: np.random.Generator, parameters: SpecimenParameters) -> Style:
+    """Draw a specimen's style, which says nothing about its label."""
     return Style(
         grain=float(np.exp(0.10 * rng.standard_normal())),
         rim=float(rng.uniform(0.0, 0.35)),
         nucleolus_shade=float(rng.uniform(0.3, 1.0)),
         nucleolus_size=float(rng.uniform(0.85, 1.2)),
         diffusion=float(rng.uniform(0.8, 2.0)),
-        nuclear_haze=float(rng.uniform(0.45, 1.35)),
+        nuclear_haze=float(rng.uniform(0.4, 1.15)),
         mitotic_haze=float(rng.uniform(0.3, 1.3)),
         clumping=float(rng.uniform(0.05, 0.22)),
-        debris=float(rng.gamma(0.7, 1 / 0.7)),
+        granularity=float(parameters.granularity * rng.beta(1.5, 3.0) * 3),
+        fibrous=bool(rng.random() < 0.4),
+        dirt=float(rng.gamma(0.7, 1 / 0.7)),
+        wash=float(rng.uniform(*parameters.wash)),
         tilt=(float(rng.normal(0, 0.06)), float(rng.normal(0, 0.06))),
     )
 
@@ -109,8 +119,10 @@ def _fine_speckled(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> 
 
 
 def _coarse_speckled(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Image:
-    """AC-5: coarse, dense, bright speckles, nucleoli dark; chromosomes dark."""
-    texture = np.minimum(speckled(rng, anatomy, 0.48 * style.grain, 0.27, 0.12), 3.2)
+    """AC-5: coarse speckles, uneven in size and shape, that touch in a mesh; nucleoli, chromosomes dark."""
+    mesh = noise(rng, anatomy.shape, anatomy.pixels(0.55 * style.grain))
+    mesh = np.clip(np.float32(0.55) + np.float32(0.8) * mesh, 0, 1.9)  # what lies below the mean stays dark
+    texture = np.float32(0.12) + np.float32(0.85) * mesh + 0.45 * speckled(rng, anatomy, 0.42, 0.35, 0.0)
     nucleus = anatomy.depth() * (1 - 0.92 * anatomy.nucleolus)
     return texture * nucleus + mitotic_cytoplasm(anatomy, 0.45)
 
@@ -143,7 +155,7 @@ def _aligned_dots(rng: np.random.Generator, anatomy: Anatomy) -> NDArray[np.floa
     cell = np.repeat(np.flatnonzero(cells.phase != INTERPHASE), 64)
     u, v = rng.normal(0, 0.55, len(cell)), rng.uniform(-5.2, 5.2, len(cell))
     side = rng.choice([-1.0, 1.0], len(cell)) * (cells.apart[cell] + 0.6 - 0.04 * v**2)
-    u = np.where(cells.phase[cell] == ANAPHASE, 0.5 * u + side, u)
+    u = np.where(cells.phase[cell] > METAPHASE, 0.5 * u + side, u)  # anaphase and telophase
     around, ring = rng.uniform(0, 2 * np.pi, len(cell)), 3.6 + u
     pole = cells.phase[cell] == PROMETAPHASE
     return in_cells(
@@ -177,10 +189,11 @@ def _smooth_envelope(anatomy: Anatomy, style: Style, rng: np.random.Generator) -
 
 
 def _punctate_envelope(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Image:
-    """AC-12: the same line made of dots, the veil too; nothing on the chromosomes."""
-    beads = speckled(rng, anatomy, 0.30 * style.grain, 0.55, 0.10)
-    line = rim(anatomy, 0.94, 0.08)
-    return beads * (0.95 * line + 0.24 * anatomy.depth(0.15)) + mitotic_cytoplasm(anatomy, 0.18)
+    """AC-12: the same line made of beads, a faint finely dotted veil inside; nothing on the chromosomes."""
+    beads = speckled(rng, anatomy, 0.33 * style.grain, 0.65, 0.25)
+    veil = speckled(rng, anatomy, 0.24 * style.grain, 0.9, 0.45)
+    line = rim(anatomy, 0.94, 0.075)
+    return 1.1 * beads * line + 0.17 * veil * anatomy.depth(0.15) + mitotic_cytoplasm(anatomy, 0.18)
 
 
 def _homogeneous_nucleolar(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Image:
@@ -236,8 +249,8 @@ def _dense_fine(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Ima
 
 def _reticular(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Image:
     """AC-21: grains strung on threads, densest around the nucleus, thinning out; nuclei dark."""
-    net = threads(rng, anatomy.shape, anatomy.pixels(0.75 * style.grain), 0.45)
-    texture = speckled(rng, anatomy, 0.34 * style.grain, 0.55, 0.15) * (0.12 + 2.0 * net)
+    net = threads(rng, anatomy.shape, anatomy.pixels(1.0 * style.grain), 0.35)
+    texture = speckled(rng, anatomy, 0.34 * style.grain, 0.8, 0.45) * (0.08 + 2.3 * net)
     around = rounded(np.power, cytoplasm(anatomy, 0.06), 1.9)
     return texture * (1.25 * around + mitotic_cytoplasm(anatomy, 0.8))
 
@@ -297,35 +310,66 @@ def stain(pattern: Pattern, anatomy: Anatomy, style: Style, rng: np.random.Gener
     light = np.zeros(anatomy.shape, np.float32)
     for code, share in pattern.parts:
         light += np.float32(share) * STAININGS[code](anatomy, style, rng)
-    light *= anatomy.gain
+    light *= anatomy.gain * anatomy.shows
     return light
 
 
 def unspecific(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Image:
-    """Draw what any serum leaves: a diffuse glow without structure, about 1 in mid-cell: H x W float32."""
+    """Draw what any serum leaves: a glow, in the cytoplasm grained or fibrous: H x W float32.
+
+    About 1 in mid-cell. Nothing of it follows nuclei, nucleoli or chromosomes sharply, as a pattern does.
+    """
     soft = blurred(anatomy.nucleus, anatomy.pixels(style.diffusion))
     glow = blurred(anatomy.cytoplasm * anatomy.gain, anatomy.pixels(style.diffusion))
     glow *= np.float32(0.8)
+    if style.fibrous:
+        texture = 1.9 * threads(rng, anatomy.shape, anatomy.pixels(1.3 * style.grain), 0.4)
+    else:
+        texture = grains(rng, anatomy.shape, anatomy.pixels(0.5 * style.grain), 0.18 * anatomy.pixel**2)
+    glow *= np.maximum(1 + np.float32(style.granularity) * (texture - 1), 0)
     glow += (np.float32(style.nuclear_haze) - glow) * soft
     glow += np.float32(style.mitotic_haze) * anatomy.body
     glow *= 1 + np.float32(style.clumping) * noise(rng, anatomy.shape, anatomy.pixels(1.6))
     return np.clip(glow, 0, None, out=glow)
 
 
-def debris(rng: np.random.Generator, anatomy: Anatomy, mean: float) -> Image:
-    """Draw ``mean`` specks on average that belong to no cell, about 0.3 of full scale: H x W float32."""
-    height, width = anatomy.shape
+def debris(rng: np.random.Generator, anatomy: Anatomy, style: Style, parameters: SpecimenParameters) -> Image:
+    """Draw what belongs to no living cell: specks, fibres, dead cells, grains: H x W float32."""
+    extent = np.array(anatomy.shape[::-1]) * anatomy.pixel
     light = np.zeros(anatomy.shape, np.float32)
-    for _ in range(rng.poisson(mean)):
-        parts = rng.integers(1, 5)
-        size = anatomy.pixels(rng.uniform(0.4, 1.3))
-        centre = rng.uniform(0, (width, height))
-        places = centre + rng.normal(0, 1.2 * size, (parts, 2))
-        peaks = rng.gamma(2.0, 0.12, parts)
-        # In a window that holds them: a dot ends 3 deviations from its centre, on a coarser grid a bit later.
-        left, top = np.clip(places.min(axis=0) - 5 * size - 3, 0, (width, height)).astype(int)
-        right, bottom = np.clip(places.max(axis=0) + 5 * size + 3, 0, (width, height)).astype(int)
-        if left < right and top < bottom:
-            window = light[top:bottom, left:right]
-            window += dots(window.shape, places - (left, top), peaks, size)
+    for _ in range(rng.poisson(style.dirt * parameters.debris)):
+        size, parts = rng.uniform(0.4, 1.3), rng.integers(1, 5)
+        places = rng.uniform(0, extent) + rng.normal(0, 1.2 * size, (parts, 2))
+        _lump(light, anatomy.pixel, places, rng.gamma(2.0, 0.12, parts), size)
+    for _ in range(rng.poisson(style.dirt * parameters.dead_cells)):
+        # A shrunken nucleus in pieces, and the rest of the cell around it.
+        strength, radius = 0.15 * np.exp(0.8 * rng.standard_normal()), rng.uniform(2.0, 4.5)
+        places = rng.uniform(0, extent) + radius * rng.normal(0, 0.55, (rng.integers(8, 25), 2))
+        peaks = strength * rng.gamma(1.5, 0.5, len(places))
+        _lump(light, anatomy.pixel, places, peaks, rng.uniform(0.7, 1.5))
+        _lump(light, anatomy.pixel, places[:1], np.array([0.4 * strength]), 1.3 * radius)
+    for _ in range(rng.poisson(style.dirt * parameters.fibres)):
+        # A walk that turns slowly, in steps shorter than the fibre is wide.
+        turns = rng.uniform(0, 2 * np.pi) + np.cumsum(0.06 * rng.standard_normal(rng.integers(60, 400)))
+        steps = 0.4 * np.stack([np.cos(turns), np.sin(turns)], axis=1)
+        places = rng.uniform(0, extent) + np.cumsum(steps, axis=0)
+        strength = 0.05 * np.exp(0.6 * rng.standard_normal())
+        _lump(light, anatomy.pixel, places, np.full(len(places), strength), rng.uniform(0.4, 0.9))
+    count = rng.poisson(style.dirt * parameters.precipitate)
+    places = rng.uniform(0, extent, (count, 2)) / anatomy.pixel
+    light += dots(anatomy.shape, places, rng.gamma(1.0, 0.06, count), anatomy.pixels(0.35))
     return light
+
+
+def _lump(
+    light: Image, pixel: float, places: NDArray[np.floating], peaks: NDArray[np.floating], size: float
+) -> None:
+    """Add dots of ``size`` um at ``places`` (n x 2, um), ``peaks`` bright, in a window that holds them."""
+    places, size = places / pixel, size / pixel
+    edges = light.shape[::-1]
+    # A dot ends 3 deviations from its centre, on a coarser grid a bit later.
+    left, top = np.clip(places.min(axis=0) - 5 * size - 3, 0, edges).astype(int)
+    right, bottom = np.clip(places.max(axis=0) + 5 * size + 3, 0, edges).astype(int)
+    if left < right and top < bottom:
+        window = light[top:bottom, left:right]
+        window += dots(window.shape, places - (left, top), peaks, size)

@@ -98,7 +98,7 @@ def fields_of(simulation: Simulation, laboratory: Laboratory, specimen: Specimen
     Its first field holds a dividing cell at least: readers look for one in every well.
     """
     rng = simulation.specimen_stream(specimen)
-    style = draw_style(rng)
+    style = draw_style(rng, simulation.parameters.specimen)
     for number in range(specimen.images):
         yield simulate_field(specimen, style, laboratory, rng, simulation.parameters, int(number == 0))
 
