@@ -7,6 +7,7 @@ All of it is conditional on the trained models: the specimens could have been ot
 much another seed or fold changes is another question, answered by `scores.spread`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -466,6 +467,65 @@ def _square_and_add(
     first, second = np.array([below[0], above[0]]), np.array([above[1], below[1]])
     half = np.sqrt(np.maximum(first**2 + second**2 - 2 * correlation * first * second, 0))
     return np.clip(area[0] - area[1] + half * [-1, 1], -1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class SeedComparison:
+    """The difference between two kinds of classifier, each made from several seeds; first minus second."""
+
+    areas: tuple[FloatArray, FloatArray]  # of each kind the AUC of each seed, mean over the databases
+    difference: float  # of the kinds' means
+    low: float  # lower end of the difference's interval
+    high: float  # upper end
+    specimens_error: float  # standard error of the difference by the choice of specimens alone
+    seeds_error: float  # and by the choice of seeds alone
+
+
+def compare_seeds(
+    databases: Sequence[tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike, npt.ArrayLike, npt.ArrayLike]],
+    level: float = LEVEL,
+) -> SeedComparison:
+    """Compare two kinds of classifier on the same images, seeds of both being a second source of variation.
+
+    The variance is the sum of two: Obuchowski's 1997, of the difference of the seeds' mean AUCs, paired by
+    specimen, and what another choice of seeds would change, the variance between the seeds' AUCs over their
+    number, on either side. The second holds a part of the first (a seed's own errors on these specimens), so
+    the interval is rather too wide. Its quantile is Student's with Satterthwaite's degrees of freedom (1946,
+    Biometrics Bulletin 2:110), few where the seeds decide.
+
+    Args:
+        databases: of each its labels, shape (images,); the scores of the first kind, shape (seeds, images),
+            and of the second, the same seeds in the same order on every database; specimens, shape
+            (images,); folds, shape (images,). A side of one seed is taken as it is.
+        level: confidence, between 0 and 1.
+
+    Raises:
+        ScoreError: as for `auc_interval`; another number of seeds on another database.
+    """
+    areas, variance, specimens, seeds = [], 0.0, 0, set()
+    for y, *scores, specimen, fold in databases:
+        first, second = (np.atleast_2d(np.asarray(side, dtype=np.float64)) for side in scores)
+        seeds.add((len(first), len(second)))
+        parts = fold_sums(y, np.concatenate([first, second]), specimen, fold)
+        weight = np.repeat([1 / len(first), -1 / len(second)], [len(first), len(second)])
+        covariance = np.sum([part.covariance() for part in parts], axis=0) / len(parts) ** 2
+        variance += float(weight @ covariance @ weight) / len(databases) ** 2
+        specimens += sum(part.specimens for part in parts)
+        areas.append(np.mean([part.auc for part in parts], axis=0))
+    if len(seeds) != 1:
+        raise ScoreError(f"Databases with {sorted(seeds)} seeds; compare the same seeds on all of them.")
+    kinds = tuple(np.split(np.mean(areas, axis=0), [seeds.pop()[0]]))
+    among = [kind.var(ddof=1) / kind.size if kind.size > 1 else 0.0 for kind in kinds]
+    difference, total = float(kinds[0].mean() - kinds[1].mean()), variance + sum(among)
+    half = 0.0
+    if total > 0:
+        terms = [(variance, specimens), *zip(among, (kind.size for kind in kinds), strict=True)]
+        degrees = total**2 / sum(part**2 / max(count - 1, 1) for part, count in terms)
+        half = float(student.ppf((1 + level) / 2, degrees) * np.sqrt(total))
+    errors = np.sqrt([variance, sum(among)])
+    return SeedComparison(
+        (kinds[0], kinds[1]), difference, difference - half, difference + half, *errors.tolist()
+    )
 
 
 def holm(p_values: npt.ArrayLike) -> FloatArray:
