@@ -1,6 +1,7 @@
 """What the pages state beside a run's results: the paper's numbers and claims, the simulator's difficulty.
 
-They are in ``book/paper-values.yaml``, ``book/claims.yaml`` and ``book/simulator-difficulty.json``.
+They are in ``book/paper-values.yaml``, ``book/claims.yaml``, ``book/simulator-difficulty.json`` and
+``book/weights.json``.
 """
 
 import json
@@ -8,13 +9,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import yaml
 
 from hep2lib.errors import InputError
 from hep2lib.evaluation.claims import Claim, make_claims
 from hep2lib.evaluation.leak import FIGURES
 from hep2lib.evaluation.scores import Spread, spread
-from hep2lib.files import project_root, write_json
+from hep2lib.files import project_root, write_json, written_whole
 from hep2lib.simulator.simulation import VERSION
 
 
@@ -88,3 +91,44 @@ def stated_difficulty() -> dict[str, Spread]:
         return {name: spread([seed[name] for seed in seeds]) for name in FIGURES}
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise InputError(f"{path}: no figures of the simulator's difficulty; {HOW_TO}") from error
+
+
+def weights_file() -> Path:
+    """The file that holds what kinds of weights to start from were found to be worth; pictures beside it."""
+    return project_root("the comparison of weights, book/weights.json") / "book" / "weights.json"
+
+
+def write_weights(rows: list[dict[str, Any]], about: dict[str, Any], pictures: dict[str, np.ndarray]) -> None:
+    """Keep what ``benchmarks/weights.py`` found: its table, what it was obtained on, and arrays to draw."""
+    with written_whole(weights_file().with_suffix(".npz")) as temporary, temporary.open("wb") as stream:
+        np.savez_compressed(stream, allow_pickle=False, **pictures)
+    write_json(weights_file(), {"simulator_version": VERSION, **about, "rows": rows})
+
+
+def stated_weights() -> tuple[pd.DataFrame, dict[str, Any], dict[str, np.ndarray]]:
+    """The comparison of weights: its table, one row a study; what it was obtained on; arrays to draw.
+
+    Raises:
+        InputError: it was not made, or on databases of another version of the simulator.
+    """
+    path, how = weights_file(), "make it with `python benchmarks/weights.py OUT --procedural ... --write`"
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        if about["simulator_version"] != VERSION:
+            raise InputError(f"{path}: made with another version of the simulator; {how}")
+        with np.load(path.with_suffix(".npz")) as file:
+            pictures = dict(file)
+        return pd.DataFrame(about.pop("rows")), about, pictures
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: no comparison of weights; {how}") from error
+
+
+def follows_the_rule(rows: list[dict[str, Any]]) -> bool:
+    """Whether procedural weights are to be the default where ImageNet's cannot be had; else random ones are.
+
+    They have to be better, by an interval that leaves out zero, in at least half of the rows of the
+    comparison, and worse, by such an interval, in none. The rule was set before any result.
+    """
+    better = sum(row["procedural low"] > 0 for row in rows)
+    worse = sum(row["procedural high"] < 0 for row in rows)
+    return 2 * better >= len(rows) and not worse

@@ -82,7 +82,7 @@ def draw_mitosis(
     radius = np.sqrt((u / np.float32(size * long)) ** 2 + (v * np.float32(long / width)) ** 2)
     # Along a plate, or (2.5 um a radian) around a ring.
     ragged = _ragged(rng, np.float32(2.5) * rounded(np.arctan2, v, u) if phase == PROMETAPHASE else v)
-    bend = np.float32(rng.uniform(-0.02, 0.02)) * v * v + ragged
+    bend = np.float32(rng.uniform(-0.035, 0.035)) * v * v + ragged
     half = np.float32(rng.uniform(5.0, 6.3))
     if phase == PROMETAPHASE:
         # Seen from a pole: a ring of chromosomes, the fibres and the pole in its middle.
@@ -117,7 +117,7 @@ def _ragged(rng: np.random.Generator, along: Image) -> Image:
     edge = np.zeros_like(along)
     waves, starts = rng.choice([0.4, 0.8, 1.2, 1.6, 2.4, 3.2], 4), rng.uniform(0, 6.3, 4)
     for wave, start in zip(waves, starts, strict=True):
-        edge += np.float32(0.17) * rounded(np.sin, along * np.float32(wave) + np.float32(start))
+        edge += np.float32(0.26) * rounded(np.sin, along * np.float32(wave) + np.float32(start))
     return edge
 
 

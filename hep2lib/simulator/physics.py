@@ -82,12 +82,12 @@ class CellParameters:
     nucleus_diameter: float = _value(
         17.0, "um", "mean diameter of an interphase nucleus", "15 to 20 um, from memory"
     )
-    diameter_spread: float = _value(0.09, "log", "spread of the diameter between cells of a specimen")
+    diameter_spread: float = _value(0.12, "log", "spread of the diameter between cells of a specimen")
     specimen_spread: float = _value(0.05, "log", "spread of the mean diameter between specimens")
     axis_ratio: tuple[float, float] = _value(
         (0.68, 0.95), "", "short over long axis of a nucleus", "ellipses: Cascio 2019"
     )
-    waviness: float = _value(0.04, "radius", "amplitude of the outline's deviation from an ellipse")
+    waviness: float = _value(0.045, "radius", "amplitude of the outline's deviation from an ellipse")
     cytoplasm_waviness: float = _value(0.16, "radius", "the same for the outline of the cytoplasm")
     gap: float = _value(0.6, "um", "smallest distance between two nuclei")
     bare_patches: float = _value(1.5, "an image", "mean number of places where no cell grows")

@@ -131,7 +131,7 @@ def _centromere(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Ima
     """AC-3: 40 to 65 discrete dots of one size; in mitosis lined up on the chromosomes."""
     inter = np.flatnonzero(anatomy.cells.phase == INTERPHASE)
     places = np.concatenate([_spread_dots(rng, anatomy, inter), _aligned_dots(rng, anatomy)])
-    peaks = 1.7 * np.exp(0.25 * rng.standard_normal(len(places)))
+    peaks = 1.7 * np.exp(0.35 * rng.standard_normal(len(places)))
     light = dots(anatomy.shape, places / anatomy.pixel - 0.5, peaks, anatomy.pixels(0.32 * style.grain))
     return light + 0.12 * anatomy.depth()
 
@@ -143,7 +143,7 @@ def _spread_dots(rng: np.random.Generator, anatomy: Anatomy, inter: NDArray[np.i
     rank = np.arange(len(cell)) - np.repeat(np.cumsum(counts) - counts, counts)
     distance = 0.92 * np.sqrt((rank + 0.5) / np.repeat(counts, counts))
     around = rank * _GOLDEN + np.repeat(rng.uniform(0, 2 * np.pi, len(inter)), counts)
-    shake = rng.normal(0, 0.05, (2, len(cell)))
+    shake = rng.normal(0, 0.08, (2, len(cell)))
     long, short = anatomy.cells.axes[cell].T
     u, v = (distance * np.cos(around) + shake[0]) * long, (distance * np.sin(around) + shake[1]) * short
     return in_cells(anatomy.cells, cell, u, v)
@@ -217,7 +217,7 @@ def _in_nucleoli(
 
 def _clumpy_nucleolar(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Image:
     """AC-9: irregular clumps of grains in the nucleoli; a stained coat around the chromosomes."""
-    clumps = np.minimum(_in_nucleoli(anatomy, rng, 0.9, 0.5, 0.38 * style.grain), 2.2)
+    clumps = np.minimum(_in_nucleoli(anatomy, rng, 0.8, 0.62, 0.36 * style.grain), 2.2)
     plate = blurred(anatomy.chromatin, anatomy.pixels(0.8))
     coat = speckled(rng, anatomy, 0.4, 0.5, 0.4) * (plate - 0.65 * plate * plate * plate)
     return clumps + 0.10 * anatomy.depth() + 1.1 * coat + mitotic_cytoplasm(anatomy, 0.10)
@@ -225,7 +225,7 @@ def _clumpy_nucleolar(anatomy: Anatomy, style: Style, rng: np.random.Generator) 
 
 def _punctate_nucleolar(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Image:
     """AC-10: small separate grains in the nucleoli; a few bright pairs on the chromosomes."""
-    light = _in_nucleoli(anatomy, rng, 0.8, 0.65, 0.25 * style.grain)
+    light = _in_nucleoli(anatomy, rng, 0.5, 0.8, 0.24 * style.grain)
     cell = np.repeat(np.flatnonzero(anatomy.cells.phase != INTERPHASE), 5)
     straight = anatomy.cells.phase[cell] == METAPHASE
     u = np.where(straight, 0.0, anatomy.cells.apart[cell]) + rng.normal(0, 0.5, len(cell))
@@ -249,8 +249,8 @@ def _dense_fine(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Ima
 
 def _reticular(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Image:
     """AC-21: grains strung on threads, densest around the nucleus, thinning out; nuclei dark."""
-    net = threads(rng, anatomy.shape, anatomy.pixels(1.0 * style.grain), 0.35)
-    texture = speckled(rng, anatomy, 0.34 * style.grain, 0.8, 0.45) * (0.08 + 2.3 * net)
+    net = threads(rng, anatomy.shape, anatomy.pixels(0.9 * style.grain), 0.4)
+    texture = speckled(rng, anatomy, 0.30 * style.grain, 0.8, 0.15) * (0.08 + 2.2 * net)
     around = rounded(np.power, cytoplasm(anatomy, 0.06), 1.9)
     return texture * (1.25 * around + mitotic_cytoplasm(anatomy, 0.8))
 
@@ -323,7 +323,9 @@ def unspecific(anatomy: Anatomy, style: Style, rng: np.random.Generator) -> Imag
     glow = blurred(anatomy.cytoplasm * anatomy.gain, anatomy.pixels(style.diffusion))
     glow *= np.float32(0.8)
     if style.fibrous:
-        texture = 1.9 * threads(rng, anatomy.shape, anatomy.pixels(1.3 * style.grain), 0.4)
+        texture = 1.86 * threads(
+            rng, anatomy.shape, anatomy.pixels(2.2 * style.grain), 0.9
+        )  # soft, in no net
     else:
         texture = grains(rng, anatomy.shape, anatomy.pixels(0.5 * style.grain), 0.18 * anatomy.pixel**2)
     glow *= np.maximum(1 + np.float32(style.granularity) * (texture - 1), 0)
