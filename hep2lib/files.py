@@ -127,6 +127,15 @@ def written_whole(path: Path) -> Iterator[Path]:
     remove_left(path)
 
 
+def user_cache() -> Path:
+    """The folder for what may be deleted at any time: ``HEP2_CACHE``, else ``hep2lib`` in the system's."""
+    system = os.environ.get("LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME") or "~/.cache"
+    try:
+        return Path(os.environ.get("HEP2_CACHE") or Path(system, "hep2lib")).expanduser()
+    except RuntimeError:  # there is no home folder
+        return Path(os.devnull)  # in which nothing can be kept
+
+
 def file_digest(path: Path) -> str:
     """The sha256 of a file's contents, in hexadecimal digits."""
     with path.open("rb") as stream:

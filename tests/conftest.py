@@ -1,10 +1,17 @@
-"""What all tests share: no progress bars between messages they look at, and the longest file first."""
+"""What all tests share: no progress bars between messages they look at, a cache of their own, the
+longest file first."""
 
 import os
 
 import pytest
 
 os.environ["HEP2_PROGRESS"] = "0"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Let nothing be kept in, or found in, the home of whoever runs the tests."""
+    os.environ["HEP2_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

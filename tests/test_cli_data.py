@@ -2,17 +2,23 @@
 
 import inspect
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 
+import hep2lib.data.database as reading
+import hep2lib.data.duplicates as duplicates
 from hep2lib.cli import _DATABASE_OPTIONS, main
 from hep2lib.data.database import read_database
 from hep2lib.errors import DatabaseError
 from hep2lib.runs.parameters import ParameterError, make_parameters
 
-from .data.handmade import HEADER, aida_rows, write_aida, write_csv
+from .data.handmade import HEADER, aida_rows, draw, write_aida, write_csv, write_png16
 from .data.spoiling import IMAGES, SHEET, truncated
 
 
@@ -189,3 +195,114 @@ def test_the_options_are_those_of_reading_and_of_a_run():
     assert make_parameters("smoke").database_options == {}
     with pytest.raises(ParameterError, match="parameter bits = 20: "):
         make_parameters("smoke", {"bits": 20})
+
+
+def settle(database):
+    """Make all files look as if nobody had written to them for an hour."""
+    for path in database.rglob("*.*"):
+        os.utime(path, (path.stat().st_mtime - 3600,) * 2)
+
+
+def of_16_bits(database):
+    for number, path in enumerate(sorted((database / IMAGES).iterdir())):
+        write_png16(path, np.random.default_rng(number).integers(0, 4095, (20, 20)))
+
+
+def spoil_pixels(database):
+    truncated(database / IMAGES / "06_1.png")
+    truncated(database / IMAGES / "03_0.png")
+
+
+def copy_some(database):
+    for copy in ("02_0.png", "02_1.png", "07_0.png"):
+        shutil.copyfile(database / IMAGES / "01_0.png", database / IMAGES / copy)
+
+
+@pytest.mark.parametrize("spoil", [settle, of_16_bits, spoil_pixels, spoil_three_rows, copy_some])
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_it_says_the_same_again_without_looking_at_the_images(database, capsys, monkeypatch, spoil, options):
+    spoil(database)
+    settle(database)
+    looked = []
+    decode, wide = duplicates.decode, reading.wide_pixels
+    monkeypatch.setattr(
+        duplicates, "decode", lambda path, *more: (looked.append(path.name), decode(path, *more))[1]
+    )
+    monkeypatch.setattr(reading, "wide_pixels", lambda path: (looked.append(path.name), wide(path))[1])
+    calls = []
+    for _ in range(2):
+        looked.clear()
+        code = main(["data", str(database), *options])
+        calls.append((code, *capsys.readouterr()))
+        assert calls[1:] or len(looked) == {spoil_three_rows: 0, of_16_bits: 40}.get(spoil, 20)
+    assert calls[0] == calls[1]
+    assert sorted(looked) == (["03_0.png", "06_1.png"] if spoil is spoil_pixels else [])
+    assert calls[0][0] == (2 if spoil in (spoil_pixels, spoil_three_rows) else 0)
+
+
+def test_an_image_that_changed_is_looked_at_again(database, capsys):
+    settle(database)
+    main(["data", str(database)])
+    before = capsys.readouterr().out
+    assert "same pixels     0 within a specimen,    0 across specimens" in before
+    path, times = database / IMAGES / "07_0.png", (database / IMAGES / "07_0.png").stat()
+    copy = (database / IMAGES / "01_0.png").read_bytes()
+    path.write_bytes(copy.ljust(times.st_size, b"\0"))
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns + 1000))
+    main(["data", str(database)])
+    assert "same pixels     0 within a specimen,    1 across specimens" in capsys.readouterr().out
+
+
+def test_another_bit_depth_is_another_look(database, capsys):
+    of_16_bits(database)
+    settle(database)
+    assert main(["data", str(database), "--bits", "16"]) == 0
+    assert main(["data", str(database), "--bits", "8"]) == 2
+    assert ", and 8 bits end at 255" in capsys.readouterr().err
+    assert main(["data", str(database), "--bits", "16"]) == 0
+
+
+def file_in_the_way(tmp_path):
+    (tmp_path / "kept").write_bytes(b"")
+
+
+def folders_in_the_way(tmp_path):
+    for file in list((tmp_path / "kept").iterdir()):
+        file.unlink()
+        (file / "folder").mkdir(parents=True)
+
+
+def damaged(tmp_path):
+    for file in (tmp_path / "kept").iterdir():
+        file.write_bytes(file.read_bytes().replace(b"false", b"true "))
+
+
+@pytest.mark.parametrize("spoil", [file_in_the_way, folders_in_the_way, damaged])
+def test_a_cache_that_cannot_be_used_is_not_needed(database, tmp_path, capsys, monkeypatch, spoil):
+    settle(database)
+    main(["data", str(database)])
+    expected = capsys.readouterr()
+    monkeypatch.setenv("HEP2_CACHE", str(tmp_path / "kept"))
+    if spoil is not file_in_the_way:
+        main(["data", str(database)])
+        capsys.readouterr()
+        assert len(list((tmp_path / "kept").iterdir())) == 1
+    spoil(tmp_path)
+    for _ in range(2):
+        assert main(["data", str(database)]) == 0
+        assert capsys.readouterr() == expected
+
+
+def test_no_large_library_is_imported_to_say_it_again(database):
+    instruments = [[*row, "AB"[number % 2]] for number, row in enumerate(aida_rows())]
+    write_csv(database / SHEET, [[*HEADER, "Instrument"], *instruments])
+    draw(database / IMAGES / "01_0.png", size=(50, 50))
+    settle(database)
+    assert main(["data", str(database)]) == 0
+    code = (
+        f"import sys; from hep2lib.cli import main; main(['data', {str(database)!r}]); "
+        "print({'torch', 'torchvision', 'scipy', 'sklearn', 'matplotlib', 'openpyxl'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "all together" in done.stdout
+    assert done.stdout.splitlines()[-1] == "set()"

@@ -1,10 +1,12 @@
 import hashlib
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,7 @@ from hep2lib.files import (
     kept_file,
     own_name,
     typed_path,
+    user_cache,
     write_bytes,
     write_json,
     write_text,
@@ -216,3 +219,32 @@ def test_what_a_killed_writer_left_goes_with_the_next_one(tmp_path, monkeypatch)
         each.touch()
     write_text(path, "{}")
     assert set(tmp_path.iterdir()) == {path, *kept}
+
+
+@pytest.mark.parametrize(
+    ("own", "system", "folder"),
+    [
+        ("/own", "/xdg", "/own"),
+        ("", "/xdg", "/xdg/hep2lib"),
+        (None, "/xdg", "/xdg/hep2lib"),
+        (None, "", "/home/me/.cache/hep2lib"),
+        (None, None, "/home/me/.cache/hep2lib"),
+        ("~/mine", None, "/home/me/mine"),
+    ],
+)
+@pytest.mark.skipif(os.name == "nt", reason="the system's folder has another name there")
+def test_the_cache_is_where_the_environment_says(monkeypatch, own, system, folder):
+    monkeypatch.setenv("HOME", "/home/me")
+    for name, value in (("HEP2_CACHE", own), ("XDG_CACHE_HOME", system)):
+        monkeypatch.delenv(name, raising=False) if value is None else monkeypatch.setenv(name, value)
+    assert user_cache() == Path(folder)
+
+
+def test_without_a_home_there_is_nowhere_to_keep_anything(monkeypatch):
+    def homeless(path):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("HEP2_CACHE", raising=False)
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    with pytest.raises(OSError, match=re.escape(os.devnull)), written_whole(user_cache() / "a.json"):
+        pass

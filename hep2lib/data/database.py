@@ -7,14 +7,14 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import PIL
 
-from hep2lib.data.images import decode, each_image, file_checksum, quietly, read_header, wide_pixels
+from hep2lib.data.images import decode, each_image, each_new, file_checksum, quietly, read_header, wide_pixels
 from hep2lib.data.layouts import (
     Entry,
     Listing,
@@ -27,8 +27,8 @@ from hep2lib.data.layouts import (
 )
 from hep2lib.errors import DatabaseError, counted, printable, quoted, some
 from hep2lib.files import database_part, typed_path
-from hep2lib.processes import cores
 from hep2lib.progress import progress
+from hep2lib.sources import code_digest
 
 _NO_PATTERN = re.compile(r"neg|ac-?0|none|no$|nessun|-$", re.IGNORECASE)
 _NOBODY = re.compile(r"nan|#?n/a|#(na|ref!|name\?|value!|div/0!|num!)|null|none|nil|unknown|[?-]")
@@ -273,8 +273,8 @@ def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
 def _unlisted(listing: Listing, table: pd.DataFrame) -> Iterator[str]:
     listed = set(table["path"])
     folder = listing.folder
-    others = [p for p in folder.images if str(p.resolve()) not in listed and p not in listing.skipped]
-    others += [p for p in folder.unread if p not in listing.skipped]
+    others = [p for p in folder.images if str(p) not in listed and os.path.realpath(p) not in listed]
+    others = [p for p in (*others, *folder.unread) if p not in listing.skipped]
     if others:
         names = [path.relative_to(folder.folder).as_posix() for path in others]
         if listing.layout == "class folders":
@@ -357,7 +357,8 @@ def _bit_depth(rows: list[dict[str, Any]], bits: int | None) -> tuple[int, str, 
     if bits is not None:
         return bits, f"{bits} bits are used, as asked for", doubts
     files = [(Path(row["path"]), row["place"]) for row in wide]
-    found, problems = each_image(_values, files, "measuring bit depth")
+    follows = (code_digest("hep2lib.data.database._values"), PIL.__version__)
+    found, problems = each_new(_values, files, "measuring bit depth", follows)
     if problems:
         raise DatabaseError(problems)
     reached: defaultdict[int, list[str]] = defaultdict(list)
@@ -415,11 +416,11 @@ def database_checksum(database: pd.DataFrame) -> str:
         rows, the names of the files and the place of the folder do not matter.
 
     Raises:
-        DatabaseError: an image cannot be read.
+        DatabaseError: images that cannot be read, all of them named.
     """
-    paths = list(database["path"])
-    with ThreadPoolExecutor(cores()) as pool:
-        contents = list(progress(pool.map(file_checksum, paths), "checksums", total=len(paths), unit="image"))
+    contents, problems = each_image(file_checksum, [(path, "") for path in database["path"]], "checksums")
+    if problems:
+        raise DatabaseError(problems)
     facts = zip(contents, database["label"], database["specimen"], strict=True)
     lines = sorted(json.dumps([content, int(label), str(specimen)]) for content, label, specimen in facts)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

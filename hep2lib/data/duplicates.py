@@ -3,16 +3,17 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import imagehash
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+import PIL
 from PIL import Image
 
-from hep2lib.data.images import Header, decode, each_image, read_header
+from hep2lib.data.images import Header, decode, each_new, read_header
+from hep2lib.sources import code_digest
 
 HASH_SIDE, _SHRUNK = 16, 64
 """A perceptual hash has 16 x 16 bits: signs of the lowest frequencies of the image at 64 x 64 pixels."""
@@ -28,13 +29,13 @@ class Fingerprint:
     Attributes:
         header: what the file says of itself.
         pixels: sha256 of the size and the decoded pixels, whatever format they were stored in.
-        look: 256 bits as 4 uint64, the perceptual hash.
+        look: the perceptual hash, 256 bits as 4 whole numbers of 64.
         flat: whether all pixels are equal.
     """
 
     header: Header
     pixels: str
-    look: NDArray[np.uint64]
+    look: Sequence[int]
     flat: bool
 
 
@@ -72,19 +73,22 @@ def fingerprint(path: Path, bit_depth: int = 16) -> Fingerprint:
     digest.update(pixels.tobytes())
     grey = Image.fromarray(pixels).convert("L").resize((_SHRUNK, _SHRUNK), Image.Resampling.BICUBIC)
     bits = imagehash.phash(grey, hash_size=HASH_SIDE, highfreq_factor=_SHRUNK // HASH_SIDE).hash
-    look = np.packbits(bits.ravel()).view(np.uint64)
+    look = np.packbits(bits.ravel()).view(np.uint64).tolist()
     return Fingerprint(header, digest.hexdigest(), look, bool((pixels == pixels[0, 0]).all()))
 
 
 def fingerprints(database: pd.DataFrame) -> tuple[list[Fingerprint | None], list[str]]:
-    """Take the fingerprint of every image of a database, in parallel.
+    """Take the fingerprint of every image of a database, in parallel, and only once while it does not change.
 
     Returns:
         One fingerprint a row, None where the image cannot be read, and what is wrong with those.
     """
     depth, listed = int(database.attrs.get("bit_depth", 16)), database.attrs.get("places", {})
     images = [(Path(p), listed.get(i, "")) for i, p in zip(database["image"], database["path"], strict=True)]
-    return each_image(lambda path: fingerprint(path, depth), images, "looking at images")
+    code = code_digest("hep2lib.data.duplicates.fingerprint")
+    follows = (code, PIL.__version__, imagehash.__version__, f"{depth} bits")
+    kept, problems = each_new(lambda p: astuple(fingerprint(p, depth)), images, "looking at images", follows)
+    return [each and Fingerprint(Header(*each[0]), *each[1:]) for each in kept], problems
 
 
 def find_duplicates(database: pd.DataFrame, prints: Sequence[Fingerprint | None]) -> list[Duplicates]:
@@ -104,10 +108,10 @@ def find_duplicates(database: pd.DataFrame, prints: Sequence[Fingerprint | None]
         by_pixels[found.pixels].append(row)
     groups = [_group(database, group, exact=True) for group in by_pixels.values() if len(group) > 1]
     single = [group[0] for group in by_pixels.values() if not seen[group[0]].flat]
-    looks = np.array([seen[row].look for row in single], dtype=np.uint64).reshape(-1, 4)
+    looks = np.array([seen[row].look for row in single], dtype=np.uint64).reshape(-1, 4).T.copy()
     for first in range(len(single)):
-        distances = np.bitwise_count(looks[first + 1 :] ^ looks[first]).sum(axis=1)
-        for second in np.flatnonzero(distances <= NEAR) + first + 1:
+        differing = np.bitwise_count(looks[:, first + 1 :] ^ looks[:, first, None]).sum(axis=0)
+        for second in np.flatnonzero(differing <= NEAR) + first + 1:
             groups.append(_group(database, [single[first], single[second]], exact=False))
     return groups
 

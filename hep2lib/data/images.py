@@ -12,21 +12,23 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import PIL
-import torch
 from numpy.typing import NDArray
 from PIL import BmpImagePlugin, Image, ImageFile, ImageOps, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 from PIL.ExifTags import Base
 
 from hep2lib.errors import DatabaseError
-from hep2lib.files import file_digest, kept_file, written_whole
+from hep2lib.files import file_digest, kept_file, user_cache, write_text
 from hep2lib.processes import cores
 from hep2lib.progress import progress
 from hep2lib.sources import code_digest
+
+if TYPE_CHECKING:  # importing torch takes seconds, and whoever looks at files needs none
+    import torch
 
 LARGEST_IMAGE = 100_000_000
 SMALLEST_SIDE = 16
@@ -112,6 +114,55 @@ def each_image(
     with quietly(), ThreadPoolExecutor(cores()) as pool:
         found = list(progress(pool.map(one, images), what, total=len(images), unit="image"))
     return [seen for seen, _ in found], [problem for _, problem in found if problem]
+
+
+def each_new(
+    look: Callable[[Path], Any],
+    images: Sequence[tuple[Path, str]],
+    what: str,
+    follows: Sequence[str] = (),
+    index: Path | None = None,
+) -> tuple[list[Any], list[str]]:
+    """Do as `each_image` does, but look only at files that are new or changed since the last call.
+
+    A file is taken for unchanged while its path, size, times and number on the disc are. Of one modified in
+    the last two seconds nothing is kept: it could change again within the clock's step. Nor is what `look`
+    raised: that file is looked at, and complained of, every time.
+
+    Args:
+        look: gives what JSON can hold, not None.
+        images: paths and places.
+        what: is done, for the progress bar.
+        follows: what the results follow from besides the files.
+        index: the file to keep them in; None for one in the user's cache, by `what` and the first image's
+            folder. It may be missing or damaged, and where it cannot be written nothing is kept.
+    """
+    if index is None:
+        folder = hashlib.sha256(os.fsencode(images[0][0].parent) if images else b"").hexdigest()[:16]
+        index = user_cache() / f"{what.replace(' ', '-')}-{folder}.json"
+    known: dict[str, Any] = {}
+    with suppress(OSError, ValueError):
+        digest, content = index.read_text(encoding="utf-8").split("\n")
+        if digest == hashlib.sha256(content.encode()).hexdigest():
+            known = json.loads(content)
+    settled = time.time_ns() - 2_000_000_000
+    new, signs = [], []
+    for path, place in images:
+        sign: list[Any] = []
+        with suppress(OSError):  # `look` will say so
+            s = path.stat()
+            sign = [*follows, s.st_size, s.st_ino, s.st_ctime_ns, s.st_mtime_ns]
+        if not sign or known.get(str(path), [0])[0] != sign:
+            new.append((path, place))
+            signs.append(sign)
+    found, problems = each_image(look, new, what)
+    known |= {str(path): each for (path, _), *each in zip(new, signs, found, strict=True)}
+    if new:
+        sound = (each for each in known.items() if each[1][0] and each[1][1] is not None)
+        content = json.dumps({path: each for path, each in sound if each[0][-1] < settled})
+        with suppress(OSError):
+            write_text(index, f"{hashlib.sha256(content.encode()).hexdigest()}\n{content}")
+    return [known[str(path)][1] for path, _ in images], problems
 
 
 @contextmanager
@@ -305,30 +356,12 @@ class ImageStore:
             self.folder.mkdir(parents=True, exist_ok=True)
 
     def checksums(self, paths: Sequence[str]) -> list[str]:
-        """Give the sha256 of each file's contents; only files that are new or changed are read.
-
-        A file is taken for unchanged while its name, size and time of modification are. One modified in the
-        last two seconds is not entered into the index: it could change again within the clock's step.
-        """
-        index = self.folder / "index.json"
-        try:
-            known: dict[str, str] = dict(json.loads(index.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):  # none yet, or a damaged one
-            known = {}
-        stats = [Path(path).stat() for path in paths]
-        signs = [f"{path} {s.st_size} {s.st_mtime_ns}" for path, s in zip(paths, stats, strict=True)]
-        unknown = {sign: path for sign, path in zip(signs, paths, strict=True) if sign not in known}
-        if unknown:
-            with ThreadPoolExecutor(cores()) as pool:
-                sums = pool.map(file_checksum, unknown.values())
-                shown = progress(sums, "checksums", total=len(unknown), unit="image")
-                known.update(zip(unknown, shown, strict=True))
-            recent = time.time_ns() - 2_000_000_000
-            fresh = {sign for sign, s in zip(signs, stats, strict=True) if s.st_mtime_ns >= recent}
-            with self._writing(), written_whole(index) as temporary:
-                settled = {sign: checksum for sign, checksum in known.items() if sign not in fresh}
-                temporary.write_text(json.dumps(settled), encoding="utf-8")
-        return [known[sign] for sign in signs]
+        """Give the sha256 of each file's contents; it is read where `each_new` looks at it."""
+        files = [(Path(path), "") for path in paths]
+        found, problems = each_new(file_checksum, files, "checksums", index=self.folder / "index.json")
+        if problems:
+            raise DatabaseError(problems)
+        return found
 
     def images(
         self, key: Sequence[object], shape: tuple[int, ...], fill: Callable[[NDArray[np.uint8]], None]
@@ -376,7 +409,7 @@ def load_images(
     aspect: str = "stretch",
     colour: str = "rgb",
     cache: str | Path | None = None,
-) -> torch.Tensor:
+) -> "torch.Tensor":
     """Decode and resize the images of a database, in parallel, and only once if there is a cache.
 
     ``aspect="stretch"`` is MATLAB's ``augmentedImageDatastore``. Its documentation names no interpolation:
@@ -398,6 +431,8 @@ def load_images(
         DatabaseError: images that cannot be read, all of them named; an impossible parameter. Nothing is left
             in the cache then.
     """
+    import torch
+
     if cache is None or database.empty:
         shape, fill = _decoding(database, size, aspect, colour)
         array = np.empty(shape, dtype=np.uint8)
@@ -461,7 +496,7 @@ def prepared(
     return np.broadcast_to(result, (3, size, size)) if result.ndim == 2 else result.transpose(2, 0, 1)
 
 
-def rotate(images: torch.Tensor, degrees: float) -> torch.Tensor:
+def rotate(images: "torch.Tensor", degrees: float) -> "torch.Tensor":
     """Rotate images about their centre, bilinearly; the corners are black, as an unlit field is.
 
     Args:
@@ -475,6 +510,8 @@ def rotate(images: torch.Tensor, degrees: float) -> torch.Tensor:
     Raises:
         DatabaseError: not a batch of uint8 images, or an angle that is NaN or infinite.
     """
+    import torch
+
     if images.dtype != torch.uint8 or images.ndim != 4:
         raise DatabaseError(
             f"only uint8 images, N x C x H x W, can be rotated, not {images.dtype} of {images.ndim} axes"

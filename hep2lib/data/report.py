@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,8 +14,9 @@ from hep2lib.data.folds import FoldError, NoFoldsError, specimen_folds
 from hep2lib.data.images import Header
 from hep2lib.errors import counted, printable, some
 from hep2lib.ranking import auc
-from hep2lib.simulator.simulation import Simulation
-from hep2lib.simulator.writing import planned_images
+
+if TYPE_CHECKING:  # importing the simulator takes half a second, and a database on the disc needs none
+    from hep2lib.simulator.simulation import Simulation
 
 SUSPICIOUS_AUC = 0.6
 _FOLDS, _REPEATS, _SHUFFLES = 10, 5, 200
@@ -50,13 +51,15 @@ class Shortcut:
         return self.auc > max(SUSPICIOUS_AUC, self.chance)
 
 
-def planned_files(simulation: Simulation) -> tuple[pd.DataFrame, list[Header]]:
+def planned_files(simulation: "Simulation") -> tuple[pd.DataFrame, list[Header]]:
     """Plan a database without drawing it: whose its images are, and what its files will say of themselves.
 
     Returns:
         A table with the columns ``image``, ``label`` (as it will be written), ``specimen`` and
         ``instrument``, and the headers of its image files, one a row: what `find_shortcuts` looks at.
     """
+    from hep2lib.simulator.writing import planned_images
+
     plan = planned_images(simulation)
     files = zip(plan["format"], plan["width"], plan["height"], strict=True)
     return plan[["image", "label", "specimen", "instrument"]], [Header(*file, "RGB", 8, 1) for file in files]
@@ -135,13 +138,14 @@ def _unseen_scores(
     """Score every image by how its values went with the labels in the other folds: n_images."""
     scores = np.zeros(len(labels))
     for code in codes:
-        counted = np.zeros((int(fold.max()) + 1, 2, int(code.max()) + 1))
-        np.add.at(counted, (fold, labels, code), 1.0)
+        shape = (int(fold.max()) + 1, 2, int(code.max()) + 1)
+        cells = np.ravel_multi_index((fold, labels, code), shape)
+        counted = np.bincount(cells, minlength=int(np.prod(shape))).reshape(shape)
         others = counted.sum(axis=0) - counted
         of_class = np.maximum(others.sum(axis=2, keepdims=True), 1.0)
         # Both frequencies are smoothed by the same amount, so that a value never seen before scores 0.
         frequency = others / of_class + 1.0 / len(labels)
-        scores += np.log(frequency[fold, 1, code] / frequency[fold, 0, code])
+        scores += np.log(frequency[:, 1] / frequency[:, 0])[fold, code]
     return scores
 
 
@@ -202,14 +206,16 @@ def describe(database: pd.DataFrame) -> DatabaseReport:
     Images whose header was fine but whose pixels cannot be read are among the report's problems, and so are
     too few specimens for any number of folds.
     """
-    labels, specimens = database["label"], database["specimen"]
     prints, problems = fingerprints(database)
+    attrs, database = database.attrs, database.copy(deep=False)
+    database.attrs = attrs | {"places": {}}  # pandas would copy all of them with every column
+    labels, specimens = database["label"], database["specimen"]
     readable = [row for row, found in enumerate(prints) if found is not None]
     headers = [found.header for found in prints if found is not None]
     duplicates = find_duplicates(database, prints)
     both = labels.iloc[readable].nunique() == 2
     shortcuts = find_shortcuts(database.iloc[readable].reset_index(drop=True), headers) if both else []
-    mixed = [str(name) for name, group in labels.groupby(specimens) if group.nunique() > 1]
+    mixed = [str(name) for name, found in labels.groupby(specimens).nunique().items() if found > 1]
     flat = [database["image"].iloc[row] for row in readable if getattr(prints[row], "flat", False)]
     known = database["age"].dropna() if "age" in database else pd.Series(dtype="float64")
     ages = {"youngest": known.min(), "median": known.median(), "oldest": known.max()}
@@ -218,7 +224,6 @@ def describe(database: pd.DataFrame) -> DatabaseReport:
         specimen_folds(database)
     except FoldError as error:
         (problems if isinstance(error, NoFoldsError) else unfolded).append(str(error))
-    attrs = database.attrs
     classes = attrs.get("classes", ("negative", "positive"))
     return DatabaseReport(
         name=str(attrs.get("name", "database")),
