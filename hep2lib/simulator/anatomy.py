@@ -117,7 +117,7 @@ def _ragged(rng: np.random.Generator, along: Image) -> Image:
     edge = np.zeros_like(along)
     waves, starts = rng.choice([0.4, 0.8, 1.2, 1.6, 2.4, 3.2], 4), rng.uniform(0, 6.3, 4)
     for wave, start in zip(waves, starts, strict=True):
-        edge += np.float32(0.26) * rounded(np.sin, along * np.float32(wave) + np.float32(start))
+        edge += np.float32(0.20) * rounded(np.sin, along * np.float32(wave) + np.float32(start))
     return edge
 
 
