@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -174,6 +175,16 @@ def _parser() -> argparse.ArgumentParser:
     layers.add_argument("--variant", choices=("bvlc", "torchvision"), default="bvlc")
     layers.set_defaults(command=_layers)
 
+    pretrain = commands.add_parser(
+        "pretrain", help="teach GoogLeNet on procedural images: weights to start from"
+    )
+    pretrain.add_argument("out", type=Path, help="the folder to write, or to go on with")
+    pretrain.add_argument("--profile", choices=("laptop", "gpu"), default="laptop", help="default: laptop")
+    pretrain.add_argument("--seed", type=int, default=0)
+    pretrain.add_argument("--images", type=int, help="as many as these instead of the profile's")
+    pretrain.add_argument("--threads", type=int, help="of torch (default: one for each core)")
+    pretrain.set_defaults(command=_pretrain)
+
     study = commands.add_parser("study", help="run one study alone, without notebooks")
     study.add_argument("name", choices=("fine-tuning", "svm"))
     _add_run_options(study)
@@ -277,6 +288,17 @@ def _layers(options: argparse.Namespace) -> None:
 
     table = layer_table(architecture(options.variant))
     print(table[["index", "name", "type", "output", "parameters", "receptive_field"]].to_string(index=False))
+
+
+def _pretrain(options: argparse.Namespace) -> None:
+    from hep2lib.pretraining.pretraining import PROFILES, brightness_kept, pretrain
+
+    recipe = replace(PROFILES[options.profile], **_given(options, "images"))
+    path = pretrain(options.out, recipe, seed=options.seed, threads=options.threads)
+    taught, random = brightness_kept(path, recipe)
+    print(
+        f"{path}: absolute brightness is read from pool5 with R2 {taught:.3f} (random weights: {random:.3f})"
+    )
 
 
 def _opened(options: argparse.Namespace) -> "Run":

@@ -42,7 +42,7 @@ class Workers(ProcessPoolExecutor):
     """
 
     def __init__(self, count: int, prepare: Callable[[], object] = int):
-        super().__init__(count, multiprocessing.get_context("spawn"), _end_with_parent, (prepare,))
+        super().__init__(count, multiprocessing.get_context("spawn"), _begin, (prepare,))
         self._started: set[multiprocessing.process.BaseProcess] = set()
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
@@ -66,8 +66,8 @@ class Workers(ProcessPoolExecutor):
         self.shutdown(wait=error is None, cancel_futures=error is not None)
 
 
-def _end_with_parent(prepare: Callable[[], object]) -> None:
-    """Begin a worker."""
+def end_with_parent(*_: object) -> None:
+    """Let this process end when the one that started it does, however that one ends."""
 
     def watch() -> None:
         if parent := multiprocessing.parent_process():
@@ -75,4 +75,9 @@ def _end_with_parent(prepare: Callable[[], object]) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _begin(prepare: Callable[[], object]) -> None:
+    """Begin a worker."""
+    end_with_parent()
     prepare()
