@@ -15,7 +15,8 @@ from torch import Tensor
 from hep2lib.data.folds import Fold
 from hep2lib.evaluation.auc import FloatArray, Interval
 from hep2lib.evaluation.calibration import Reliability
-from hep2lib.figures.style import COLOURS, DIVERGING, GREY, INK, MARKERS, Drawing, panels, style
+from hep2lib.evaluation.evidence import agreement_needed, area_interval, told_apart
+from hep2lib.figures.style import COLOURS, DIVERGING, GREY, INK, MARKERS, Drawing, ends, panels, style
 
 COVERAGE_NAMES: dict[str, str] = {
     "images": "images taken for independent (DeLong)",
@@ -52,6 +53,54 @@ def coverage_figure(found: Mapping[float, Mapping[str, float]], observed: float 
     ends = [f"{name} from {100 * c[0]:.0f} to {100 * c[-1]:.0f} %" for name, c in covered.items()]
     both = f"{correlations[0]:g} and of {correlations[-1]:g}"
     return Drawing(figure, f"Coverage of 95 % intervals at a correlation of {both}: {'; '.join(ends)}.")
+
+
+def false_claims_figure(curves: Mapping[str, Mapping[str, pd.DataFrame]]) -> Drawing:
+    """How probable it is that a claim is false, by how often both are right (``evidence.claim_curves``)."""
+    words = []
+    with style():
+        figure, grid = panels(1, len(curves), 3.2 * len(curves), 3.9, sharey=True)
+        for axes, (claim, units) in zip(grid[0], curves.items(), strict=True):
+            for (unit, curve), colour, line in zip(units.items(), COLOURS, ("-", "--", ":"), strict=False):
+                axes.plot(100 * curve["both"], curve["false"], line, color=colour, label=unit)
+                words.append("{}, {}: {:.2f} to {:.2f}".format(claim, unit, *curve["false"].iloc[[0, -1]]))
+            axes.axhline(0.05, color=INK, linestyle=":", linewidth=1, label="5 %")
+            axes.set(title=claim, xlabel="both methods right, %", ylim=(0, 0.52))
+        grid[0, 0].set_ylabel("probability that the claim is false")
+        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower left", ncols=3, fontsize=9)
+    told = "Probability of a false claim, from the least to the most agreement that is possible"
+    return Drawing(figure, f"{told}. {'; '.join(words)}.")
+
+
+def false_claims_table(curves: Mapping[str, Mapping[str, pd.DataFrame]]) -> pd.DataFrame:
+    """The ends of each curve of ``evidence.claim_curves``, and what agreement makes a claim sure."""
+    rows = []
+    for claim, units in curves.items():
+        for unit, curve in units.items():
+            least, most, needed = curve.iloc[0], curve.iloc[-1], agreement_needed(curve)
+            row = {"Claim": claim, "Evidence": unit}
+            row["Only one right"] = f"{most.apart:.0f} to {least.apart:.0f}"
+            row["Probability that it is false"] = f"{most.false:.2f} to {least.false:.2f}"
+            rows.append(row | {"Below 0.05 for": "none" if needed is None else f"{needed} or fewer"})
+    return pd.DataFrame(rows)
+
+
+def printed_areas_table(
+    areas: Mapping[str, float], positive: int, negative: int, images_per_specimen: float
+) -> pd.DataFrame:
+    """Intervals of printed AUCs by name (``evidence.area_interval``), and whether the first stands out."""
+    rows = []
+    for name, area in areas.items():
+        for correlation in (0, 0.5, 1):
+            size = (positive, negative, images_per_specimen, correlation)
+            first, found = area_interval(next(iter(areas.values())), *size), area_interval(area, *size)
+            row = {"AUC": f"{area:.1%}, {name}", "Correlation": correlation}
+            told, words = "–", "–"
+            if found != first:
+                p, needed = told_apart(first, found)
+                told, words = f"{p:.3f}", "no correlation" if needed <= 0 else f"{needed:.2f} or more"
+            rows.append(row | {"95 % interval": ends(found), "p, unpaired": told, "Paired test needs": words})
+    return pd.DataFrame(rows)
 
 
 def reliability_figure(curves: Mapping[str, Reliability]) -> Drawing:

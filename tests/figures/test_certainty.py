@@ -1,9 +1,15 @@
-"""The table of limits: filled in from the run, and honest about what it does not know."""
+"""The tables of limits: of the run's, honest about what it does not know, and of the paper's numbers."""
 
 import pandas as pd
 
 from hep2lib.evaluation.auc import auc_interval
-from hep2lib.figures.certainty import reporting_table
+from hep2lib.evaluation.evidence import claim_curves
+from hep2lib.figures.certainty import (
+    false_claims_figure,
+    false_claims_table,
+    printed_areas_table,
+    reporting_table,
+)
 
 from ..evaluation.made_outcomes import DATABASE, LABELS, OWNER, folds, scores
 
@@ -48,3 +54,26 @@ def test_a_real_database_is_not_described_as_a_simulated_one():
     assert "folder AIDA" in text
     assert "simulat" not in text
     assert isinstance(filled(real), pd.Series)
+
+
+def test_the_ends_of_a_false_claim_s_curves():
+    curves = claim_curves([(0.93, 0.928), (0.5, 0.5)], {"images": 2080, "specimens": 1000})
+    drawing = false_claims_figure(curves)
+    assert [axes.get_title() for axes in drawing.figure.axes] == ["93.0% over 92.8%", "50.0% over 50.0%"]
+    assert "93.0% over 92.8%, 2,080 images: 0.41 to 0.03" in drawing.alt
+    rows = false_claims_table(curves).to_numpy().tolist()
+    assert rows[0] == ["93.0% over 92.8%", "2,080 images", "4 to 296", "0.03 to 0.41", "4 or fewer"]
+    assert rows[1][2:] == ["2 to 142", "0.12 to 0.43", "none"]
+    assert rows[3] == ["50.0% over 50.0%", "1,000 specimens", "0 to 1000", "0.50 to 0.50", "none"]
+
+
+def test_printed_aucs_are_compared_with_the_first():
+    areas = {"best": 0.984, "plain": 0.98, "svm": 0.973, "equal": 0.984}
+    table = printed_areas_table(areas, 1498, 582, 2.08)
+    rows = table.to_numpy().tolist()
+    assert rows[0] == ["98.4%, best", 0, "0.979 to 0.988", "–", "–"]
+    assert rows[3] == ["98.0%, plain", 0, "0.974 to 0.985", "0.263", "0.68 or more"]
+    assert rows[6][3:] == ["0.005", "no correlation"]
+    assert rows[8] == ["97.3%, svm", 1, "0.963 to 0.981", "0.053", "0.02 or more"]
+    few = printed_areas_table({"best": 0.99, "next": 0.9899}, 5, 5, 1)
+    assert few["Paired test needs"].tolist()[3:] == ["1.00 or more"] * 3

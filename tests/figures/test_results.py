@@ -16,6 +16,7 @@ from hep2lib.evaluation.calibration import calibrated, reliability
 from hep2lib.evaluation.coverage import ClusteredDesign, simulate_coverage
 from hep2lib.evaluation.decisions import RULES
 from hep2lib.evaluation.decisions import confusion as counted
+from hep2lib.evaluation.evidence import claim_curves
 from hep2lib.evaluation.mistakes import errors_by
 from hep2lib.evaluation.scores import run_strategies, seed_aucs
 from hep2lib.evaluation.specimens import review_specimens, routine_day
@@ -49,6 +50,10 @@ def covered():
     designs = {r: ClusteredDesign(specimens=40, correlation=r) for r in (0.0, 0.9)}
     found = {r: simulate_coverage(d, repetitions=50, folds=5) for r, d in designs.items()}
     return certainty.coverage_figure(found, 0.4)
+
+
+def claimed():
+    return certainty.false_claims_figure(claim_curves([(0.93, 0.928), (0.95, 0.9)], {"images": 300}))
 
 
 def reliable():
@@ -115,7 +120,7 @@ def svm_regularisation():
     return extraction.regularisation_figure({"C": table, "lambda": table}, {"C": 1.0, "lambda": 0.01})
 
 
-FIGURES = [roc, forest, covered, reliable, spread, confusion, routine, fields, errors, explained]
+FIGURES = [roc, forest, covered, claimed, reliable, spread, confusion, routine, fields, errors, explained]
 FIGURES += [svm_margins, svm_layers, svm_depth, svm_regularisation]
 
 

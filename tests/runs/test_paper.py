@@ -72,6 +72,25 @@ def test_the_published_comparisons_are_there():
     ]
 
 
+def test_later_work_is_in_the_references_and_says_what_was_read_of_it():
+    references = (BOOK / "references.bib").read_text(encoding="utf-8")
+    prose = (project_root() / "notebooks" / "05-results.md").read_text(encoding="utf-8")
+    cited = re.search(r"### Since 2020.*?\{cite:p\}`([^`]+)`", prose, flags=re.DOTALL)[1].split(",")
+    rows = printed("since_2020")
+    assert len(rows) == len(cited) == 5
+    for row, key in zip(rows, cited, strict=True):
+        assert list(row) == ["Work", "Task", "Data", "Split", "Figure", "Certainty"]
+        assert "read" in row["Certainty"]
+        first, year = row["Work"].split()[0], re.search(r"\d{4}", row["Work"])[0]
+        entry = references.split("{" + key + ",")[1].split("\n@")[0]
+        assert f"{first}," in entry
+        assert year in entry
+        assert "doi" in entry
+    figure = rows[0]["Figure"]
+    assert f"{printed('later.auc'):.1%}" in figure
+    assert f"{printed('later.accuracy'):.1%}" in figure
+
+
 def test_every_number_that_a_page_quotes_exists():
     pages = [*(project_root() / "notebooks").glob("*.md"), *BOOK.glob("*.md")]
     for page in pages:

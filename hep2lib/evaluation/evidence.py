@@ -1,0 +1,120 @@
+"""What printed figures can bear: how sure a claim or an AUC can be of which nothing but the figure is known.
+
+No image and no score enters: only the figures, the size of the test set, and assumptions that are stated.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import expit, logit
+from scipy.stats import beta, norm
+
+from hep2lib.evaluation.auc import LEVEL, FloatArray, Interval, ScoreError, critical_value
+
+
+def false_claim(first: int, second: int, both: npt.ArrayLike) -> FloatArray:
+    """Probability that a method said to be more accurate is not, given how often both methods were right.
+
+    Each image lies in one of four cells: both methods right, only the first, only the second, neither. With a
+    multinomial likelihood and a flat Dirichlet prior, the first method's part of the images on which one
+    alone is right is Beta(1 + only first, 1 + only second), whatever the other two cells hold, and the claim
+    is false where that part is at most one half: exact. The question, and to ask it for each number of images
+    that both had right, is Christodoulou et al.'s (2025, arXiv 2505.04720); the derivation is ours.
+
+    Args:
+        first: number of images on which the method said to be better was right.
+        second: number on which the other one was.
+        both: numbers on which both were, any shape.
+
+    Returns:
+        P(the second is at least as accurate), 0 to 1, in the shape of ``both``.
+
+    Raises:
+        ScoreError: more images that both had right than one had.
+    """
+    shared = np.asarray(both)
+    if np.any((shared < 0) | (shared > min(first, second))):
+        raise ScoreError(f"both must lie between 0 and {min(first, second)}, the images that each had right.")
+    return np.asarray(beta.cdf(0.5, first - shared + 1, second - shared + 1))
+
+
+def claim_curves(
+    claims: Sequence[tuple[float, float]], units: Mapping[str, int]
+) -> dict[str, dict[str, pd.DataFrame]]:
+    """`false_claim` for every number of images that both methods can have had right.
+
+    Args:
+        claims: accuracies, 0 to 1, of the method said to be better and of the other one.
+        units: what counts as one piece of evidence ("images"), and how many there are.
+
+    Returns:
+        By claim and by unit: ``both`` (share that both had right, rising), ``apart`` (number that one alone
+        had right) and ``false`` (the probability).
+
+    Raises:
+        ScoreError: an accuracy outside 0 to 1, or no unit.
+    """
+    curves: dict[str, dict[str, pd.DataFrame]] = {}
+    for better, other in claims:
+        words = f"{better:.1%} over {other:.1%}"
+        for unit, count in units.items():
+            if count < 1 or not (0 <= better <= 1 and 0 <= other <= 1):
+                raise ScoreError(f"{words} of {count} {unit}: accuracies are shares (0 to 1) of 1 or more.")
+            first, second = round(better * count), round(other * count)
+            both = np.arange(max(0, first + second - count), min(first, second) + 1)
+            table = {"both": both / count, "apart": first + second - 2 * both}
+            curve = pd.DataFrame(table | {"false": false_claim(first, second, both)})
+            curves.setdefault(words, {})[f"{count:,} {unit}"] = curve
+    return curves
+
+
+def agreement_needed(curve: pd.DataFrame) -> int | None:
+    """On how many units two methods may be apart at most for a false claim to be less probable than 5 %."""
+    sure = curve.loc[curve["false"] < 1 - LEVEL, "apart"]
+    return None if sure.empty else int(sure.max())
+
+
+def area_interval(
+    area: float, positive: int, negative: int, images_per_specimen: float = 1, correlation: float = 0
+) -> Interval:
+    """95 % interval (logit scale) of an AUC of which only its value and the number of images are known.
+
+    The variance is Hanley & McNeil's (1982, Radiology 143:29) for independent images and exponential scores,
+    times the design effect 1 + (images_per_specimen - 1) * correlation (Kish 1965) of specimens of one size.
+
+    Args:
+        area: the AUC, between 0 and 1.
+        positive: number of positive images.
+        negative: number of negative images.
+        images_per_specimen: on average.
+        correlation: of the images of one specimen, 0 (independent) to 1 (copies).
+
+    Raises:
+        ScoreError: an AUC of 0 or 1, fewer than one image, or a correlation outside its range.
+    """
+    if not (0 < area < 1 and min(positive, negative, images_per_specimen) >= 1 and 0 <= correlation <= 1):
+        raise ScoreError("An AUC and a correlation lie between 0 and 1; numbers of images are 1 or more.")
+    above, below = area / (2 - area) - area**2, 2 * area**2 / (1 + area) - area**2
+    variance = (area * (1 - area) + (positive - 1) * above + (negative - 1) * below) / (positive * negative)
+    error = np.sqrt(variance * (1 + (images_per_specimen - 1) * correlation))
+    half = critical_value(LEVEL) * error / (area * (1 - area))
+    low, high = expit(logit(area) - half), expit(logit(area) + half)
+    units = round((positive + negative) / images_per_specimen)
+    return Interval(area, float(low), float(high), float(error), units)
+
+
+def told_apart(first: Interval, second: Interval) -> tuple[float, float]:
+    """Whether two printed AUCs can be told apart.
+
+    Returns:
+        The two-sided p value as if they were of different images; and how much the two AUCs must correlate
+        for a test on the same images to find p below 0.05, from the variance of a difference of paired AUCs
+        (Hanley & McNeil 1983, Radiology 148:839): below 0 where any will do, 1 or more where none will.
+    """
+    one, other = first.standard_error, second.standard_error
+    difference = abs(first.estimate - second.estimate)
+    allowed = (difference / critical_value(LEVEL)) ** 2
+    p = 2 * norm.sf(difference / np.hypot(one, other))
+    return float(p), float((one**2 + other**2 - allowed) / (2 * one * other))
