@@ -1,13 +1,15 @@
-"""The paper's claims, judged by code on a run's scores: supported, not supported, or undecided.
+"""The paper's claims, judged by code on a run's scores: supported, not supported, undecided, or not tested.
 
 A claim is data: which scores it is about, what it says of them, and how much difference matters. It says
-that a quantity (a figure of some scores, or the difference of two such figures) lies in a region. It is
-supported where the whole confidence interval lies in that region, not supported where the whole interval lies
-outside, and undecided where the interval reaches across the border, or where the run has no such scores. Of
-two results that no specimen tells apart neither beats the other; whether one is as good is undecided, because
-other specimens may, unless they rank all images alike.
-Several claims are judged at once, so the intervals that decide are widened together (Bonferroni): the chance
-that any verdict is wrong by chance is held at 1 - level.
+that a quantity (a figure of some scores, or the difference of two such figures) lies above a border. It is
+supported where the whole confidence interval lies above, not supported where the whole interval lies below,
+and undecided where the interval reaches across. Of two results that no specimen tells apart neither beats the
+other; whether one is no worse is undecided, because other specimens may, unless they rank all images alike.
+
+A claim is not tested where the run could not have refuted it: a result had a smaller budget than the paper's,
+or is not there, or an absolute number was obtained under other conditions. What was found is still shown.
+Several claims are tested at once, so the intervals that decide are widened together (Bonferroni): the chance
+that any verdict is wrong by chance is held at 1 - level. What is not tested does not count.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,13 +27,17 @@ from hep2lib.evaluation.scores import Scores
 
 KINDS: dict[str, str] = {
     "reaches": "the first result's figure is at least `reference` - `margin`",
-    "equals": "the first result's figure is within `margin` of `reference`",
     "beats": "the first result's figure is more than `margin` above the second's",
     "not worse": "the first result's figure is at most `margin` below the second's",
-    "as good": "the two results' figures are within `margin` of each other",
 }
 
-METRICS: tuple[str, ...] = ("auc", "pooled auc", "accuracy", "sensitivity", "specificity")
+METRICS: tuple[str, ...] = ("auc", "accuracy", "sensitivity", "specificity")
+
+VERDICTS: tuple[str, ...] = ("supported", "not supported", "undecided", "not tested")
+
+SMALLER, ELSEWHERE = "a smaller budget than the paper's", "an absolute number under other conditions"
+MISSING = "no such result"
+"""Why a claim is not tested."""
 
 
 class ClaimError(InputError):
@@ -47,11 +53,10 @@ class Claim:
         sentence: what the paper says, in words.
         kind: one of `KINDS`.
         first: name of the result that the claim is about.
-        second: name of the one it is compared with; "" for "reaches" and "equals".
+        second: name of the one it is compared with; "" for "reaches".
         metric: one of `METRICS`; "auc" is the mean of the folds' AUCs (of two with other folds: pooled).
-        reference: the paper's figure (0 to 1), or its difference for a comparison; needed for "reaches" and
-            "equals".
-        margin: how much difference matters, 0 to 1; above 0 for "equals" and "as good".
+        reference: the paper's figure, 0 to 1, for "reaches"; None for a comparison.
+        margin: how much difference matters, 0 to less than 1.
         source: page or table of the paper.
     """
 
@@ -70,37 +75,26 @@ class Claim:
         if problem := self._problem():
             raise ClaimError(f"Claim {self.id!r}: {problem}")
 
-    @property
-    def compares(self) -> bool:
-        """Whether two results are compared."""
-        return self.kind in ("beats", "not worse", "as good")
-
     def _problem(self) -> str:
         if self.kind not in KINDS:
             return f"kind is {self.kind!r}; use one of {', '.join(KINDS)}."
         if self.metric not in METRICS:
             return f"metric is {self.metric!r}; use one of {', '.join(METRICS)}."
-        if self.compares != bool(self.second):
-            return f"{self.kind!r} {'needs' if self.compares else 'has no'} second result."
-        if not self.compares and self.reference is None:
-            return f"{self.kind!r} needs a reference."
-        if self.reference is not None and abs(self.reference) > 1:
+        alone = self.kind == "reaches"
+        if alone == bool(self.second):
+            return f"{self.kind!r} {'has no' if alone else 'needs a'} second result."
+        if alone != (self.reference is not None):
+            return f"{self.kind!r} {'needs a' if alone else 'has no'} reference."
+        if not 0 <= (self.reference or 0) <= 1:
             return f"reference is {self.reference:g}; write a share (0.984), not a percentage."
-        if not 0 <= self.margin < 1 or (self.margin == 0 and self.kind in ("equals", "as good")):
-            wanted = f"{self.kind!r} needs a share of 1 that is large enough to matter."
-            return f"margin is {self.margin:g}; {wanted}"
+        if not 0 <= self.margin < 1:
+            return f"margin is {self.margin:g}; write a share of 1 (0.011), not points."
         return ""
 
-    def region(self) -> tuple[float, float]:
-        """Where the quantity lies if the claim holds: low and high end, perhaps infinite."""
-        reference = self.reference or 0.0
-        return {
-            "reaches": (reference - self.margin, np.inf),
-            "equals": (reference - self.margin, reference + self.margin),
-            "beats": (self.margin, np.inf),
-            "not worse": (-self.margin, np.inf),
-            "as good": (-self.margin, self.margin),
-        }[self.kind]
+    @property
+    def border(self) -> float:
+        """What the figure or the difference reaches if the claim holds; "beats" asks for more than that."""
+        return self.margin if self.kind == "beats" else (self.reference or 0.0) - self.margin
 
 
 def make_claims(records: Sequence[Mapping[str, Any]]) -> list[Claim]:
@@ -126,65 +120,70 @@ def make_claims(records: Sequence[Mapping[str, Any]]) -> list[Claim]:
     return claims
 
 
-def judge(claims: Sequence[Claim], scores: Mapping[str, Scores], database: pd.DataFrame) -> pd.DataFrame:
-    """Judge each claim on the scores of a run; the intervals that decide are widened for their number.
+def judge(
+    claims: Sequence[Claim], scores: Mapping[str, Scores], less: Mapping[str, Sequence[str]], elsewhere: str
+) -> pd.DataFrame:
+    """Judge each claim on the scores of a run; the intervals that decide are widened for those it tests.
 
     Args:
         claims: what is claimed.
         scores: what the run obtained, by names that the claims use; two are compared on the rows both have.
-        database: `attrs["name"]` and `attrs["simulated"]` say what it was obtained on.
+        less: by result, what it was given less of than in the paper, in words; none where it had enough.
+            The budget of a result that is not named here is not known, and counts as too small.
+        elsewhere: what keeps absolute numbers from being judged by the paper's, in words; "" for nothing.
 
     Returns:
-        One row a claim, in the claims' order: `claim`; `verdict` ("supported", "not supported" or
-        "undecided"); `alone` (the verdict if this had been the only claim); `estimate` (of the figure or the
-        difference), `low` and `high` (its 95 % interval, for itself alone); `specimens` (their number);
-        `database`; `reason`. Scores that are missing, or cannot be used, leave the claim undecided with the
-        reason and NaN for the figures; otherwise the reason is "".
+        One row a claim, in the claims' order: `claim`; `verdict` (one of `VERDICTS`); `estimate` (of the
+        figure or the difference), `low` and `high` (its 95 % interval, for itself alone), `specimens` (their
+        number), all NaN where scores are missing or cannot be used; `level`, `decisive_low` and
+        `decisive_high` (the interval that decides), NaN where nothing is tested; `reasons` why not: those of
+        `SMALLER`, `ELSEWHERE` and `MISSING` that hold, with details.
     """
-    where = str(database.attrs.get("name", "without a name"))
-    where = where.removesuffix(f" ({database.attrs.get('layout')})")  # the folder's name is enough
-    kind = "simulated database" if database.attrs.get("simulated") else "database"
-    where = where if where.startswith(kind) else f"{kind} {where}"
-    decisive = 1 - (1 - LEVEL) / max(len(claims), 1)  # Bonferroni
     rows = []
     for claim in claims:
+        names = [name for name in (claim.first, claim.second) if name in scores]
+        parts = [part for name in names for part in less.get(name, ["a budget that is not known"])]
+        reasons = {SMALLER: ", ".join(dict.fromkeys(parts))} if parts else {}
+        if elsewhere and not claim.second:
+            reasons[ELSEWHERE] = elsewhere
+        row: dict[str, Any] = {"claim": claim, "verdict": "not tested", "reasons": reasons}
         try:
-            bounded, *found = _quantity(claim, scores, LEVEL)
-            _, _, *ends, _ = _quantity(claim, scores, decisive)
-            verdicts = [_decide(claim, low, high, bounded) for low, high in (ends, found[1:3])]
-            rows.append((claim, *verdicts, *found, where, ""))
+            _, row["estimate"], row["low"], row["high"], row["specimens"] = _quantity(claim, scores, LEVEL)
         except ScoreError as error:
-            nothing = (np.nan, np.nan, np.nan, 0)
-            rows.append((claim, "undecided", "undecided", *nothing, where, str(error)))
-    columns = "claim verdict alone estimate low high specimens database reason"
+            reasons[MISSING] = str(error)
+        rows.append(row)
+    tested = [row for row in rows if not row["reasons"]]
+    level = 1 - (1 - LEVEL) / max(len(tested), 1)  # Bonferroni
+    for row in tested:
+        bounded, _, low, high, _ = _quantity(row["claim"], scores, level)
+        verdict = _decide(row["claim"], low, high, bounded)
+        row |= {"verdict": verdict, "level": level, "decisive_low": low, "decisive_high": high}
+    columns = "claim verdict estimate low high specimens level decisive_low decisive_high reasons"
     return pd.DataFrame(rows, columns=columns.split())
 
 
 def _decide(claim: Claim, low: float, high: float, bounded: bool) -> str:
-    """What an interval says of a claim; "beats" asks for more than its border, the other regions hold it."""
-    least, most = claim.region()
-    inside = (low > least if claim.kind == "beats" else low >= least) and high <= most
-    if inside:
+    """What an interval says of a claim; "beats" asks for more than its border."""
+    if low > claim.border or (low == claim.border and claim.kind != "beats"):
         return "supported" if bounded else "undecided"
-    return "not supported" if high < least or low > most or low == high else "undecided"
+    return "not supported" if high < claim.border or low == high else "undecided"
 
 
 def _quantity(
     claim: Claim, scores: Mapping[str, Scores], level: float
 ) -> tuple[bool, float, float, float, int]:
     """Whether the interval bounds what a claim is about; its estimate, ends and number of specimens."""
-    names = [claim.first, claim.second] if claim.compares else [claim.first]
+    names = [claim.first, claim.second] if claim.second else [claim.first]
     for name in names:
         if name not in scores:
             raise ScoreError(f"this run has no result {name!r}.")
     first, *others = (
-        (scores[name].test if "auc" in claim.metric else scores[name].decided()).sort_values("row")
+        (scores[name].test if claim.metric == "auc" else scores[name].decided()).sort_values("row")
         for name in names
     )
     if not others:
-        if "auc" in claim.metric:
-            fold = first["fold"] if claim.metric == "auc" else None
-            one = auc_interval(first["label"], first["score"], first["specimen"], level, fold=fold)
+        if claim.metric == "auc":
+            one = auc_interval(first["label"], first["score"], first["specimen"], level, fold=first["fold"])
         else:
             one = share(first, claim.metric, level)
         return True, one.estimate, one.low, one.high, one.specimens
@@ -192,9 +191,8 @@ def _quantity(
     first, second = first[first["row"].isin(second["row"])], second[second["row"].isin(first["row"])]
     if first.empty:
         raise ScoreError("No image was tested by both results.")
-    if "auc" in claim.metric:
-        same = claim.metric == "auc" and np.array_equal(first["fold"], second["fold"])
-        fold = first["fold"] if same else None
+    if claim.metric == "auc":
+        fold = first["fold"] if np.array_equal(first["fold"], second["fold"]) else None
         pair = first["score"], second["score"]
         two = compare_auc(first["label"], *pair, first["specimen"], level, fold=fold)
     else:

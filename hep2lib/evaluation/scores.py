@@ -55,7 +55,7 @@ class Scores:
         Raises:
             ScoreError: an unknown rule, or one label only among a fold's validation images.
         """
-        called = self.test["score"] >= self.test["fold"].map(self._thresholds(rule))
+        called = self.test["score"] >= self.test["fold"].map(self.thresholds(rule))
         return self.test.assign(decision=called.astype(np.int64))
 
     def one_scale(self, part: str = "test") -> pd.DataFrame:
@@ -71,7 +71,7 @@ class Scores:
         """
         frame = self.test if part == "test" else self.validation
         scores = np.zeros(len(frame))
-        thresholds = self._thresholds("youden")
+        thresholds = self.thresholds("youden")
         for fold, validation in self.validation.groupby("fold"):
             inside = (frame["fold"] == fold).to_numpy()
             known, new = validation["score"].to_numpy(), frame["score"].to_numpy()[inside]
@@ -103,8 +103,8 @@ class Scores:
                 raise ScoreError(f"In fold {fold}: {error}") from None
         return np.array(values)
 
-    def _thresholds(self, rule: str) -> dict[int, float]:
-        """Each fold's threshold, from its validation images."""
+    def thresholds(self, rule: str = "youden") -> dict[int, float]:
+        """Each fold's threshold, from its validation images; ``rule`` and errors as for ``decided``."""
         return {
             fold: choose_threshold(part["label"], part["score"], rule, default=self.default)
             for fold, part in self.validation.groupby("fold")

@@ -6,9 +6,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from hep2lib.evaluation.auc import FloatArray, IntArray, Interval
+from hep2lib.evaluation.auc import FloatArray, IntArray, Interval, auc
 from hep2lib.evaluation.bootstrap import Metric, RocBand, at_threshold, bootstrap_interval
+from hep2lib.evaluation.calibration import log_odds
 from hep2lib.evaluation.decisions import Confusion, confusion, predictive_value, share
+from hep2lib.evaluation.scores import Scores
 from hep2lib.figures.style import (
     COLOURS,
     GREY,
@@ -198,40 +200,71 @@ def specimen_figure(reviewed: pd.DataFrame, images: pd.DataFrame) -> Drawing:
 
 
 def claims_table(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """One row a claim: the sentence and its source, what this run obtained, and the verdict.
+    """What ``claims.judge`` returned, as a reader's table: figures in per cent, differences in points.
 
-    Args:
-        verdicts: what ``claims.judge`` returned.
-
-    Returns:
-        ``Claim``; ``This run`` (estimate, 95 % interval, number of specimens); ``Verdict``, which names the
-        database it was obtained on, and says where the claim alone would have been decided. Figures in per
-        cent, differences in points.
+    ``Holds with`` is the border and its margin, ``This run`` has the 95 % interval, ``Decides`` the wider one
     """
     rows = []
     for one in verdicts.itertuples():
-        low, high, sign = 100 * one.low, 100 * one.high, "+" if one.claim.compares else ""
-        metric, unit = one.claim.metric.replace("auc", "AUC"), "points" if one.claim.compares else "%"
-        text = f"{metric} {100 * one.estimate:{sign}.1f} {unit} ({low:{sign}.1f} to {high:{sign}.1f})"
-        if one.claim.compares and low == high:
-            text = f"{metric}: no difference (no specimen tells them apart)"
-        obtained = one.reason or f"{text.replace('-', '−')}; {one.specimens} specimens"
-        alone = "" if one.alone == one.verdict else f" (alone: {one.alone})"
-        verdict = f"{one.verdict}{alone} on the {one.database}"
-        rows.append((f"{one.claim.sentence} ({one.claim.source})", obtained, verdict))
-    return pd.DataFrame(rows, columns=["Claim", "This run", "Verdict"])
+        claim, sign, unit = one.claim, *(("+", " points") if one.claim.second else ("", " %"))
+        least = f"{'more than' if claim.kind == 'beats' else 'at least'} {_number(claim.border, sign)}{unit}"
+        margin = f"margin {100 * claim.margin:.1f} points" if claim.margin else "no margin"
+        obtained = decides = "–"
+        if claim.second and one.low == one.high:
+            obtained = f"no difference: none of {one.specimens:.0f} specimens tells them apart"
+        elif one.low <= one.high:
+            obtained = f"{claim.metric.replace('auc', 'AUC')} {_number(one.estimate, sign)}{unit}"
+            obtained += f" ({_range(one.low, one.high, sign)}); {one.specimens:.0f} specimens"
+        if not one.reasons:
+            decides = f"{_range(one.decisive_low, one.decisive_high, sign)} (at {one.level:.1%})"
+        why = "; ".join(f"{reason} ({details})" for reason, details in one.reasons.items())
+        verdict = f"{one.verdict}: {why}" if why else one.verdict
+        rows.append((f"{claim.sentence} ({claim.source})", f"{least} ({margin})", obtained, decides, verdict))
+    return pd.DataFrame(rows, columns=["Claim", "Holds with", "This run", "Decides", "Verdict"])
+
+
+def _number(value: float, sign: str = "+") -> str:
+    return f"{100 * value:{sign}.1f}".replace("-", "−")
+
+
+def _range(low: float, high: float, sign: str = "+") -> str:
+    return f"{_number(low, sign)} to {_number(high, sign)}"
+
+
+def scales_figure(one: Scores) -> Drawing:
+    """Test scores of each fold on the scale of its own model, and all of them at once, with their AUCs."""
+    scale, unit = (log_odds, "log odds of P(positive)") if one.probabilities else (np.asarray, "margin")
+    areas = [*one.fold_aucs(), auc(one.test["label"], one.test["score"])]
+    zero, last = scale([*one.thresholds().values()]), len(areas) - 1
+    with style():
+        figure, axes = plt.subplots(figsize=(6.4, 0.45 * last + 1.8), layout="constrained")
+        for label, colour, name in ((1, POSITIVE, "positive image"), (0, NEGATIVE, "negative image")):
+            part = one.test[one.test["label"] == label]
+            heights = np.concatenate([part["fold"], np.full(len(part), last)]) + 0.2 - 0.4 * label
+            look = {"color": colour, "ms": 9, "alpha": 0.6, "label": name}
+            axes.plot(np.tile(scale(part["score"]), 2), heights, "|", **look)
+        axes.plot(zero, range(last), "D", color=INK, ms=4, label="the fold's threshold (Youden)")
+        for place, text in enumerate(["AUC", *(f"{area:.3f}" for area in areas)], start=-1):
+            axes.text(1.02, place, text, va="center", transform=axes.get_yaxis_transform())
+        axes.set_yticks(range(last + 1), [*(f"fold {fold + 1}" for fold in range(last)), "all, pooled"])
+        axes.axhline(last - 0.5, color=INK, lw=0.8)
+        axes.set(xlabel=unit, ylim=(last + 0.5, -0.5))
+        figure.legend(loc="outside lower left", ncols=3, fontsize=9)
+    words = (
+        f"AUC by fold {min(areas[:-1]):.3f} to {max(areas[:-1]):.3f}, of all scores at once {areas[-1]:.3f}"
+    )
+    rest = f"the folds' thresholds lie between {min(zero):.1f} and {max(zero):.1f}"
+    return Drawing(figure, f"Test scores by fold, each on the scale of its own model. {words}; {rest}.")
 
 
 def comparison_table(found: pd.DataFrame) -> pd.DataFrame:
     """What ``claims.against_each`` found, as a reader's table: differences in points, p values as texts."""
-    ends = zip(100 * found["low"], 100 * found["high"], strict=True)
+    ends = zip(found["low"], found["high"], strict=True)
     table = pd.DataFrame(
         {
             "Fine-tuning against": found["against"],
-            "Points": [f"{100 * value:+.1f}".replace("-", "−") for value in found["difference"]],
-            "95 % interval": [
-                f"{a:+.1f} to {b:+.1f}".replace("-", "−") if a < b else "none seen" for a, b in ends
-            ],
+            "Points": [_number(value) for value in found["difference"]],
+            "95 % interval": [_range(low, high) if low < high else "none seen" for low, high in ends],
         }
     )
     names = {"p_images": "images", "p_specimens": "specimens", "p_bootstrap": "drawn", "p_holm": "corrected"}

@@ -5,7 +5,10 @@ They are in ``book/paper-values.yaml``, ``book/claims.yaml``, ``book/simulator-d
 """
 
 import json
+import re
+from collections.abc import Iterable
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +16,14 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from hep2lib.cnn.googlenet import FREEZE_DEPTHS
+from hep2lib.cnn.weights import RANDOM
 from hep2lib.errors import InputError
 from hep2lib.evaluation.claims import Claim, make_claims
 from hep2lib.evaluation.leak import FIGURES
 from hep2lib.evaluation.scores import Spread, spread
 from hep2lib.files import project_root, write_json, written_whole
+from hep2lib.runs.parameters import Parameters
 from hep2lib.simulator.simulation import VERSION
 
 
@@ -56,6 +62,50 @@ def printed_claims() -> list[Claim]:
         if "paper" in record:
             record["reference"] = printed(record.pop("paper"))
     return make_claims(records)
+
+
+def smaller_budgets(parameters: Parameters, results: Iterable[str]) -> dict[str, list[str]]:
+    """What each result of ``run_strategies``, by name, was given less of than in the paper, in words.
+
+    "freeze D" needs the search of the paper's Table 1 at that depth, an SVM as many values of C, all else the
+    search at all three depths, and rotated copies; everything as many folds, and images of GoogLeNet's size.
+    """
+    p, most = parameters, printed("search.epochs")
+    epochs: dict[tuple[float, ...], int] = {}
+    for grid in sorted(p.grids, key=lambda grid: grid.epochs):  # the longest training counts
+        epochs |= dict.fromkeys(product(grid.freeze, grid.batch_sizes, grid.learning_rates), grid.epochs)
+    values = np.logspace(printed("svm.smallest"), printed("svm.largest"), printed("svm.values"))
+    covered = sum((values >= 0.999 * min(p.svm_grid)) & (values <= 1.001 * max(p.svm_grid)))
+    svm = [(min(p.svm_values, covered), values.size, "values of C")]
+    rotated = [
+        (min(p.views_per_epoch or p.rotations, p.rotations), printed("rotations.factor"), "views an epoch")
+    ]
+    rotated += [(p.rotation_epochs, most, "epochs with rotations")]
+    always = [(p.folds, printed("folds"), "folds"), (p.image_size, 224, "pixels a side")]
+    budgets = {}
+    for name in results:
+        depth = re.fullmatch(r"freeze (\d+)", name)
+        depths = (int(depth[1]),) if depth else FREEZE_DEPTHS
+        wanted = [*product(depths, printed("search.batch_sizes"), printed("search.learning_rates"))]
+        had = [epochs[one] for one in wanted if one in epochs]
+        search = [(len(had), len(wanted), "configurations"), (min(had, default=most), most, "epochs")]
+        parts = svm if name.startswith("SVM") else search if depth else search + rotated
+        budgets[name] = [f"{a} of {b} {what}" for a, b, what in parts + always if a < b]
+    return budgets
+
+
+def other_conditions(database: pd.DataFrame, weights: str) -> str:
+    """Why a run's absolute numbers are not to be judged by the paper's, in words; "" if they are.
+
+    AIDA is known by its layout and the paper's numbers of images; a file of ``weights`` is taken at its word.
+    """
+    reasons = [f"{weights} weights"] if weights in RANDOM else []
+    aida = printed("database.images"), printed("database.positive")
+    if database.attrs.get("simulated"):
+        reasons.insert(0, "simulated images")
+    elif database.attrs.get("layout") != "AIDA" or (len(database), database["label"].sum()) != aida:
+        reasons.insert(0, "not AIDA's {:,} images, {:,} of them positive".format(*aida))
+    return ", ".join(reasons)
 
 
 HOW_TO = "measure it with `python benchmarks/difficulty.py --write`"

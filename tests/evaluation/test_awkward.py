@@ -9,7 +9,7 @@ import pytest
 from hep2lib.evaluation.auc import ScoreError, auc, auc_interval, compare_auc, fold_sums
 from hep2lib.evaluation.bootstrap import bootstrap_interval, bootstrap_p, roc_band, weighted_auc
 from hep2lib.evaluation.calibration import brier_score, fit_temperature, reliability
-from hep2lib.evaluation.claims import Claim, judge
+from hep2lib.evaluation.claims import MISSING, Claim, judge
 from hep2lib.evaluation.decisions import RULES, choose_threshold
 from hep2lib.evaluation.scores import Scores
 from hep2lib.evaluation.specimens import choose_zone, intraclass_correlation, specimen_decisions
@@ -134,8 +134,8 @@ def test_a_fold_with_one_label_is_named():
     ],
     ids=["nan", "one label in a fold"],
 )
-def test_a_claim_on_awkward_scores_stays_open_and_says_why(scores, fold, reason):
+def test_a_claim_on_awkward_scores_is_not_tested_and_says_why(scores, fold, reason):
     claim = Claim(id="c", sentence="It is so.", kind="reaches", first="r", reference=0.9)
-    (verdict,) = judge([claim], {"r": scored(Y, scores, OWNER, fold)}, pd.DataFrame()).itertuples()
-    assert verdict.verdict == verdict.alone == "undecided"
-    assert reason in verdict.reason
+    (verdict,) = judge([claim], {"r": scored(Y, scores, OWNER, fold)}, {"r": []}, "").itertuples()
+    assert verdict.verdict == "not tested"
+    assert reason in verdict.reasons[MISSING]

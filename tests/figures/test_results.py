@@ -1,5 +1,7 @@
 """Figures: small enough for a phone, letters large enough, and words that say what is drawn."""
 
+from dataclasses import replace
+
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,9 +12,9 @@ from matplotlib.text import Text
 from sklearn.svm import SVC
 
 from hep2lib.cnn.googlenet import LAYERS
-from hep2lib.evaluation.auc import Interval
+from hep2lib.evaluation.auc import Interval, auc
 from hep2lib.evaluation.bootstrap import RocBand, roc_band
-from hep2lib.evaluation.calibration import calibrated, reliability
+from hep2lib.evaluation.calibration import calibrated, log_odds, reliability
 from hep2lib.evaluation.coverage import ClusteredDesign, simulate_coverage
 from hep2lib.evaluation.decisions import RULES
 from hep2lib.evaluation.decisions import confusion as counted
@@ -78,6 +80,10 @@ def fields():
     return results.specimen_figure(review_specimens(SVM), SVM.one_scale())
 
 
+def scales():
+    return results.scales_figure(STRATEGIES["fine-tuning"])
+
+
 def errors():
     called = DECIDED["highest sum"].sort_values("row")["decision"]
     named = DATABASE.assign(
@@ -120,7 +126,8 @@ def svm_regularisation():
     return extraction.regularisation_figure({"C": table, "lambda": table}, {"C": 1.0, "lambda": 0.01})
 
 
-FIGURES = [roc, forest, covered, claimed, reliable, spread, confusion, routine, fields, errors, explained]
+FIGURES = [roc, forest, covered, claimed, reliable, spread, confusion, routine, fields, scales, errors]
+FIGURES += [explained]
 FIGURES += [svm_margins, svm_layers, svm_depth, svm_regularisation]
 
 
@@ -151,6 +158,41 @@ def test_words_are_computed_from_what_is_drawn():
     assert f"sensitivity {counts.sensitivity:.2f}, specificity {counts.specificity:.2f}" in roc().alt
     assert "false alarm: negative: 50 % of the field" in explained().alt
     plt.close("all")
+
+
+@pytest.mark.parametrize("name", ["fine-tuning", "SVM"])
+def test_scores_of_each_fold_lie_on_their_own_scale_and_all_together(name):
+    one = STRATEGIES[name]
+    figure, alt = results.scales_figure(one)
+    (axes,) = figure.axes
+    *marks, thresholds, _ = axes.get_lines()
+    assert [len(line.get_xdata()) for line in marks] == [2 * (LABELS == 1).sum(), 2 * (LABELS == 0).sum()]
+    scale = log_odds if one.probabilities else np.asarray
+    for fold, (place, at) in enumerate(zip(thresholds.get_ydata(), thresholds.get_xdata(), strict=True)):
+        assert place == fold
+        drawn = [line.get_xdata()[np.abs(line.get_ydata() - fold) < 0.3] for line in marks]
+        expected = scale(one.test.loc[one.test["fold"] == fold, "score"])
+        np.testing.assert_allclose(np.sort(np.concatenate(drawn)), np.sort(expected))
+        called = sum((scores >= at).sum() for scores in drawn)
+        assert called == one.decided().query("fold == @fold")["decision"].sum()
+    shown = [text.get_text() for text in axes.texts]
+    pooled = auc(one.test["label"], one.test["score"])
+    assert shown == ["AUC", *(f"{area:.3f}" for area in [*one.fold_aucs(), pooled])]
+    assert f"of all scores at once {pooled:.3f}" in alt
+    plt.close(figure)
+
+
+@pytest.mark.parametrize("score", [LABELS.astype(float), np.full(LABELS.size, 0.5)], ids=["perfect", "equal"])
+def test_perfect_and_equal_scores_can_be_drawn(score):
+    one = STRATEGIES["fine-tuning"]
+    parts = [part.assign(score=score[part["row"]]) for part in (one.validation, one.test)]
+    drawing = results.scales_figure(replace(one, validation=parts[0], test=parts[1]))
+    drawing.figure.canvas.draw()
+    area = float(auc(LABELS, score))
+    assert f"{area:.3f} to {area:.3f}, of all scores at once {area:.3f}" in drawing.alt
+    assert "nan" not in drawing.alt
+    assert "inf" not in drawing.alt
+    plt.close(drawing.figure)
 
 
 def test_the_forest_shows_what_the_paper_printed_and_whole_intervals():

@@ -3,15 +3,18 @@
 import json
 import re
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
 from hep2lib.errors import InputError
-from hep2lib.evaluation.claims import ClaimError, make_claims
+from hep2lib.evaluation.claims import KINDS, VERDICTS, ClaimError, make_claims
 from hep2lib.evaluation.leak import FIGURES, TARGETS
 from hep2lib.files import project_root
 from hep2lib.runs import paper
-from hep2lib.runs.paper import printed, printed_claims
+from hep2lib.runs.paper import other_conditions, printed, printed_claims, smaller_budgets
+from hep2lib.runs.parameters import make_parameters, profile_values
 from hep2lib.simulator import simulation
 
 BOOK = project_root() / "book"
@@ -111,7 +114,7 @@ def test_every_claim_refers_to_a_printed_number_or_to_two_results():
         assert ("paper" in record) == (claim.reference is not None)
         if "paper" in record:
             assert claim.reference == printed(record["paper"])
-    assert {"beats", "reaches", "as good", "not worse"} <= {claim.kind for claim in printed_claims()}
+    assert {claim.kind for claim in printed_claims()} == set(KINDS)
 
 
 def test_no_verdict_can_be_written_into_the_list():
@@ -120,9 +123,99 @@ def test_no_verdict_can_be_written_into_the_list():
         make_claims([record | {"verdict": "supported"}])
     prose = (project_root() / "notebooks" / "05-results.md").read_text(encoding="utf-8")
     cells = re.findall(r"```\{code-cell\}.*?```", prose, flags=re.DOTALL)
-    typed = [cell for cell in cells if re.search(r"[\"'](supported|not supported|undecided)[\"']", cell)]
-    assert len(typed) == 1  # the cell that counts what was computed
-    assert '(verdicts["verdict"] == verdict).sum()' in typed[0]
+    assert not [cell for cell in cells if re.search(rf"[\"']({'|'.join(VERDICTS)})[\"']", cell)]
+
+
+NAMES = [
+    "fine-tuning",
+    "freeze 11",
+    "freeze 139",
+    "SVM",
+    "SVM on pool5-7x7_s1",
+    "with rotations",
+    "a new one",
+]
+TUNED, DEPTHS, SVMS = (
+    {"fine-tuning", "with rotations", "a new one"},
+    {"freeze 11", "freeze 139"},
+    set(NAMES[3:5]),
+)
+
+NOTHING: dict[str, list[str]] = {name: [] for name in NAMES}
+
+
+def changed(grid=None, **settings):
+    """The paper's parameters with some of them set otherwise, ``grid`` in the search."""
+    (search,) = profile_values("paper")["grids"]
+    return make_parameters("paper", {"grids": [search | (grid or {})]} | settings)
+
+
+def test_the_papers_own_parameters_are_the_papers_budget():
+    assert smaller_budgets(make_parameters("paper"), NAMES) == NOTHING
+    more = {"batch_sizes": [2, 4, 8, 16, 32, 64, 128], "epochs": 20, "freeze": [0, 11, 110, 139]}
+    richer = changed(more, rotations=36, views_per_epoch=18, svm_values=40, svm_largest=4, folds=10)
+    assert smaller_budgets(richer, NAMES) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("less", "results", "words"),
+    [
+        ({"grid": {"learning_rates": [0.01]}}, TUNED | DEPTHS, "6 of 18 configurations"),
+        ({"grid": {"learning_rates": [0.1, 0.001, 0.0001]}}, TUNED | DEPTHS, "12 of 18 configurations"),
+        ({"grid": {"batch_sizes": [16], "learning_rates": [0.01]}}, TUNED | DEPTHS, "1 of 18 configurations"),
+        ({"grid": {"freeze": [110, 139]}}, TUNED | {"freeze 11"}, "0 of 18 configurations"),
+        ({"grid": {"epochs": 9}}, TUNED | DEPTHS, "9 of 10 epochs"),
+        ({"rotations": 1}, TUNED, "1 of 18 views an epoch"),
+        ({"rotations": 17}, TUNED, "17 of 18 views an epoch"),
+        ({"views_per_epoch": 1}, TUNED, "1 of 18 views an epoch"),
+        ({"rotation_epochs": 3}, TUNED, "3 of 10 epochs with rotations"),
+        ({"svm_values": 19}, SVMS, "19 of 20 values of C"),
+        ({"svm_largest": -5.0}, SVMS, "3 of 20 values of C"),
+        ({"folds": 4}, set(NAMES), "4 of 5 folds"),
+        ({"image_size": 112}, set(NAMES), "112 of 224 pixels a side"),
+    ],
+)
+def test_whatever_is_less_than_in_the_paper_is_named(less, results, words):
+    found = smaller_budgets(changed(**less), NAMES)
+    assert {name for name, parts in found.items() if parts} == results
+    for name in results:
+        (part,) = found[name]
+        whole = words if name not in TUNED or "18 config" not in words else None
+        assert part == whole or (whole is None and re.fullmatch(r"\d+ of 54 configurations", part))
+
+
+def test_of_one_configuration_the_longest_training_counts_and_of_several_the_shortest():
+    (search,) = profile_values("paper")["grids"]
+    short = search | {"epochs": 3}
+    one = make_parameters("paper", {"grids": [search, short]})
+    assert smaller_budgets(one, NAMES) == NOTHING
+    shallow, others = short | {"freeze": [11]}, search | {"freeze": [110, 139]}
+    two = make_parameters("paper", {"grids": [others, shallow]})
+    found = smaller_budgets(two, NAMES)
+    assert found["freeze 11"] == found["fine-tuning"] == ["3 of 10 epochs"]
+    assert found["freeze 139"] == []
+
+
+@pytest.mark.parametrize("profile", ["smoke", "quick"])
+def test_a_quick_run_tests_nothing_of_fine_tuning(profile):
+    found = smaller_budgets(make_parameters(profile), NAMES)
+    assert all(found[name] for name in TUNED | DEPTHS)
+
+
+def test_absolute_numbers_are_judged_on_aida_alone():
+    aida = pd.DataFrame({"label": np.repeat([1, 0], [1498, 582])})
+    aida.attrs.update(name="AIDA_HEp2 (AIDA)", layout="AIDA", simulated=False)
+    assert other_conditions(aida, "imagenet") == ""
+    assert other_conditions(aida, "random") == "random weights"
+    assert other_conditions(aida, "googlenet.mat") == ""
+    for wrong in (aida[1:], aida.assign(label=1 - aida["label"])):
+        wrong.attrs = aida.attrs
+        assert other_conditions(wrong, "imagenet") == "not AIDA's 2,080 images, 1,498 of them positive"
+    for key, value, words in (("layout", "folders", "not AIDA"), ("simulated", True, "simulated images")):
+        other = aida.copy()
+        other.attrs |= {key: value}
+        assert other_conditions(other, "imagenet").startswith(words)
+    assert other_conditions(other, "random-caffe") == "simulated images, random-caffe weights"
 
 
 def test_the_stated_difficulty_is_that_of_this_simulator():
