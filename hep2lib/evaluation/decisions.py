@@ -24,8 +24,8 @@ from hep2lib.evaluation.auc import (
 TARGET = 0.95  # the sensitivity or specificity that two of the rules promise
 
 RULES: dict[str, str] = {
-    "default": "even odds",
-    "youden": "highest sum",
+    "default": "threshold 0.5",
+    "youden": "Youden",
     "sensitivity": "sensitivity 95 %",
     "specificity": "specificity 95 %",
 }

@@ -39,7 +39,7 @@ class Scores:
 
     @property
     def default(self) -> float:
-        """The threshold of someone who chooses none: even odds."""
+        """The threshold of someone who chooses none: 0.5 of a probability, 0 of a margin."""
         return 0.5 if self.probabilities else 0.0
 
     def by_row(self) -> pd.DataFrame:

@@ -14,9 +14,22 @@ from torch import Tensor
 
 from hep2lib.data.folds import Fold
 from hep2lib.evaluation.auc import FloatArray, Interval
-from hep2lib.evaluation.calibration import Reliability
+from hep2lib.evaluation.calibration import Reliability, brier_score, recalibration, reliability
 from hep2lib.evaluation.evidence import agreement_needed, area_interval, told_apart
-from hep2lib.figures.style import COLOURS, DIVERGING, GREY, INK, MARKERS, Drawing, ends, panels, style
+from hep2lib.figures.style import (
+    COLOURS,
+    DIVERGING,
+    GREY,
+    INK,
+    MARKERS,
+    NEGATIVE,
+    POSITIVE,
+    Drawing,
+    ends,
+    panels,
+    style,
+    two_a_row,
+)
 
 COVERAGE_NAMES: dict[str, str] = {
     "images": "images taken for independent (DeLong)",
@@ -109,13 +122,9 @@ def reliability_figure(curves: Mapping[str, Reliability]) -> Drawing:
     Args:
         curves: by title, as ``calibration.reliability`` returns them.
     """
-    columns = min(2, len(curves))
-    rows = -(-len(curves) // columns)
     with style():
-        figure, grid = panels(rows, columns, 2.9 * columns, 3.0 * rows)
-        for axes in grid.flat[len(curves) :]:
-            axes.set_axis_off()
-        for axes, (title, curve), colour in zip(grid.flat, curves.items(), COLOURS, strict=False):
+        figure, grid = two_a_row(len(curves), 3.0)
+        for axes, (title, curve), colour in zip(grid, curves.items(), COLOURS, strict=False):
             axes.plot([0, 1], [0, 1], color=GREY, linestyle=":")
             # Rounding leaves -1e-17 where an end is the estimate itself.
             below, above = np.maximum([curve.observed - curve.low, curve.high - curve.observed], 0)
@@ -128,6 +137,66 @@ def reliability_figure(curves: Mapping[str, Reliability]) -> Drawing:
     words = [f"{title}: expected calibration error {curve.error:.3f}" for title, curve in curves.items()]
     told = "Share of positive images against the predicted probability."
     return Drawing(figure, f"{told} {'; '.join(words)}.")
+
+
+def outcome_figure(kinds: Mapping[str, pd.DataFrame]) -> Drawing:
+    """Distributions of P(positive), of positive images upwards, of negative ones downwards; one panel each.
+
+    Args:
+        kinds: by title, ``label`` (0 or 1, both present) and ``score`` (P(positive)).
+    """
+    words = []
+    with style():
+        figure, grid = two_a_row(len(kinds), 3.0)
+        for axes, (title, frame) in zip(grid, kinds.items(), strict=True):
+            for label, name, colour, hatch in (
+                (1, "positive", POSITIVE, ""),
+                (0, "negative", NEGATIVE, "...."),
+            ):
+                values = frame.loc[frame["label"] == label, "score"].to_numpy()
+                share = (2 * label - 1) * np.histogram(values, 20, (0, 1))[0] / values.size
+                look = {"color": colour, "edgecolor": INK, "lw": 0.4, "hatch": hatch, "align": "edge"}
+                axes.bar(np.arange(20) / 20, share, 0.05, label=f"{name} images", **look)
+                low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
+                words.append(f"{title}, {name} images {middle:.2f} ({low:.2f} to {high:.2f})")
+            axes.axhline(0, color=INK, lw=0.8)
+            axes.set(title=title, xlabel="predicted P(positive)", ylabel="share of the label's images")
+            axes.yaxis.set_major_formatter(lambda value, _: f"{100 * abs(value):.0f} %")
+        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower left", ncols=2, fontsize=9)
+    return Drawing(figure, f"Predicted probabilities, median and quartiles: {'; '.join(words)}.")
+
+
+def calibration_table(kinds: Mapping[str, pd.DataFrame], bins: int) -> pd.DataFrame:
+    """How far probabilities are from what was seen, one row a kind.
+
+    Args:
+        kinds: by name, ``label`` (0 or 1, both present), ``score`` (P(positive)) and ``specimen``.
+        bins: of the expected calibration error (ECE).
+
+    Returns:
+        ``Scores``, ``Brier score``, ``ECE``, and as texts ``Intercept`` and ``Slope``, each with its 95 %
+        interval or why there is none.
+    """
+    rows = []
+    for name, frame in kinds.items():
+        images = frame["label"], frame["score"]
+        texts = map(_interval_or_reason, recalibration(*images, frame["specimen"]).values())
+        rows.append((name, brier_score(*images), reliability(*images, bins=bins).error, *texts))
+    return pd.DataFrame(rows, columns=["Scores", "Brier score", "ECE", "Intercept", "Slope"])
+
+
+def _interval_or_reason(one: Interval | str) -> str:
+    return f"none: {one}" if isinstance(one, str) else f"{one.estimate:.2f} ({one.low:.2f} to {one.high:.2f})"
+
+
+def scaling_words(table: pd.DataFrame, before: str, after: str) -> str:
+    """What scaling did to two rows of `calibration_table`, in a sentence without its full stop."""
+    found = table.set_index("Scores").loc[[before, after], ["Brier score", "ECE"]].round(3)
+    words = []
+    for measure, old, new in zip(found, *found.to_numpy(), strict=True):
+        verdict = "worse" if new > old else "better" if new < old else "no different"
+        words.append(f"the {measure} {verdict} ({old:.3f} to {new:.3f})")
+    return f"Here scaling makes {' and '.join(words)}"
 
 
 def spread_figure(values: Mapping[str, FloatArray]) -> Drawing:

@@ -22,7 +22,9 @@ from hep2lib.figures.style import (
     POSITIVE,
     SEQUENTIAL,
     Drawing,
+    panels,
     style,
+    two_a_row,
 )
 
 
@@ -46,7 +48,7 @@ def roc_figure(curves: Mapping[str, RocBand], points: Mapping[str, Confusion]) -
             axes.indicate_inset_zoom(places[1], edgecolor=GREY)
             places[1].tick_params(labelsize=9)
         for place in places:
-            for (name, band), colour, line in zip(curves.items(), COLOURS, "-" + "--" * 9, strict=False):
+            for (name, band), colour, line in zip(curves.items(), COLOURS, ("-", *9 * ["--"]), strict=False):
                 place.plot(band.false_positive_rate, band.sensitivity, line, color=colour, label=name)
             look = {"color": COLOURS[0], "alpha": 0.18, "lw": 0}
             label = f"95 % band over {main.specimens} specimens"
@@ -110,12 +112,9 @@ def _and(words: Sequence[str]) -> str:
 
 def confusion_figure(counts: Mapping[str, Confusion]) -> Drawing:
     """Confusion matrices by title, two a row; the shade is the share of the row, the number the count."""
-    rows = -(-len(counts) // 2)
     with style():
-        figure, grid = plt.subplots(rows, 2, figsize=(5.8, 2.6 * rows), layout="constrained", squeeze=False)
-        for axes in grid.flat[len(counts) :]:
-            axes.set_axis_off()
-        for axes, (title, one) in zip(grid.flat, counts.items(), strict=False):
+        figure, grid = two_a_row(len(counts), 2.6)
+        for axes, (title, one) in zip(grid, counts.items(), strict=True):
             negative, positive = one.true_negative, one.true_positive
             matrix = np.array([[negative, one.false_positive], [one.false_negative, positive]])
             share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
@@ -168,6 +167,35 @@ def routine_figure(days: Mapping[str, Mapping[str, float]]) -> Drawing:
         for name, day in days.items()
     ]
     return Drawing(figure, "Bars of expected numbers of sera. " + "; ".join(words) + ".")
+
+
+def decision_figure(curves: Mapping[str, Mapping[str, pd.DataFrame]]) -> Drawing:
+    """Decision curves, a panel a prevalence: net benefit of the test, of reporting all positive, and of none.
+
+    Args:
+        curves: by the panel's title, what ``calibration.decision_curve`` returned, by name; the first of each
+            panel is the main one, with its band.
+    """
+    words = []
+    with style():
+        figure, grid = panels(1, len(curves), 3.1 * len(curves), 4.0)
+        for axes, (title, panel) in zip(grid[0], curves.items(), strict=True):
+            name, main = next(iter(panel.items()))
+            at, rivals = main["threshold"], np.maximum(main["all"], 0)
+            for (label, one), colour, line in zip(panel.items(), COLOURS, ("-", *9 * ["--"]), strict=False):
+                axes.plot(at, one["benefit"], line, color=colour, label=label)
+            look = {"color": COLOURS[0], "alpha": 0.18, "lw": 0}
+            axes.fill_between(at, main["low"], main["high"], label=f"95 % band of {name}", **look)
+            axes.plot(at, main["all"], "-.", color=GREY, label="report all positive")
+            axes.axhline(0, color=INK, linestyle=":", label="report none")
+            top = max(one[["benefit", "high", "all"]].to_numpy().max() for one in panel.values())
+            axes.set(title=title, xlabel="threshold", ylabel="net benefit")
+            axes.set(xlim=(0, 1), ylim=(-0.2 * top, 1.05 * top))
+            halves = [f"{each} {one['benefit'][at == 0.5].item():.3f}" for each, one in panel.items()]
+            better = f"{name} beats both simple rules at {(main['benefit'] > rivals).sum()} of {at.size}"
+            words.append(f"{title}: at a threshold of 0.5 {_and(halves)}; {better} thresholds")
+        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower left", ncols=2, fontsize=9)
+    return Drawing(figure, f"Net benefit against the threshold. {'. '.join(words)}.")
 
 
 def specimen_figure(reviewed: pd.DataFrame, images: pd.DataFrame) -> Drawing:

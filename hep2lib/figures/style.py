@@ -78,6 +78,15 @@ def panels(rows: int, columns: int, width: float, height: float, **options: Any)
     return plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False, **options)
 
 
+def two_a_row(count: int, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure of so many panels, two a row, each as high, in inches; and their axes."""
+    rows, columns = -(-count // 2), min(2, count)
+    figure, grid = panels(rows, columns, 2.9 * columns, height * rows)
+    for axes in grid.flat[count:]:
+        axes.set_axis_off()
+    return figure, list(grid.flat[:count])
+
+
 def picture(axes: Axes, values: npt.ArrayLike, **look: Any) -> None:
     """Draw the pixels of a channel (height x width) or a field (colours first or last), no ticks, no grid."""
     axes.imshow(channels_last(values), interpolation="nearest", **look)

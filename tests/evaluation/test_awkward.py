@@ -8,7 +8,14 @@ import pytest
 
 from hep2lib.evaluation.auc import ScoreError, auc, auc_interval, compare_auc, fold_sums
 from hep2lib.evaluation.bootstrap import bootstrap_interval, bootstrap_p, roc_band, weighted_auc
-from hep2lib.evaluation.calibration import brier_score, fit_temperature, reliability
+from hep2lib.evaluation.calibration import (
+    brier_score,
+    decision_curve,
+    fit_temperature,
+    net_benefit,
+    recalibration,
+    reliability,
+)
 from hep2lib.evaluation.claims import MISSING, Claim, judge
 from hep2lib.evaluation.decisions import RULES, choose_threshold
 from hep2lib.evaluation.scores import Scores
@@ -45,6 +52,9 @@ FUNCTIONS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], object]] = {
     ),
     "roc_band": lambda y, s, o: roc_band(y, s, o, generator=draw(), repetitions=100),
     "fit_temperature": lambda y, s, o: fit_temperature(y, s),
+    "net_benefit": lambda y, s, o: net_benefit(y, s, [0.2, 0.5]),
+    "decision_curve": lambda y, s, o: decision_curve(scored(y, s, o).test),
+    "recalibration": lambda y, s, o: recalibration(y, s, o),
     "choose_zone": lambda y, s, o: choose_zone(y, s),
     "Scores.auc": lambda y, s, o: scored(y, s, o).auc(),
     "Scores.fold_aucs": lambda y, s, o: scored(y, s, o).fold_aucs(),

@@ -79,9 +79,9 @@ def test_tables_have_a_column_a_rule(tuned):
     assert rates["Rate"].tolist() == list(RATE_NAMES.values())
     for name in RULES.values():
         assert rates[name].str.fullmatch(r"-?\d\.\d\d \(-?\d\.\d\d to -?\d\.\d\d\)").all()
-    counts = confusion(decided["highest sum"]["label"], decided["highest sum"]["decision"])
-    assert rates["highest sum"][0].startswith(f"{counts.sensitivity:.2f} (")
-    assert rates["highest sum"][4].startswith(f"{counts.mcc:.2f} (")
+    counts = confusion(decided["Youden"]["label"], decided["Youden"]["decision"])
+    assert rates["Youden"][0].startswith(f"{counts.sensitivity:.2f} (")
+    assert rates["Youden"][4].startswith(f"{counts.mcc:.2f} (")
     values = predictive_table(decided, {"here": 0.7, "routine": 0.2}, draw())
     assert values.iloc[:, 0].tolist() == ["PPV, here", "NPV, here", "PPV, routine", "NPV, routine"]
 

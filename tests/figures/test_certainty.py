@@ -1,14 +1,19 @@
 """The tables of limits: of the run's, honest about what it does not know, and of the paper's numbers."""
 
+import numpy as np
 import pandas as pd
+import pytest
 
 from hep2lib.evaluation.auc import auc_interval
+from hep2lib.evaluation.calibration import brier_score, recalibration, reliability
 from hep2lib.evaluation.evidence import claim_curves
 from hep2lib.figures.certainty import (
+    calibration_table,
     false_claims_figure,
     false_claims_table,
     printed_areas_table,
     reporting_table,
+    scaling_words,
 )
 
 from ..evaluation.made_outcomes import DATABASE, LABELS, OWNER, folds, scores
@@ -77,3 +82,30 @@ def test_printed_aucs_are_compared_with_the_first():
     assert rows[8] == ["97.3%, svm", 1, "0.963 to 0.981", "0.053", "0.02 or more"]
     few = printed_areas_table({"best": 0.99, "next": 0.9899}, 5, 5, 1)
     assert few["Paired test needs"].tolist()[3:] == ["1.00 or more"] * 3
+
+
+def test_the_table_of_calibration():
+    frame = pd.DataFrame({"label": LABELS, "score": 1 / (1 + np.exp(-scores(2.0, 0))), "specimen": OWNER})
+    perfect, equal = frame.assign(score=0.1 + 0.8 * LABELS), frame.assign(score=0.5)
+    sure = frame.assign(score=LABELS.astype(float))
+    table = calibration_table({"own": frame, "perfect": perfect, "equal": equal, "sure": sure}, bins=5)
+    table = table.set_index("Scores")
+    assert table.loc["own", "Brier score"] == pytest.approx(brier_score(LABELS, frame["score"]))
+    assert table.loc["own", "ECE"] == pytest.approx(reliability(LABELS, frame["score"], bins=5).error)
+    slope = recalibration(LABELS, frame["score"], OWNER)["slope"]
+    assert table.loc["own", "Slope"] == f"{slope.estimate:.2f} ({slope.low:.2f} to {slope.high:.2f})"
+    assert table.loc["perfect", "Slope"] == "none: the probabilities separate the labels"
+    assert table.loc["equal", "Slope"] == "none: all probabilities are equal"
+    assert table.loc["equal", "Intercept"].startswith("0.69 (")
+    assert table.loc["sure", "Intercept"] == "none: 120 probabilities are 0 or 1 to rounding"
+
+
+def test_what_scaling_did_is_said_as_it_is():
+    table = pd.DataFrame({"Scores": ["a", "b"], "Brier score": [0.2, 0.1], "ECE": [0.0871, 0.1382]})
+    better_and_worse = (
+        "Here scaling makes the Brier score better (0.200 to 0.100) and the ECE worse (0.087 to 0.138)"
+    )
+    assert scaling_words(table, "a", "b") == better_and_worse
+    assert "Brier score worse (0.100 to 0.200) and the ECE better" in scaling_words(table, "b", "a")
+    same = table.assign(**{"Brier score": [0.2001, 0.1999]})
+    assert "the Brier score no different (0.200 to 0.200)" in scaling_words(same, "a", "b")

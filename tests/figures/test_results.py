@@ -14,7 +14,7 @@ from sklearn.svm import SVC
 from hep2lib.cnn.googlenet import LAYERS
 from hep2lib.evaluation.auc import Interval, auc
 from hep2lib.evaluation.bootstrap import RocBand, roc_band
-from hep2lib.evaluation.calibration import calibrated, log_odds, reliability
+from hep2lib.evaluation.calibration import calibrated, decision_curve, log_odds, reliability
 from hep2lib.evaluation.coverage import ClusteredDesign, simulate_coverage
 from hep2lib.evaluation.decisions import RULES
 from hep2lib.evaluation.decisions import confusion as counted
@@ -64,6 +64,18 @@ def reliable():
     return certainty.reliability_figure({"SVM": curve, "again": curve, "and again": curve})
 
 
+SCALED = calibrated(SVM.validation, SVM.test, probabilities=False)[0]
+
+
+def outcomes():
+    return certainty.outcome_figure({"SVM": SCALED, "again": SCALED, "equal": SCALED.assign(score=0.5)})
+
+
+def benefit():
+    curves = {"SVM": decision_curve(SCALED, 0.6), "equal": decision_curve(SCALED.assign(score=0.5), 0.6)}
+    return results.decision_figure({"prevalence 60.0%": curves, "and again": curves})
+
+
 def spread():
     return certainty.spread_figure({"freeze 11": seed_aucs(TUNING, TUNING.best(11))})
 
@@ -85,7 +97,7 @@ def scales():
 
 
 def errors():
-    called = DECIDED["highest sum"].sort_values("row")["decision"]
+    called = DECIDED["Youden"].sort_values("row")["decision"]
     named = DATABASE.assign(
         pattern=np.where(LABELS == 1, "a pattern with an uncommonly long name", "negative")
     )
@@ -126,8 +138,8 @@ def svm_regularisation():
     return extraction.regularisation_figure({"C": table, "lambda": table}, {"C": 1.0, "lambda": 0.01})
 
 
-FIGURES = [roc, forest, covered, claimed, reliable, spread, confusion, routine, fields, scales, errors]
-FIGURES += [explained]
+FIGURES = [roc, forest, covered, claimed, reliable, outcomes, benefit, spread, confusion, routine, fields]
+FIGURES += [scales, errors, explained]
 FIGURES += [svm_margins, svm_layers, svm_depth, svm_regularisation]
 
 
@@ -149,9 +161,9 @@ def test_a_figure_fits_a_phone_and_says_what_it_shows(make):
 
 
 def test_words_are_computed_from_what_is_drawn():
-    counts = POINTS["highest sum"]
+    counts = POINTS["Youden"]
     assert (
-        f"highest sum: of the positive ones {counts.true_positive} found and {counts.false_negative} missed"
+        f"Youden: of the positive ones {counts.true_positive} found and {counts.false_negative} missed"
         in confusion().alt
     )
     assert "here: 25 of 250 positive sera missed, 150 false alarms" in routine().alt
@@ -222,7 +234,7 @@ def test_the_enlarged_corner_hides_no_curve():
 
 
 def test_no_mistakes_are_called_none():
-    called = DECIDED["highest sum"].sort_values("row")["label"]
+    called = DECIDED["Youden"].sort_values("row")["label"]
     figure, alt = certainty.error_shares(
         {"pattern": errors_by(DATABASE.assign(pattern=""), called, "pattern")}
     )
@@ -242,3 +254,31 @@ def test_the_look_is_left_as_it_was():
     plt.close(routine().figure)
     assert dict(plt.rcParams) == before
     assert pd.Series(RULES).is_unique
+
+
+def test_the_decision_curve_says_where_the_test_is_better_than_no_test():
+    for score, beaten in ((0.2 + 0.6 * SCALED["label"], 60), (0.5, 0)):
+        curve = decision_curve(SCALED.assign(score=score), 0.3)
+        figure, alt = results.decision_figure({"prevalence 30.0%": {"SVM": curve}})
+        assert f"SVM beats both simple rules at {beaten} of 99 thresholds" in alt
+        assert f"at a threshold of 0.5 SVM {curve['benefit'][49]:.3f}" in alt
+        plt.close(figure)
+    figure, _ = benefit()
+    assert len({line.get_linestyle() for line in figure.axes[0].get_lines()}) == 4
+    plt.close(figure)
+
+
+def test_probabilities_by_outcome_of_few_equal_and_perfect_scores():
+    few = pd.DataFrame({"label": [0, 1, 1], "score": [0.0, 1.0, 0.5]})
+    figure, alt = certainty.outcome_figure({"few": few, "equal": few.assign(score=0.5)})
+    assert "few, positive images 0.75 (0.62 to 0.88); few, negative images 0.00 (0.00 to 0.00)" in alt
+    for axes in figure.axes:
+        heights = np.array([bar.get_height() for bar in axes.patches])
+        assert (heights[heights > 0].sum(), heights[heights < 0].sum()) == (1, -1)
+    plt.close(figure)
+
+
+def test_the_second_curve_of_a_roc_figure_is_dashed():
+    figure, _ = results.roc_figure({"one": curve(0.9, 0.8), "other": curve(0.8, 0.7)}, POINTS)
+    assert [line.get_linestyle() for line in figure.axes[0].get_lines()[:2]] == ["-", "--"]
+    plt.close(figure)
