@@ -178,7 +178,6 @@ SMALLEST = {
     "workers": 1,
     "grids": [{"freeze": [110, 139], "batch_sizes": [8], "learning_rates": [0.01], "epochs": 2}],
     "rotations": 2,
-    "rotation_epochs": 1,
 }
 
 

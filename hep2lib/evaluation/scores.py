@@ -14,7 +14,7 @@ from hep2lib.cnn.googlenet import LAYERS
 from hep2lib.evaluation.auc import LEVEL, FloatArray, Interval, ScoreError, auc, auc_interval
 from hep2lib.evaluation.calibration import log_odds
 from hep2lib.evaluation.decisions import choose_threshold
-from hep2lib.studies.outcomes import Configuration, FineTuningOutcome, LayerChoice, SVMOutcome
+from hep2lib.studies.outcomes import SEARCHED, Configuration, FineTuningOutcome, LayerChoice, SVMOutcome
 from hep2lib.studies.svm_study import BLOCKS
 
 
@@ -163,8 +163,8 @@ fold in how it is classified as a test image of another.
 EARLY_LAYER, BEST_LATER = "inception_3a-output", "SVM, best later layer"
 """The paper's best layer, and the name of the best by validation AUC of those behind it."""
 
-ROTATED, AS_LONG = "with rotations", "without rotations, as long"
-"""Names of the training on rotated copies, and of the same one without, over as many epochs at most."""
+ROTATED = ", with rotations"
+"""What follows the name of a depth where its best configuration was trained on rotated copies."""
 
 
 def tuned(
@@ -185,7 +185,12 @@ def tuned(
         OutcomeError: if a fold has no such training, or it ended before that epoch.
     """
     parts = [with_specimens(outcome.scores(choice, part), database) for part in ("validation", "test")]
-    words = dict.fromkeys(map(_words, [choice] if isinstance(choice, Configuration) else choice))
+    chosen = [choice] if isinstance(choice, Configuration) else choice
+    words = dict.fromkeys(
+        f"{training_words(outcome, one)}, batch size {one.batch_size}, learning rate {one.learning_rate:g}, "
+        f"epoch {one.epoch}"
+        for one in chosen
+    )
     return Scores(name, "; ".join(words), parts[0], parts[1], probabilities=True)
 
 
@@ -206,19 +211,6 @@ def extracted(
     return Scores(name, "; ".join(words), parts[0], parts[1], probabilities=False)
 
 
-def without_rotations(outcome: FineTuningOutcome) -> Configuration:
-    """The rotated training's twin: the same without rotations, the epoch chosen among as many.
-
-    Rotations cost epochs in a quick profile; compared with a longer training without, they would be blamed
-    for what the epochs did.
-    """
-    rotated = outcome.best(rotated=True)
-    means = outcome.means()
-    same = _same_but_rotations(means, rotated)
-    longest = means.loc[same & (means["rotations"] == rotated.rotations), "epoch"].max()
-    return outcome.choose(means[same & (means["rotations"] == 1) & (means["epoch"] <= longest)])
-
-
 def run_strategies(
     fine_tuning: FineTuningOutcome, svm: SVMOutcome, database: pd.DataFrame
 ) -> dict[str, Scores]:
@@ -231,19 +223,17 @@ def run_strategies(
 
     Returns:
         ``BEST_TUNED``; ``BEST_SVM``; ``NESTED_TUNED``; ``NESTED_SVM``; "freeze D" for each freezing depth D,
-        without rotations; ``ROTATED`` and ``AS_LONG``, if there are rotations; "SVM on LAYER" for each
-        block's output that was tried (each layer, if none was), with its best C; ``BEST_LATER``, if the
-        study has layers behind ``EARLY_LAYER``.
+        without rotations; "freeze D, with rotations" where there are any; "SVM on LAYER" for each block's
+        output that was tried (each layer, if none was), with its best C; ``BEST_LATER``, if the study has
+        layers behind ``EARLY_LAYER``.
     """
-    means = fine_tuning.means()
-    depths = sorted(means.loc[means["rotations"] == 1, "freeze"].unique())
     networks: dict[str, Configuration | Sequence[Configuration]] = {
         BEST_TUNED: fine_tuning.best(rotated=None),
         NESTED_TUNED: fine_tuning.nested(rotated=None),
     }
-    networks |= {f"freeze {depth}": fine_tuning.best(depth) for depth in depths}
-    if (means["rotations"] > 1).any():
-        networks |= {ROTATED: fine_tuning.best(rotated=True), AS_LONG: without_rotations(fine_tuning)}
+    networks |= {f"freeze {depth}": fine_tuning.best(depth) for depth in fine_tuning.depths()}
+    for depth in fine_tuning.depths(rotated=True):
+        networks[f"freeze {depth}{ROTATED}"] = fine_tuning.best(depth, rotated=True)
     machines: dict[str, LayerChoice | Sequence[LayerChoice]]
     machines = {BEST_SVM: svm.best(), NESTED_SVM: svm.nested()}
     # Of all 144 layers, those that stand for a depth: one table or figure shows no more.
@@ -265,18 +255,22 @@ def seed_aucs(outcome: FineTuningOutcome, choice: Configuration) -> FloatArray:
         Shape (seeds, folds), of the seeds that were trained on every fold; values 0 to 1.
     """
     table = outcome.table()
-    same = _same_but_rotations(table, choice) & (table["rotations"] == choice.rotations)
-    trained = table[same & (table["epoch"] == choice.epoch) & (table["batchnorm"] == "frozen")]
+    names = [*SEARCHED, "epoch"]
+    same = (table[names] == [getattr(choice, name) for name in names]).all(axis=1)
+    trained = table[same & (table["batchnorm"] == "frozen")]
     return trained.pivot_table(index="seed", columns="fold", values="test_auc").dropna().to_numpy()
 
 
-def _words(choice: Configuration) -> str:
-    views = f", {choice.rotations} rotations" if choice.rotations > 1 else ""
-    size_and_rate = f"batch size {choice.batch_size}, learning rate {choice.learning_rate:g}"
-    return f"freeze {choice.freeze}{views}, {size_and_rate}, epoch {choice.epoch}"
+def training_words(outcome: FineTuningOutcome, choice: Configuration) -> str:
+    """What was frozen, and which views of an image were trained on: "freeze 11, 18 angles, one an epoch"."""
+    shown = outcome.budget(choice.freeze, rotated=choice.rotations > 1)[2]
+    return f"freeze {choice.freeze}" + (f", {views(choice.rotations, shown)}" if choice.rotations > 1 else "")
 
 
-def _same_but_rotations(table: pd.DataFrame, choice: Configuration) -> npt.NDArray[np.bool_]:
-    """Which rows are of the configuration, whatever their rotations and epoch."""
-    names = ("freeze", "batch_size", "learning_rate")
-    return np.logical_and.reduce([table[name] == getattr(choice, name) for name in names])
+def views(angles: int, shown: int) -> str:
+    """In words, at how many angles a training image is seen, and at how many of them an epoch (0: all)."""
+    if angles == 1:
+        return "never rotated"
+    if shown in (0, angles):
+        return f"all {angles} angles in every epoch"
+    return f"{angles} angles, {'one' if shown == 1 else shown} an epoch"

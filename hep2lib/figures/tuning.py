@@ -10,13 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from pandas.core.groupby import SeriesGroupBy
 
-from hep2lib.evaluation.scores import tuned
+from hep2lib.evaluation.scores import training_words, tuned
 from hep2lib.figures.style import COLOURS, GREY, INK, SEQUENTIAL, Drawing, ends, look_of, panels, style
 from hep2lib.studies.floor import training_operations
 from hep2lib.studies.outcomes import FineTuningOutcome
 from hep2lib.studies.trial import choices, read_trial
 
 _SEARCHED = ["freeze", "batch_size", "learning_rate"]
+_ALLOWED = ["Configurations searched", "Epochs allowed", "Views an epoch"]
+"""Columns of ``FineTuningOutcome.budget``."""
 
 
 @style()
@@ -177,8 +179,8 @@ NAMES = {
     "freeze": "frozen layers",
     "batch_size": "mini-batch size",
     "learning_rate": "learning rate",
-    "epochs": "epochs",
-    "fold": "fold",
+    "epochs": "epochs, at most",
+    "fold": "folds",
     "seed": "seed",
     "momentum": "momentum",
     "l2": "weight decay of weights",
@@ -190,23 +192,41 @@ NAMES = {
     "precision": "arithmetic",
     "activations": "frozen layers' values kept as",
     "rotations": "rotated views",
-    "views_per_epoch": "views shown in an epoch",
+    "views_per_epoch": "views of an image in an epoch",
     "batchnorm": "batch normalisation of frozen layers",
 }
 """Names for a reader of what a trial's fields are called in the code."""
 
 
-def choices_table(used: Mapping[str, object]) -> pd.DataFrame:
-    """Every choice that a training consists of, with its source and how sure it is that the paper made it.
+def choices_table(used: Mapping[str, object], paper: Mapping[str, object]) -> pd.DataFrame:
+    """Every choice that a training consists of: this run's, the paper's, whether they agree, and the source.
 
-    This run's values are given by field, where they are not the defaults.
+    Args:
+        used: this run's values by field, where they are not the defaults; several are a list.
+        paper: the paper's by field, where it prints them.
+
+    Returns:
+        ``Choice``, ``Here``, ``Paper`` ("silent" where it prints none), ``As in the paper`` ("yes", "no" or
+        "unknown") and ``Source``: of the paper's value, or of our default where it is silent.
     """
     rows = []
     for one in choices():
-        value = used.get(one["field"], "searched" if one["default"] is None else one["default"])
-        here = f"{value:g}" if isinstance(value, float) else str(value)
-        rows.append((NAMES[one["field"]], here, one["source"], one["read"], one["used"]))
-    return pd.DataFrame(rows, columns=["Choice", "Here", "Source", "Source was read", "The paper did so"])
+        field, default = one["field"], one["default"]
+        value, printed = used.get(field, default), paper.get(field)
+        same = "unknown" if field not in paper else "yes" if value == printed else "no"
+        source = one["source"] + ", not verified" * (one["read"] == "not verified")
+        if field not in paper and value != default and default is not None:
+            source = f"chosen for this run, not {_shown(default)}: {source}"
+        theirs = _shown(printed) if field in paper else "silent"
+        rows.append((NAMES[field], _shown(value), theirs, same, source))
+    return pd.DataFrame(rows, columns=["Choice", "Here", "Paper", "As in the paper", "Source"])
+
+
+def _shown(value: object) -> str:
+    """A value of a field, or several."""
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def selection_table(study: FineTuningOutcome, database: pd.DataFrame) -> pd.DataFrame:
@@ -217,35 +237,22 @@ def selection_table(study: FineTuningOutcome, database: pd.DataFrame) -> pd.Data
         database: its ``specimen`` column says which images belong together.
 
     Returns:
-        One row a depth, then one for any: ``Frozen layers``, ``One for all folds`` and ``One for each fold``
-        (mean of the folds with its 95 % interval), ``Different ones`` (number of the folds' configurations),
-        ``Tied`` (fewest and most configurations and epochs that share a fold's best AUC).
+        One row a depth, then one for any: ``Frozen layers``, what was allowed, ``One for all folds`` and
+        ``One for each fold`` (mean of the folds with its 95 % interval), ``Different ones`` (number of the
+        folds' configurations), ``Tied`` (fewest and most configurations and epochs that share a fold's best
+        AUC).
     """
     rows = []
-    for depth in [*sorted(study.means()["freeze"].unique()), None]:
+    for depth in [*study.depths(), None]:
         one, each = study.best(depth), study.nested(depth)
         aucs = [tuned(study, chosen, database).auc() for chosen in (one, each)]
         different = len({(c.freeze, c.batch_size, c.learning_rate, c.epoch) for c in each})
         shown = [f"{found.estimate:.3f} ({ends(found)})" for found in aucs]
         tied = " to ".join(map(str, sorted({min(c.tied for c in each), max(c.tied for c in each)})))
-        rows.append(("any" if depth is None else str(depth), *shown, different, tied))
-    names = ["Frozen layers", "One for all folds", "One for each fold", "Different ones", "Tied"]
-    return pd.DataFrame(rows, columns=names)
-
-
-def rotation_table(study: FineTuningOutcome) -> pd.DataFrame:
-    """The best configuration without rotations and, where tried, with them, both trained for as many epochs.
-
-    Returns:
-        ``Views``, ``Epoch`` (the best on validation images), and ``Validation AUC`` and ``Test AUC`` there.
-    """
-    means, best = study.means(), study.best()
-    mine = means[(means[_SEARCHED] == [getattr(best, name) for name in _SEARCHED]).all(axis=1)]
-    longest = mine.groupby("rotations")["epoch"].max().iloc[-1]  # with rotations, where there are any
-    views = [part for _, part in mine[mine["epoch"] <= longest].groupby("rotations")]
-    table = pd.concat([part[part["epoch"] == study.choose(part).epoch] for part in views])
-    table = table[["rotations", "epoch", "validation_auc", "test_auc"]]
-    return table.set_axis(["Views", "Epoch", "Validation AUC", "Test AUC"], axis=1).reset_index(drop=True)
+        allowed = study.budget(depth)[:2]
+        rows.append(("any" if depth is None else str(depth), *allowed, *shown, different, tied))
+    names = ["One for all folds", "One for each fold", "Different ones", "Tied"]
+    return pd.DataFrame(rows, columns=["Frozen layers", *_ALLOWED[:2], *names])
 
 
 def cost_table(study: FineTuningOutcome, rate: float, *, variant: str, size: int) -> pd.DataFrame:
@@ -265,38 +272,35 @@ def cost_table(study: FineTuningOutcome, rate: float, *, variant: str, size: int
         operations = training_operations(trial, study.folds[trial.fold], variant=variant, size=size)
         floor = operations / rate if trial.rotations == 1 else np.nan
         rows.append((trial.freeze, trial.rotations, record["seconds"], floor))
-    table = pd.DataFrame(rows, columns=["Frozen layers", "Views", "seconds", "floor"])
-    seconds, floor = (table.groupby(["Frozen layers", "Views"])[name] for name in ("seconds", "floor"))
+    table = pd.DataFrame(rows, columns=["Frozen layers", "Angles", "seconds", "floor"])
+    seconds, floor = (table.groupby(["Frozen layers", "Angles"])[name] for name in ("seconds", "floor"))
     costs = {"Trainings": seconds.size(), "In all, s": seconds.sum(), "Each, s": seconds.mean()}
     found = pd.DataFrame(costs | {"Floor, s": floor.mean()})
     return found.assign(**{"Floor's share": found["Floor, s"] / found["Each, s"]}).reset_index()
 
 
 def table_3(
-    outcome: FineTuningOutcome, database: pd.DataFrame, printed: Mapping[int, float], printed_rotated: float
+    outcome: FineTuningOutcome, database: pd.DataFrame, printed: Mapping[tuple[int, int], float]
 ) -> pd.DataFrame:
-    """The paper's Table 3: the best AUC at each freezing depth, and of the best depth with rotations.
+    """The paper's Table 3: the best AUC at each freezing depth, then those with rotations.
 
     Args:
         outcome: the fine-tuning study.
         database: its ``specimen`` column says which images belong together.
-        printed: the paper's AUC by freezing depth, where it gives one.
-        printed_rotated: the paper's AUC with rotations.
+        printed: the paper's AUC by freezing depth and views of an image in an epoch (1: no rotations), where
+            it gives one. It stands only beside trainings that show all angles in every epoch, as the paper's.
 
     Returns:
-        One row a depth, then the rotated one: what was chosen on validation, AUC and interval, the paper's.
+        One row a training: what was allowed, what was chosen on validation, AUC and interval, the paper's.
     """
-    depths = sorted({record["trial"]["freeze"] for record in outcome.records})
-    chosen = [outcome.best(depth) for depth in depths]
-    if any(record["trial"]["rotations"] > 1 for record in outcome.records):
-        chosen.append(outcome.best(rotated=True))
     rows = []
-    for one in chosen:
-        found = tuned(outcome, one, database).auc()
-        training, paper = f"freeze {one.freeze}", printed.get(one.freeze, np.nan)
-        if one.rotations > 1:
-            training, paper = f"{training}, x{one.rotations} rotations", printed_rotated
-        words = f"{one.batch_size}, {one.learning_rate:g}, {one.epoch}"
-        rows.append((training, words, one.validation_auc, found.estimate, ends(found), paper))
-    names = ["Training", "Batch size, rate, epoch", "Validation AUC", "Test AUC"]
-    return pd.DataFrame(rows, columns=[*names, "95 % interval", "Paper's AUC"])
+    for rotated in (False, True):
+        for depth in outcome.depths(rotated=rotated):
+            one, allowed = outcome.best(depth, rotated=rotated), outcome.budget(depth, rotated=rotated)
+            found = tuned(outcome, one, database).auc()
+            words = f"{one.batch_size}, {one.learning_rate:g}, {one.epoch}"
+            paper = printed.get((depth, one.rotations), np.nan) if allowed[2] == one.rotations else np.nan
+            judged = (one.validation_auc, found.estimate, ends(found), paper)
+            rows.append((training_words(outcome, one), *allowed, words, *judged))
+    chosen = ["Batch size, rate, epoch", "Validation AUC", "Test AUC", "95 % interval", "Paper's AUC"]
+    return pd.DataFrame(rows, columns=["Training", *_ALLOWED, *chosen])

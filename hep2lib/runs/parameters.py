@@ -107,7 +107,6 @@ class Parameters(_Strict):
     grids: Annotated[tuple[GridParameters, ...], Field(min_length=1)]
     rotations: Annotated[Whole, Field(ge=1, le=360)] = 18
     views_per_epoch: Annotated[Whole, Field(ge=0, le=360)] = 0
-    rotation_epochs: Epochs = 10
     training: TrainingParameters = TrainingParameters()
     batchnorm: GridParameters | None = None
     batchnorm_folds: Annotated[Whole, Field(ge=0, le=50)] = 0
@@ -160,10 +159,9 @@ class Parameters(_Strict):
 
     @property
     def rotation(self) -> Rotation | None:
-        """How the best configuration is trained with rotations; None if it is not."""
-        if self.rotations == 1:
-            return None
-        return Rotation(self.rotations, min(self.views_per_epoch, self.rotations), self.rotation_epochs)
+        """How chosen configurations are trained with rotations; None if they are not."""
+        shown = min(self.views_per_epoch, self.rotations)
+        return None if self.rotations == 1 else Rotation(self.rotations, shown)
 
     @property
     def svm_grid(self) -> tuple[float, ...]:
@@ -324,6 +322,8 @@ def differences(kept: Any, asked: Any, name: str = "") -> list[str]:
 
 def _hint(name: str) -> str:
     """What may have been meant by a name that no parameter and no part of one has."""
+    if name == "rotation_epochs":
+        return "leave it out: trainings with rotations have as many epochs as their grid"
     name = "svm_regularisation" if name == "svm_reading" else name  # as it was called before
     first, _, part = name.rpartition(".")
     group = _WITH_PARTS.get(first.partition(".")[0])

@@ -79,11 +79,14 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """How the best configuration is trained again on rotated copies."""
+    """How a chosen configuration is trained again on rotated copies, for as many epochs as without them."""
 
     views: int = 18  # of each training image, 360 / views degrees apart (paper: 18)
     views_per_epoch: int = 0  # shown in an epoch, drawn anew each time (0: all, as in the paper)
-    epochs: int = 10  # the most epochs
+
+
+PAPERS_DEPTH = 11
+"""The freezing depth at which the paper trained with rotations (Table 3)."""
 
 
 def fine_tuning_study(
@@ -95,15 +98,17 @@ def fine_tuning_study(
     seed: int = 0,
     options: TrainingOptions | None = None,
 ) -> FineTuningOutcome:
-    """Run the grid on every fold, then the best configuration again with rotations.
+    """Run the grid on every fold, then chosen configurations again with rotations.
 
+    These are the best one of the paper's depth (of the shallowest, if that was not tried), and the best of
+    all where it is another. Nothing but the rotations differs between the trainings without and with them.
     Trials that the store has already are not repeated, so an interrupted study goes on where it stopped.
 
     Args:
         inputs: images, labels, folds and the starting network.
         store: where records are kept.
         grids: what is searched.
-        rotation: how to train the best configuration again, None to leave that out.
+        rotation: how to train them again, None to leave that out.
         seed: of classifiers, orders and dropout.
         options: how networks are trained apart from that; None takes the defaults.
 
@@ -124,15 +129,20 @@ def fine_tuning_study(
     outcome = FineTuningOutcome(records, inputs.labels, inputs.folds)
     if rotation is None:
         return outcome
-    best = outcome.best()
-    chosen = Grid((best.freeze,), (best.batch_size,), (best.learning_rate,), rotation.epochs)
+    depths = outcome.depths()
+    first = PAPERS_DEPTH if PAPERS_DEPTH in depths else depths[0]
+    chosen = [outcome.best(depth) for depth in dict.fromkeys((first, outcome.best().freeze))]
     trials = [
-        replace(trial, rotations=rotation.views, views_per_epoch=rotation.views_per_epoch)
-        for trial in chosen.trials(folds, seed, options)
+        replace(
+            read_trial(record["trial"]), rotations=rotation.views, views_per_epoch=rotation.views_per_epoch
+        )
+        for one in chosen
+        for record in outcome.trainings(one)
     ]
-    words = f"fine-tuning, x{rotation.views} rotations"
     jobs = _jobs(inputs, store, trials)
-    records += run_trials(jobs, store, inputs.executor, description=words, summary=summary)
+    records += run_trials(
+        jobs, store, inputs.executor, description="fine-tuning with rotations", summary=summary
+    )
     return FineTuningOutcome(records, inputs.labels, inputs.folds)
 
 

@@ -188,6 +188,33 @@ class FineTuningOutcome(Outcome):
             )
         return whole.drop(columns="folds").reset_index(drop=True)
 
+    def depths(self, *, rotated: bool = False) -> list[int]:
+        """Freezing depths, in ascending order, at which some configuration ended on all folds.
+
+        Args:
+            rotated: by its trainings on rotated copies, or by those without.
+
+        Raises:
+            OutcomeError: if none did at any depth.
+        """
+        means = self.means()
+        return sorted(means.loc[(means["rotations"] > 1) == rotated, "freeze"].unique().tolist())
+
+    def budget(self, freeze: int | None = None, *, rotated: bool | None = False) -> tuple[int, int, int]:
+        """What was allowed: number of configurations searched, most epochs, most views of an image an epoch.
+
+        A configuration that is trained with rotations was searched without them, so it counts once.
+
+        Args:
+            freeze: at this depth; None for all.
+            rotated: as for ``best``.
+        """
+        tried = [r["trial"] for r in self.records if freeze is None or r["trial"]["freeze"] == freeze]
+        counted = {tuple(trial[name] for name in SEARCHED[:-1]) for trial in tried}
+        mine = [trial for trial in tried if rotated is None or (trial["rotations"] > 1) == rotated]
+        views = (min(one.get("views_per_epoch") or one["rotations"], one["rotations"]) for one in mine)
+        return len(counted), max(trial["epochs"] for trial in mine), max(views)
+
     def best(self, freeze: int | None = None, *, rotated: bool | None = False) -> Configuration:
         """The configuration with the highest mean validation AUC; of equals the one with the lowest log loss.
 

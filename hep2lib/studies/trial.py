@@ -109,13 +109,13 @@ def _checksum(record: Record) -> str:
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _choice(source: str, read: str, used: str, default: Any = MISSING) -> Any:
+def _choice(source: str, read: str, default: Any = MISSING) -> Any:
     """A field that knows where its value comes from.
 
     ``source`` says where it stands, ``read`` how it was read there ("at the source": in its documentation or
-    code), ``used`` whether the paper trained so ("likely": a default that it does not mention).
+    code).
     """
-    metadata = {"source": source, "read": read, "used": used}
+    metadata = {"source": source, "read": read}
     return field(metadata=metadata) if default is MISSING else field(default=default, metadata=metadata)
 
 
@@ -138,24 +138,22 @@ class TrainingOptions:
         activations: how the frozen layers' values are kept (bf16 takes half the room).
     """
 
-    momentum: float = _choice("Table 1", "in the paper", "stated", 0.9)
-    l2: float = _choice("MATLAB, trainingOptions('sgdm'): L2Regularization", "at the source", "likely", 1e-4)
+    momentum: float = _choice("Table 1", "in the paper", 0.9)
+    l2: float = _choice("MATLAB, trainingOptions('sgdm'): L2Regularization", "at the source", 1e-4)
     bias_rate_factor: float = _choice(
-        "MATLAB, googlenet: BiasLearnRateFactor; Caffe: lr_mult", "at the source", "likely", 2.0
+        "MATLAB, googlenet: BiasLearnRateFactor; Caffe: lr_mult", "at the source", 2.0
     )
     head_rate_factor: float = _choice(
-        "MATLAB, a new layer's default (its example takes 10)", "from memory", "unknown", 1.0
+        "MATLAB, a new layer's default (its example takes 10)", "not verified", 1.0
     )
-    class_weights: Literal["none", "balanced"] = _choice(
-        "the paper mentions none", "in the paper", "likely", "none"
-    )
+    class_weights: Literal["none", "balanced"] = _choice("the paper mentions none", "in the paper", "none")
     shuffle: Literal["once", "every-epoch"] = _choice(
-        "MATLAB, trainingOptions('sgdm'): Shuffle", "at the source", "likely", "once"
+        "MATLAB, trainingOptions('sgdm'): Shuffle", "at the source", "once"
     )
-    last_batch: Literal["drop", "keep"] = _choice("MATLAB, trainNetwork", "from memory", "likely", "drop")
-    precision: Literal["fp32", "bf16"] = _choice("MATLAB, single precision", "from memory", "likely", "fp32")
+    last_batch: Literal["drop", "keep"] = _choice("MATLAB, trainingOptions('sgdm')", "at the source", "drop")
+    precision: Literal["fp32", "bf16"] = _choice("MATLAB, trainNetwork", "at the source", "fp32")
     activations: Literal["fp32", "bf16"] = _choice(
-        "the same, up to rounding, as computing them in every step", "ours", "no", "fp32"
+        "the same, up to rounding, as computing them in every step", "ours", "fp32"
     )
 
 
@@ -176,16 +174,18 @@ class FineTuningTrial(TrainingOptions):
             training mode, as a tutorial does by mistake (``hep2lib.studies.fine_tuning``).
     """
 
-    freeze: int = _choice("Table 2", "in the paper", "stated")
-    batch_size: int = _choice("Table 1", "in the paper", "stated")
-    learning_rate: float = _choice("Table 1; constant: MATLAB's default", "in the paper", "stated")
-    epochs: int = _choice("Table 1", "in the paper", "stated")
-    fold: int = _choice("section 2.2: five folds by specimen", "in the paper", "stated")
-    seed: int = _choice("drawn by us", "ours", "unknown")
-    rotations: int = _choice("section 2.5: steps of 20 degrees", "in the paper", "stated", 1)
-    views_per_epoch: int = _choice("all copies in every epoch", "in the paper", "likely", 0)
+    freeze: int = _choice("Table 2", "in the paper")
+    batch_size: int = _choice("Table 1", "in the paper")
+    learning_rate: float = _choice("Table 1; constant: MATLAB's default", "in the paper")
+    epochs: int = _choice("Table 1", "in the paper")
+    fold: int = _choice("section 2.2: five folds by specimen", "in the paper")
+    seed: int = _choice("drawn by us", "ours")
+    rotations: int = _choice("section 2.5: steps of 20 degrees", "in the paper", 1)
+    views_per_epoch: int = _choice(
+        "sections 2.4 and 2.5: an epoch passes over 18 times the data", "in the paper", 0
+    )
     batchnorm: Literal["frozen", "alive"] = _choice(
-        "MATLAB's network has none that could live", "at the source", "likely", "frozen"
+        "MATLAB's network has none that could live", "at the source", "frozen"
     )
     study: Literal["fine-tuning"] = "fine-tuning"
 
@@ -234,12 +234,11 @@ class SVMTrial(SVMVariant):
 
 
 def choices() -> list[dict[str, Any]]:
-    """Every choice that a fine-tuning trial consists of: name, default, source, how it was read, how sure.
+    """Every choice that a fine-tuning trial consists of: name, default, source, and how that was read.
 
     Returns:
-        One mapping a field with ``field``, ``default`` (None: the search or the study sets it), ``source``,
-        ``read`` ("in the paper", "at the source", "from memory", "ours") and ``used`` (whether the paper
-        trained so: "stated", "likely", "unknown", "no").
+        One mapping a field with ``field``, ``default`` (None: the search or the study sets it), ``source``
+        and ``read`` ("in the paper", "at the source", "not verified", "ours").
     """
     described = [one for one in fields(FineTuningTrial) if one.metadata]
     return [

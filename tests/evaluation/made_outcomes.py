@@ -31,20 +31,21 @@ def parts(fold: Fold, values: np.ndarray) -> dict[str, list[float]]:
 
 
 def tuning_outcome(seed: int = 0, seeds: tuple[int, ...] = (0,), rotations: bool = True) -> FineTuningOutcome:
-    """Depths 11, 110 and 139, two epochs each, and the best depth with 18 rotations over one epoch."""
+    """Depths 11, 110 and 139, two epochs each, and the best depth at 18 angles, one an epoch, as long."""
     records = []
     cells = [(11, 1, 2.0), (110, 1, 1.5), (139, 1, 1.0)] + ([(11, 18, 2.5)] if rotations else [])
     for freeze, views, quality in cells:
         for one in seeds:
             for number, fold in enumerate(folds()):
                 epochs = []
-                for epoch in (1, 2) if views == 1 else (1,):
+                for epoch in (1, 2):
                     drawn = scores(
                         quality - 0.3 * (epoch == 2), 1000 * seed + 100 * one + freeze + views + epoch
                     )
                     values = 1 / (1 + np.exp(-drawn))
                     epochs.append({"epoch": epoch, "loss": 0.5, **parts(fold, values)})
                 trial = {"freeze": freeze, "batch_size": 16, "learning_rate": 0.01, "rotations": views}
+                trial |= {"views_per_epoch": int(views > 1), "epochs": 2}
                 records.append(
                     {"trial": {**trial, "fold": number, "seed": one}, "epochs": epochs, "seconds": 1.0}
                 )

@@ -8,7 +8,7 @@ import pytest
 
 from hep2lib.data.folds import Fold
 from hep2lib.evaluation.auc import auc
-from hep2lib.evaluation.scores import Scores, with_specimens
+from hep2lib.evaluation.scores import Scores, views, with_specimens
 from hep2lib.figures.tuning import table_3
 from hep2lib.studies.outcomes import FineTuningOutcome
 
@@ -55,7 +55,7 @@ def test_the_auc_is_the_mean_of_the_folds(two_folds):
     assert found.low < found.estimate < found.high
 
 
-def record(freeze, fold, rotations, quality):
+def record(freeze, fold, rotations, quality, shown=1):
     labels = np.arange(40) % 4 // 2
     draw = np.random.default_rng([freeze, fold, rotations])
     part = {
@@ -63,6 +63,7 @@ def record(freeze, fold, rotations, quality):
         for name, rows in (("validation", FOLDS[fold].validation), ("test", FOLDS[fold].test))
     }
     cell = {"freeze": freeze, "batch_size": 16, "learning_rate": 0.01, "rotations": rotations}
+    cell |= {"views_per_epoch": shown, "epochs": 1}
     return {
         "trial": {**cell, "fold": fold, "seed": 0},
         "epochs": [{"epoch": 1, "loss": 0.5, **part}],
@@ -76,15 +77,57 @@ FOLDS = [
 ]
 
 
-def test_table_3_has_a_row_a_depth_and_one_for_rotations():
+PRINTED = {(11, 1): 0.98, (139, 1): 0.963, (11, 18): 0.984}
+
+
+def test_table_3_has_the_papers_figure_only_where_depth_and_angles_are_the_papers():
     records = [record(f, k, 1, f / 10) for f in (11, 110) for k in (0, 1)]
-    records += [record(110, k, 18, 3) for k in (0, 1)]
+    records += [record(f, k, 18, 3) for f in (11, 110) for k in (0, 1)]
     outcome = FineTuningOutcome(records, np.arange(40) % 4 // 2, FOLDS)
-    table = table_3(outcome, DATABASE, {11: 0.98}, 0.984)
-    assert table["Training"].tolist() == ["freeze 11", "freeze 110", "freeze 110, x18 rotations"]
-    assert table["Paper's AUC"].tolist()[0] == 0.98
-    assert np.isnan(table["Paper's AUC"][1])
-    assert table["Paper's AUC"][2] == 0.984
-    assert table["Batch size, rate, epoch"].tolist() == ["16, 0.01, 1"] * 3
+    table = table_3(outcome, DATABASE, PRINTED)
+    rotated = [f"freeze {depth}, 18 angles, one an epoch" for depth in (11, 110)]
+    assert table["Training"].tolist() == ["freeze 11", "freeze 110", *rotated]
+    assert table["Paper's AUC"].fillna(0).tolist() == [0.98, 0, 0, 0]  # it showed all 18 in every epoch
+    assert table["Batch size, rate, epoch"].tolist() == ["16, 0.01, 1"] * 4
+    allowed = table[["Configurations searched", "Epochs allowed", "Views an epoch"]]
+    assert allowed.to_numpy().tolist() == [[1, 1, 1]] * 4
+    for one in records[4:]:
+        one["trial"]["views_per_epoch"] = 0
+    table = table_3(outcome, DATABASE, PRINTED)
+    assert table["Training"][2] == "freeze 11, all 18 angles in every epoch"
+    assert table["Paper's AUC"].fillna(0).tolist() == [0.98, 0, 0.984, 0]
+    assert table["Views an epoch"].tolist() == [1, 1, 18, 18]
+    few = [record(11, k, 1, 1) for k in (0, 1)] + [record(11, k, 6, 1, shown=0) for k in (0, 1)]
+    table = table_3(FineTuningOutcome(few, outcome.labels, FOLDS), DATABASE, PRINTED)
+    assert table["Training"].tolist() == ["freeze 11", "freeze 11, all 6 angles in every epoch"]
+    assert table["Paper's AUC"].fillna(0).tolist() == [0.98, 0]
+    assert table["Views an epoch"].tolist() == [1, 6]
+
+
+def test_table_3_leaves_out_a_depth_whose_trainings_all_diverged():
+    diverged = [record(11, k, 1, 1) | {"epochs": []} for k in (0, 1)]
+    outcome = FineTuningOutcome(
+        [*diverged, *(record(139, k, 1, 1) for k in (0, 1))], np.arange(40) % 4 // 2, FOLDS
+    )
+    assert table_3(outcome, DATABASE, PRINTED)["Training"].tolist() == ["freeze 139"]
+
+
+@pytest.mark.parametrize(
+    ("angles", "shown", "words"),
+    [
+        (18, 1, "18 angles, one an epoch"),
+        (18, 3, "18 angles, 3 an epoch"),
+        (18, 0, "all 18 angles in every epoch"),
+        (18, 18, "all 18 angles in every epoch"),
+        (1, 1, "never rotated"),
+    ],
+)
+def test_views_in_words(angles, shown, words):
+    assert views(angles, shown) == words
+
+
+def test_table_3_takes_the_folds_mean():
+    records = [record(f, k, 1, f / 10) for f in (11, 110) for k in (0, 1)]
+    table = table_3(FineTuningOutcome(records, np.arange(40) % 4 // 2, FOLDS), DATABASE, PRINTED)
     mean = np.mean([auc(np.arange(20) % 4 // 2, r["epochs"][0]["test"]) for r in records[:2]])
     assert table["Test AUC"][0] == pytest.approx(mean)

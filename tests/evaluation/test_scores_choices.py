@@ -59,8 +59,8 @@ def run(labels, images, network, folder):
     inputs = StudyInputs(
         images=images, labels=labels, folds=FOLDS, network=network, cache=folder / "cache", workers=1
     )
-    grids = (Grid((110,), (8,), (0.01,), epochs=1), Grid((139,), (4,), (0.01, 0.001), epochs=3))
-    tuning = fine_tuning_study(inputs, TrialStore(folder / "tuning"), grids, Rotation(2, 1, 1))
+    grids = [Grid((110, 139), (8,), (0.01, 0.001), epochs=2)]
+    tuning = fine_tuning_study(inputs, TrialStore(folder / "tuning"), grids, Rotation(2, 1))
     layers = ("inception_3a-output", "pool5-7x7_s1")
     svm = svm_study(inputs, TrialStore(folder / "svm"), layers, (1e-4, 1e-2, 1.0))
     return tuning, svm, pd.DataFrame({"label": labels, "specimen": SPECIMEN})
@@ -90,11 +90,26 @@ def test_the_test_labels_were_shuffled_and_no_others():
 def test_cell_epoch_layer_and_c_are_the_same(twice):
     first, second = (run_strategies(*one) for one in twice)
     assert {name: one.choice for name, one in first.items()} == {n: one.choice for n, one in second.items()}
-    assert len(first) == 11
+    assert "freeze 110, with rotations" in first  # the shallowest depth
+    assert len(first) == 10 + ("freeze 139, with rotations" in first)
     for name in first:
         for part in ("validation", "test"):
             before, after = getattr(first[name], part), getattr(second[name], part)
             np.testing.assert_array_equal(before["score"], after["score"])
+
+
+def test_what_was_searched_and_allowed_is_the_same(twice):
+    first, second = (
+        [tuning.nested(depth, rotated=None) for depth in tuning.depths()] for tuning, *_ in twice
+    )
+    assert first == second
+    allowed = {
+        tuning.budget(depth, rotated=rotated)
+        for tuning, *_ in twice
+        for rotated in (False, True)
+        for depth in tuning.depths(rotated=rotated)
+    }
+    assert allowed == {(2, 2, 1)}  # at both depths, without rotations and with one angle an epoch
 
 
 def test_thresholds_temperatures_and_zones_are_the_same(twice):

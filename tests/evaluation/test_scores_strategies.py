@@ -12,7 +12,6 @@ from hep2lib.evaluation.scores import (
     run_strategies,
     seed_aucs,
     tuned,
-    without_rotations,
 )
 from hep2lib.figures.results import claims_table
 from hep2lib.runs.paper import printed_claims, smaller_budgets
@@ -31,17 +30,18 @@ def test_every_strategy_has_its_name():
         "freeze 11",
         "freeze 110",
         "freeze 139",
-        "with rotations",
-        "without rotations, as long",
+        "freeze 11, with rotations",
         "SVM on inception_3a-output",
         "SVM on pool5-7x7_s1",
         "SVM, best later layer",
     ]
     assert found["SVM, best later layer"].choice == found["SVM on pool5-7x7_s1"].choice
     assert found["SVM"].choice == "inception_3a-output, C = 1"
-    assert "18 rotations" in found["with rotations"].choice
+    assert found["freeze 11, with rotations"].choice.startswith(
+        "freeze 11, 18 angles, one an epoch, batch size"
+    )
     plain = run_strategies(tuning_outcome(rotations=False), svm_outcome(), DATABASE)
-    assert "with rotations" not in plain
+    assert "freeze 11, with rotations" not in plain
     assert plain["fine-tuning"].choice == plain["freeze 11"].choice
 
 
@@ -84,18 +84,6 @@ def test_of_perfect_separations_the_one_that_an_svm_would_prefer():
         expected = svm.scores(svm.best(layer)).query("fold == @number")["score"]
         assert svm.best(layer).value == value
         assert test.loc[test["fold"] == number, "score"].tolist() == expected.tolist()
-
-
-def test_the_twin_without_rotations_trains_as_long():
-    twin = without_rotations(tuning_outcome())
-    assert (twin.freeze, twin.batch_size, twin.rotations, twin.epoch) == (11, 16, 1, 1)
-    longer = tuning_outcome()
-    for record in longer.records:
-        if record["trial"]["rotations"] > 1:
-            record["epochs"].append({**record["epochs"][0], "epoch": 2})
-    means = longer.means()
-    own = means[(means["freeze"] == 11) & (means["rotations"] == 1)]
-    assert without_rotations(longer).validation_auc == own["validation_auc"].max()
 
 
 def test_scores_hold_every_tested_image_once_with_its_fold_and_specimen():

@@ -1,3 +1,5 @@
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,9 +14,9 @@ from hep2lib.figures.tuning import (
     freezing_figure,
     grid_figure,
     learning_figure,
-    rotation_table,
     seed_figure,
     selection_table,
+    table_3,
 )
 from hep2lib.ranking import auc
 from hep2lib.studies.floor import training_operations
@@ -54,20 +56,34 @@ def record(fold, strength, *, epochs=2, seconds=2.0, **changes):
 def study():
     cells = [{"strength": 0.5}, {"strength": 2.0, "freeze": 110}, {"strength": 0.3, "seed": 1}]
     records = [record(fold, **cell) for cell in cells for fold in (0, 1)]
-    rotated = {"freeze": 110, "rotations": 18, "epochs": 1, "seconds": 9.0}
+    rotated = {"freeze": 110, "rotations": 18, "views_per_epoch": 1, "seconds": 9.0}
     return FineTuningOutcome(records + [record(f, 3.0, **rotated) for f in (0, 1)], LABELS, FOLDS)
 
 
 def test_choices_show_what_this_run_took():
-    table = choices_table({"head_rate_factor": 10.0, "rotations": 18}).set_index("Choice")
-    assert table.loc["learning rate of the classifier, relative", "Here"] == "10"
-    assert table.loc["rotated views", "Here"] == "18"
-    assert table.loc["momentum", ["Here", "Source was read", "The paper did so"]].tolist() == [
-        "0.9",
-        "in the paper",
-        "stated",
-    ]
-    assert table.loc["mini-batch size", "Here"] == "searched"
+    used = {"head_rate_factor": 10.0, "rotations": 18, "views_per_epoch": 1, "batch_size": [4, 16]}
+    used |= {"learning_rate": [0.001, 0.01], "freeze": [11], "epochs": [5], "fold": 5, "seed": 0}
+    paper = {"momentum": 0.9, "rotations": 18, "views_per_epoch": 18, "batch_size": [4, 16], "epochs": [10]}
+    table = choices_table(used, paper).set_index("Choice")
+    columns = ["Here", "Paper", "As in the paper"]
+    for choice, shown in {
+        "learning rate of the classifier, relative": ["10", "silent", "unknown"],
+        "rotated views": ["18", "18", "yes"],
+        "views of an image in an epoch": ["1", "18", "no"],
+        "momentum": ["0.9", "0.9", "yes"],
+        "mini-batch size": ["4, 16", "4, 16", "yes"],
+        "epochs, at most": ["5", "10", "no"],
+        "learning rate": ["0.001, 0.01", "silent", "unknown"],
+    }.items():
+        assert table.loc[choice, columns].tolist() == shown
+    assert table.loc["learning rate of the classifier, relative", "Source"] == (
+        "chosen for this run, not 1: MATLAB, a new layer's default (its example takes 10), not verified"
+    )
+    assert table.loc["weight decay of weights", "Source"].startswith("MATLAB, trainingOptions")
+    other = choices_table(used | {"momentum": 0.5, "views_per_epoch": 18}, paper).set_index("Choice")
+    assert other.loc["momentum", columns].tolist() == ["0.5", "0.9", "no"]
+    assert other.loc["views of an image in an epoch", "As in the paper"] == "yes"
+    assert not table.astype(str).apply(lambda column: column.str.contains("memory|likely")).any(axis=None)
     assert table.notna().all(axis=None)
 
 
@@ -77,25 +93,65 @@ def test_selection_compares_one_choice_with_one_a_fold(study):
     for depth, row in zip((110, 139, None), table.itertuples(index=False), strict=True):
         tied = [choice.tied for choice in study.nested(depth)]
         assert row.Tied in (f"{min(tied)} to {max(tied)}", str(tied[0]))
-        for column, chosen in ((1, study.best(depth)), (2, study.nested(depth))):
+        assert row[1:3] == (2 if depth is None else 1, 2)  # configurations and epochs
+        for column, chosen in ((3, study.best(depth)), (4, study.nested(depth))):
             scores = study.scores(chosen)
             mean = np.mean([auc(part["label"], part["score"]) for _, part in scores.groupby("fold")])
             assert row[column].startswith(f"{mean:.3f} (")
 
 
-def test_rotations_are_compared_with_a_training_as_long(study):
-    table = rotation_table(study)
-    means = study.means().set_index(["freeze", "rotations", "epoch"])
-    assert table["Views"].tolist() == [1, 18]
-    assert table["Epoch"].tolist() == [1, 1]  # not the second epoch of the plain training
-    assert table["Validation AUC"].tolist() == [
-        means.loc[(110, 1, 1), "validation_auc"],
-        means.loc[(110, 18, 1), "validation_auc"],
-    ]
+def test_rotations_are_compared_with_the_same_training_without_them(study):
+    table = table_3(study, DATABASE, {}).set_index("Training")
+    pair = table.loc[["freeze 110", "freeze 110, 18 angles, one an epoch"]]
+    plain, turned = study.best(110), study.best(110, rotated=True)
+    allowed = pair[["Configurations searched", "Epochs allowed", "Views an epoch"]]
+    assert allowed.to_numpy().tolist() == [[1, 2, 1], [1, 2, 1]]
+    assert pair["Validation AUC"].tolist() == [plain.validation_auc, turned.validation_auc]
+    means = study.means().set_index(["freeze", "rotations", "epoch"])["test_auc"]
+    expected = [means[110, 1, plain.epoch], means[110, 18, turned.epoch]]
+    assert pair["Test AUC"].tolist() == pytest.approx(expected)
+
+
+def test_test_labels_change_no_choice_and_nothing_that_was_searched():
+    folds = [
+        Fold(ROWS[:8], ROWS[8:16], test) for test in (ROWS[16:20], ROWS[20:])
+    ]  # each with one part to play
+    draw = np.random.default_rng(3)
+    records = []
+    for depth, views, rate, fold in product((11, 110), (1, 18), (0.01, 0.001), (0, 1)):
+        trial = FineTuningTrial(
+            freeze=depth, batch_size=4, learning_rate=rate, seed=0, epochs=3, fold=fold, rotations=views
+        )
+        scores = [
+            {
+                "epoch": epoch,
+                "loss": 0.5,
+                "validation": draw.random(8).tolist(),
+                "test": draw.random(4).tolist(),
+            }
+            for epoch in (1, 2, 3)
+        ]
+        records.append({"trial": trial_fields(trial), "epochs": scores, "seconds": 1.0})
+    shuffled = LABELS.copy()
+    shuffled[16:] = 1 - LABELS[16:]
+    kept, tests = [], []
+    for labels in (LABELS, shuffled):
+        study = FineTuningOutcome(records, labels, folds)
+        tables = [table_3(study, DATABASE, {}), selection_table(study, DATABASE)]
+        judged = ["Test AUC", "95 % interval", "One for all folds", "One for each fold"]
+        kept.append([table.drop(columns=judged, errors="ignore") for table in tables])
+        tests.append(tables[0]["Test AUC"].tolist())
+    assert tests[0] != tests[1]
+    for before, after in zip(*kept, strict=True):
+        assert before.equals(after)
+    assert kept[0][0]["Configurations searched"].tolist() == [2] * 4
+    assert kept[0][0]["Epochs allowed"].tolist() == [3] * 4
+    assert kept[0][0]["Views an epoch"].tolist() == [1, 1, 18, 18]
+    assert kept[0][1]["Configurations searched"].tolist() == [2, 2, 4]
 
 
 def test_the_floor_is_what_the_operations_take(study):
-    table = cost_table(study, 1e9, variant="torchvision", size=224).set_index(["Frozen layers", "Views"])
+    table = cost_table(study, 1e9, variant="torchvision", size=224).set_index(["Frozen layers", "Angles"])
     trial = FineTuningTrial(freeze=110, batch_size=4, learning_rate=0.01, epochs=2, fold=0, seed=0)
     floor = training_operations(trial, FOLDS[0]) / 1e9
     assert table.loc[(110, 1)].tolist() == [2, 4, 2, pytest.approx(floor), pytest.approx(floor / 2)]

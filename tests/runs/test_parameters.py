@@ -1,5 +1,6 @@
 import re
 from dataclasses import fields
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -18,14 +19,29 @@ from hep2lib.runs.parameters import (
 from hep2lib.studies.svm_study import SINGLE_TENSOR
 from hep2lib.studies.trial import TrainingOptions
 
+PROFILES = project_root() / "notebooks" / "profiles"
 GRID = {"freeze": [11], "batch_sizes": [8], "learning_rates": [0.01], "epochs": 1}
 
 
 def test_every_profile_can_be_used():
-    names = {file.stem for file in (project_root() / "notebooks" / "profiles").iterdir()}
+    names = {file.stem for file in PROFILES.iterdir()}
     assert {"smoke", "quick", "paper"} <= names
     for name in names:
         assert make_parameters(name).run_name == name
+
+
+@pytest.mark.parametrize("profile", sorted(file.stem for file in PROFILES.iterdir()))
+def test_every_profile_gives_all_depths_the_same(profile):
+    parameters = make_parameters(profile)
+    given = {}
+    for grid in parameters.grids:
+        for depth in grid.freeze:
+            cells = product(grid.batch_sizes, grid.learning_rates)
+            given.setdefault(depth, set()).update((*cell, grid.epochs, grid.seeds) for cell in cells)
+    assert set(given) == {11, 110, 139}
+    assert given[11] == given[110] == given[139]
+    assert len({epochs for *_, epochs, _ in given[11]}) == 1
+    assert parameters.rotation.views == 18  # the study takes configurations and epochs from the grid
 
 
 def test_the_paper_profile_is_the_papers_search():
@@ -61,6 +77,7 @@ def test_the_paper_profile_is_the_papers_search():
         ({"training.a.b": 1}, "'training.a.b' is unknown"),
         ({"training": {"shuffle": "never"}}, "training.shuffle = 'never': .*'once' or 'every-epoch'"),
         ({"seed": -1}, "parameter seed = -1: "),
+        ({"rotation_epochs": 3}, "'rotation_epochs' is unknown; leave it out: trainings with rotations have"),
         ({"device": "tpu"}, "parameter device = 'tpu': "),
         ({"svm_layers": ["pool9"]}, "there is no layer pool9"),
     ],

@@ -12,7 +12,7 @@ from hep2lib.sources import reached
 from hep2lib.studies import fine_tuning
 from hep2lib.studies import inputs as inputs_module
 from hep2lib.studies.fine_tuning import Grid, Rotation, fine_tuning_study, tuned_networks
-from hep2lib.studies.trial import FineTuningTrial, TrainingOptions, TrialStore
+from hep2lib.studies.trial import FineTuningTrial, TrainingOptions, TrialStore, trial_fields
 
 PACKAGE = Path(hep2lib.__file__).parent
 
@@ -30,7 +30,7 @@ def results(outcome):
 
 
 def test_every_cell_is_trained_on_every_fold_and_the_best_one_again_with_rotations(shared_inputs, store):
-    outcome = fine_tuning_study(shared_inputs, store, [GRID], Rotation(views=3, epochs=1))
+    outcome = fine_tuning_study(shared_inputs, store, [GRID], Rotation(views=3))
     trials = [record["trial"] for record in outcome.records]
     assert [(t["learning_rate"], t["fold"], t["rotations"]) for t in trials[:4]] == [
         (0.01, 0, 1),
@@ -44,6 +44,40 @@ def test_every_cell_is_trained_on_every_fold_and_the_best_one_again_with_rotatio
         (best.learning_rate, 1, 3),
     ]
     assert len(list(store.folder.iterdir())) == 6
+
+
+@pytest.mark.parametrize(
+    ("depths", "good", "rotated"),
+    [((110, 11, 139), 139, [11, 139]), ((11, 139), 11, [11]), ((110, 139), 139, [110, 139])],
+)
+def test_rotated_are_the_papers_depth_and_the_best_one_with_all_else_the_same(
+    monkeypatch, shared_inputs, store, depths, good, rotated
+):
+    """No network is trained: the second epoch of depth ``good`` separates the labels, nothing else does."""
+    labels = np.asarray(shared_inputs.labels)
+
+    def trained(jobs, store, executor, **more):
+        records = []
+        for name, (_, (_, trial, *_)) in jobs.items():
+            fold, epochs = shared_inputs.folds[trial.fold], []
+            for epoch in range(1, trial.epochs + 1):
+                scores = labels if trial.freeze == good and epoch == 2 else 0 * labels
+                parts = {part: scores[getattr(fold, part)].tolist() for part in ("validation", "test")}
+                epochs.append({"epoch": epoch, "loss": 0.5, **parts})
+            records.append({"id": name, "trial": trial_fields(trial), "epochs": epochs, "seconds": 1.0})
+        return records
+
+    monkeypatch.setattr(fine_tuning, "run_trials", trained)
+    monkeypatch.setattr(fine_tuning, "prepare_activations", lambda files, trials: {})
+    grid = Grid(depths, (8, 16), (0.01, 0.001), epochs=3, seeds=2)
+    outcome = fine_tuning_study(shared_inputs, store, [grid], Rotation(18, 1))
+    assert outcome.depths(rotated=True) == rotated
+    for depth in rotated:
+        assert outcome.budget(depth, rotated=True) == outcome.budget(depth) == (4, 3, 1)
+        both = (outcome.trainings(outcome.best(depth, rotated=kind)) for kind in (False, True))
+        for plain, turned in zip(*both, strict=True):
+            differ = {name for name in plain["trial"] if plain["trial"][name] != turned["trial"][name]}
+            assert differ == {"rotations", "views_per_epoch"}
 
 
 def test_a_second_start_computes_nothing(shared_inputs, store, monkeypatch):
@@ -79,7 +113,7 @@ def test_nothing_is_chosen_by_the_labels_of_test_images(shared_inputs, store, tm
     labels = shared_inputs.labels.copy()
     labels[tested] = 1 - labels[tested]
     swapped = replace(shared_inputs, labels=labels)
-    rotation = Rotation(views=2, epochs=1)
+    rotation = Rotation(views=2)
     first = fine_tuning_study(shared_inputs, store, [GRID], rotation)
     second = fine_tuning_study(swapped, TrialStore(tmp_path / "swapped"), [GRID], rotation)
     assert second.best() == first.best()

@@ -20,7 +20,7 @@ GRID = Grid(freeze=(110, 139), batch_sizes=(4,), learning_rates=(0.01,), epochs=
 @pytest.fixture(scope="module")
 def study(shared_inputs, tmp_path_factory):
     store = TrialStore(tmp_path_factory.mktemp("trials"))
-    return fine_tuning_study(shared_inputs, store, [GRID], Rotation(views=3, views_per_epoch=1, epochs=2))
+    return fine_tuning_study(shared_inputs, store, [GRID], Rotation(views=3, views_per_epoch=1))
 
 
 def scores(network, images, rows):
