@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import hep2cite
 import hep2math
 import hep2show
 from docutils.nodes import document as Doctree
@@ -68,6 +69,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_config_value("hep2_statement", [], "html")
     for name, role in (("val", ValueRole), ("paper", PaperRole), ("param", ParameterRole)):
         app.add_role(name, role())
+    hep2cite.setup()
     hep2show.setup(app)
     hep2math.setup(app)
     app.connect("config-inited", leave_out_thebe)

@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 UNKNOWN = "??"
 VALUE_LINK = "hep2-value"
+LONGEST = 24  # characters of a value that is kept on one line: an interval, not a sentence
 
 
 class Run:
@@ -119,7 +120,8 @@ class ValueRole(QuoteRole):
             text = " to ".join(shown(end, rest) for end in entry["interval"])
         else:
             raise ValueError("it was published without an interval")
-        inline = nodes.inline(self.text, text, classes=[VALUE_LINK])
+        words = ["hep2-words"] if len(text) > LONGEST else []
+        inline = nodes.inline(self.text, text, classes=[VALUE_LINK, *words])
         if document == self.env.docname:
             return inline
         return pending_xref(

@@ -1,4 +1,4 @@
-"""Do 95 % intervals hold the truth 95 times in 100? Counted on data made so that the AUC is known."""
+"""Do 95 % intervals hold the truth 95 times in 100? Counted on made data; and how many specimens decide."""
 
 from dataclasses import dataclass
 
@@ -78,3 +78,28 @@ def simulate_coverage(
         method: 1 - float(np.mean(high < design.area)) - float(np.mean(low > design.area))
         for method, (low, high, _) in ends.items()
     }
+
+
+def specimens_to_decide(specimens: int, estimate: float, low: float, high: float, border: float) -> float:
+    """How many specimens would decide a claim, if the estimate stayed where it is.
+
+    An interval shrinks with the square root of the number of specimens. It decides as soon as the half of it
+    that points to the border ends there: n' = n (half / distance)^2, rounded up.
+
+    Args:
+        specimens: number that the interval rests on.
+        estimate: a figure, or the difference of two.
+        low: lower end of the interval that decides.
+        high: its upper end.
+        border: where the claim begins to hold.
+
+    Returns:
+        A whole number; infinity where the estimate lies on the border or the interval has no width there, so
+        that no number of specimens like these decides. NaN where a number is NaN.
+    """
+    distance = abs(estimate - border)
+    half = high - estimate if estimate < border else estimate - low
+    if np.isnan([half, distance]).any():
+        return np.nan
+    # 1e-9: a distance left by rounding is none.
+    return float(np.ceil(specimens * (half / distance) ** 2)) if min(half, distance) > 1e-9 else np.inf

@@ -14,8 +14,8 @@ from hep2lib.errors import InputError
 from hep2lib.evaluation.auc import FloatArray, IntArray, ScoreError, check_count, check_labels, check_scores
 from hep2lib.evaluation.decisions import share_interval
 
-_GRADES = ("0", "+/-", "weak", "1+", "2+", "3+", "4+")  # of intensity, as readers write them, dim to bright
-_PATTERNS = 12  # at most in one picture
+GRADES = ("0", "+/-", "weak", "1+", "2+", "3+", "4+")  # of intensity, as readers write them, dim to bright
+MOST_GROUPS = 12  # in one picture
 QUANTILES: tuple[float, ...] = (0.05, 0.35, 0.65, 0.95)
 
 
@@ -54,8 +54,8 @@ def one_a_pattern(database: pd.DataFrame, brightness: FloatArray) -> dict[str, i
     counts = pd.Series(name[label == 1]).value_counts(sort=False)
     positive = sorted(counts.index, key=lambda pattern: (-counts[pattern], pattern))
     negative = sorted(set(name[label == 0]), key=lambda pattern: (len(pattern), pattern))
-    wanted = positive[: max(_PATTERNS - len(negative), 1)] + negative
-    return _medians(name, wanted[:_PATTERNS], brightness)
+    wanted = positive[: max(MOST_GROUPS - len(negative), 1)] + negative
+    return _medians(name, wanted[:MOST_GROUPS], brightness)
 
 
 def one_a_grade(database: pd.DataFrame, brightness: FloatArray) -> dict[str, int]:
@@ -68,11 +68,13 @@ def one_a_grade(database: pd.DataFrame, brightness: FloatArray) -> dict[str, int
     """
     known = "intensity" in database and database["intensity"].ne("").any()
     grade = database["intensity"] if known else database["label"].map({0: "negative", 1: "positive"})
-    names = sorted(set(grade) - {""}, key=lambda name: ((*_GRADES, name).index(name), name))
+    names = sorted(set(grade) - {""}, key=lambda name: ((*GRADES, name).index(name), name))
     return _medians(grade, names, brightness)
 
 
-def errors_by(database: pd.DataFrame, decision: npt.ArrayLike, column: str) -> pd.DataFrame:
+def errors_by(
+    database: pd.DataFrame, decision: npt.ArrayLike, column: str, most: int = MOST_GROUPS
+) -> pd.DataFrame:
     """Count the errors in each group of images.
 
     Many groups are small: the interval, not the share, says what was learnt of a group. Groups were not
@@ -83,6 +85,7 @@ def errors_by(database: pd.DataFrame, decision: npt.ArrayLike, column: str) -> p
         decision: what the images are called, shape (images,), each 0 or 1.
         column: the one to group by, such as "pattern", "intensity" or "laboratory"; an empty value is
             "unknown", but a negative image without a pattern, which has none, is "negative".
+        most: number of groups that are shown; of more, the smallest are put together in the last one.
 
     Returns:
         One row a group, most images first, intensity grades from dim to bright: `group`, `images`,
@@ -100,6 +103,15 @@ def errors_by(database: pd.DataFrame, decision: npt.ArrayLike, column: str) -> p
     empty = np.where((y == 0) & (column == "pattern"), "negative", "unknown")
     group = database[column].fillna("").astype(str)
     group = group.where(group != "", empty).rename("group")
+    sizes = group.value_counts()
+    order = sorted(sizes.index, key=lambda name: (-sizes[name], name))
+    if set(order) <= {*GRADES, "unknown"}:
+        order = [grade for grade in (*GRADES, "unknown") if grade in order]
+    elif len(order) > most:
+        rest = order[most - 1 :]
+        together = f"{len(rest)} smaller groups"
+        group = group.mask(group.isin(rest), together)
+        order = [*order[: most - 1], together]
     cases = pd.DataFrame(
         {
             "specimen": database["specimen"],
@@ -118,10 +130,7 @@ def errors_by(database: pd.DataFrame, decision: npt.ArrayLike, column: str) -> p
         if table.loc[name, "specimens"] > 1:
             found = share_interval(part["errors"], part["specimen"])
             table.loc[name, ["low", "high"]] = found.low, found.high
-    dim_to_bright = [grade for grade in (*_GRADES, "unknown") if grade in table.index]
-    if len(dim_to_bright) == len(table):
-        return table.loc[dim_to_bright].reset_index()
-    return table.reset_index().sort_values(["images", "group"], ascending=[False, True], ignore_index=True)
+    return table.loc[order].reset_index()
 
 
 def hardest_images(database: pd.DataFrame, score: npt.ArrayLike) -> pd.DataFrame:
@@ -172,7 +181,8 @@ def class_activation_maps(network: GoogLeNet, images: Tensor) -> Tensor:
 
     After the last inception block come only an average over all places and a linear layer, so the log odds of
     an image are the mean over places of (w_positive - w_negative) . activation + (b_positive - b_negative):
-    that summand is the map (Zhou et al. 2016, CVPR). Its mean *is* the log odds; nothing is approximated.
+    that summand is the map (Zhou et al. 2016, CVPR). Its mean *is* the log odds. Where a summand stands is
+    only as sharp as what one value sees, which may be more than the whole image.
 
     Args:
         network: with two classes, 1 being positive; in evaluation mode.

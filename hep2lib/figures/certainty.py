@@ -12,9 +12,9 @@ from matplotlib.colors import Normalize
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 from torch import Tensor
 
-from hep2lib.data.folds import Fold
 from hep2lib.evaluation.auc import FloatArray, Interval
 from hep2lib.evaluation.calibration import Reliability, brier_score, recalibration, reliability
+from hep2lib.evaluation.coverage import specimens_to_decide
 from hep2lib.evaluation.evidence import agreement_needed, area_interval, told_apart
 from hep2lib.figures.style import (
     COLOURS,
@@ -230,27 +230,25 @@ def error_shares(tables: Mapping[str, pd.DataFrame]) -> Drawing:
     """Share of wrongly decided images in each group, with its interval; one panel a way of grouping.
 
     Args:
-        tables: what ``mistakes.errors_by`` returns, by what the groups are; of each the first twelve groups
-            are shown.
+        tables: what ``mistakes.errors_by`` returns, by what the groups are; every group is shown.
     """
-    shown = {name: table.head(12) for name, table in tables.items()}
-    heights = [len(table) + 1.2 for table in shown.values()]
+    lines = {name: [textwrap.wrap(group, 30) for group in table["group"]] for name, table in tables.items()}
+    heights = [sum(0.4 + 0.6 * len(label) for label in labels) + 1.2 for labels in lines.values()]
     height = 0.27 * sum(heights) + 0.6
     with style():
-        figure, column = panels(len(shown), 1, 6.4, height, sharex=True, height_ratios=heights)
-        for axes, (name, table) in zip(column[:, 0], shown.items(), strict=True):
+        figure, column = panels(len(tables), 1, 6.4, height, sharex=True, height_ratios=heights)
+        for axes, (name, table) in zip(column[:, 0], tables.items(), strict=True):
             places = np.arange(len(table))
             axes.hlines(places, table["low"], table["high"], color=COLOURS[0], lw=2)
             axes.plot(table["share"], places, "o", color=COLOURS[0])
-            names = [textwrap.shorten(group, 30, placeholder=" ...") for group in table["group"]]
-            counts = zip(names, table["errors"], table["images"], strict=True)
-            labels = [f"{group} ({errors} of {images})" for group, errors, images in counts]
+            counts = zip(lines[name], table["errors"], table["images"], strict=True)
+            labels = ["\n".join(group) + f" ({errors} of {images})" for group, errors, images in counts]
             axes.set_yticks(places, labels)
             axes.set(title=f"by {name}", ylim=(len(table) - 0.4, -0.6), xlim=(-0.02, 1.02))
         column[-1, 0].set_xlabel("share of images decided wrongly, with 95 % interval")
         column[-1, 0].xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
     words = []
-    for name, table in shown.items():
+    for name, table in tables.items():
         worst = table.loc[table["share"].idxmax()]
         most = f"most often in {worst['group']}: {worst['errors']} of {worst['images']} images"
         words.append(f"by {name}, {most if worst['errors'] else 'none'}")
@@ -304,91 +302,52 @@ def explained_fields(
     return Drawing(figure, f"{told}: {'; '.join(words)}.")
 
 
-def reporting_table(
-    database: pd.DataFrame, folds: Sequence[Fold], weights: str, auc: Interval, review_rate: float
-) -> pd.DataFrame:
-    """What a reader of a diagnostic study should be told, filled in from the run.
-
-    STARD-AI (Sounderajah et al. 2025, Nature Medicine) adds to STARD 2015 what studies of artificial
-    intelligence have to say of their data, their index test and its fairness. This is a short form of it in
-    our own words.
+def reported(database: pd.DataFrame, weights: str, groups: Sequence[str]) -> dict[str, str]:
+    """What the page on reporting (STARD-AI, CLAIM) says of this run in particular, in words.
 
     Args:
         database: as ``read_database`` returns it.
-        folds: rows of each fold's parts.
         weights: where the network's weights come from, in words.
-        auc: of the best fine-tuned network, on test images.
-        review_rate: share of specimens that three zones send to a person, 0 to 1.
+        groups: by what the errors were counted.
 
     Returns:
-        ``Item`` and ``In this run``, one row an item.
+        Texts by name: ``source``, ``selection``, ``reference``, ``annotation``, ``people``, ``ethics``,
+        ``places``, ``weights``, ``failures`` and ``fairness``.
     """
-    items = _data(database) | _test(database, folds, weights) | _analysis(database, auc, review_rate)
-    return pd.DataFrame(items.items(), columns=["Item", "In this run"])
-
-
-def _data(database: pd.DataFrame) -> dict[str, str]:
-    name, specimens = database.attrs.get("name", "a database"), database["specimen"].nunique()
-    owner = database.groupby("specimen")["label"].max()
-    if database.attrs.get("simulated"):
-        origin = f"{name}: drawn by a program; no patient, no serum, no microscope"
-        chosen = "specimens of every grade as the simulator draws them; no selection by readers"
-        reference = "what the simulator drew; no reader, no second opinion"
-    else:
-        origin = f"{name}: images that were given to this run"
-        chosen = "as the database's makers chose; AIDA holds only sera on which three readers agreed"
-        reference = "the positive or negative of the database's sheet; this run does not know who read it"
+    simulated = database.attrs.get("simulated")
+    told = _SIMULATED if simulated else _GIVEN
+    name, people = database.attrs.get("name", "a database"), _known(database, ("sex", "age"))
+    fairness = "not possible: sex is not known"
+    if "sex" in database and (database["sex"].fillna("") != "").any():
+        fairness = "sex was drawn at random" if simulated else "errors by sex are in the figure of errors"
     return {
-        "Intended use": "none: a study of a method, not a device for diagnosis",
-        "Data source": origin,
-        "Selection": chosen,
-        "Unit of analysis": f"{len(database)} images of {specimens} specimens; a specimen is the unit of "
-        "chance",
-        "Prevalence": f"{database['label'].mean():.0%} of the images, {owner.mean():.0%} of the specimens "
-        "are positive",
-        "Who they are": _known(database, ("sex", "age")),
-        "Where they come from": _places(database),
-        "Reference standard": reference,
+        **{key: text.format(name=name) for key, text in told.items()},
+        "people": f"{people}; ethnicity, disease and treatment not known",
+        "places": _places(database),
+        "weights": weights,
+        "failures": f"errors are counted by {', '.join(groups)}",
+        "fairness": fairness,
     }
 
 
-def _test(database: pd.DataFrame, folds: Sequence[Fold], weights: str) -> dict[str, str]:
-    means = [np.mean([len(getattr(f, part)) for f in folds]) for part in ("train", "validation", "test")]
-    sizes = " / ".join(f"{size:.0f}" for size in means)
-    return {
-        "Index test": f"{weights}; a linear SVM on its activations; both as the earlier chapters describe",
-        "Partition": f"{len(folds)} folds by specimen, training / validation / test of {sizes} images on "
-        "average; no specimen on two sides, which is checked whenever the folds are read",
-        "Choices": "freezing depth, batch size, learning rate, epoch, layer, C, thresholds, temperatures and "
-        "review zones: all on validation images; a test shuffles the test labels and finds no choice changed",
-        "Threshold": "four rules, each fold's own, on validation images; the paper does not name its own",
-    }
-
-
-def _analysis(database: pd.DataFrame, auc: Interval, review_rate: float) -> dict[str, str]:
-    fairness = "not possible: sex and age are not known"
-    if "sex" in database and (database["sex"] != "").any():
-        fairness = "errors by sex are in the figure of errors"
-    return {
-        "Sample size": f"not planned; it gives an AUC interval {100 * (auc.high - auc.low):.1f} points wide",
-        "Uncertainty": "AUC: Obuchowski's variance over specimens, logit scale; rates: Wilson's for "
-        "clustered images, or drawn specimens; conditional on the trained networks",
-        "Many comparisons": "p values after Holm; verdicts on claims with intervals widened after Bonferroni",
-        "Missing or unclear": "a file that cannot be read stops a run, none is left out; three zones send "
-        f"{review_rate:.0%} of the specimens to a person",
-        "Calibration": "reliability, Brier score and expected calibration error, before and after one "
-        "temperature",
-        "Failures": "errors by grade, laboratory and pattern, the hardest fields, activation maps",
-        "Fairness": f"{fairness}; nothing is known of ethnicity, disease or treatment",
-        "Other laboratories": "not held out: folds mix laboratories, so nothing is said of a new one",
-        "Human readers": "none were compared",
-        "Availability": "code under BSD-3-Clause; parameters, seeds, folds, versions and checksums in the "
-        "run",
-    }
+_SIMULATED = {
+    "source": "{name}: drawn by a program; no serum, no microscope",
+    "selection": "none: specimens as the simulator draws them, no selection by readers",
+    "reference": "what the simulator drew",
+    "annotation": "Nobody: a label is what was drawn, so there is no reader to disagree",
+    "ethics": "Not needed: no patient is involved",
+}
+_GIVEN = {
+    "source": "{name}: images that were given to this run",
+    "selection": "as the database's makers chose; AIDA holds only images on which three physicians agreed",
+    "reference": "the positive or negative of the database's sheet",
+    "annotation": "Not known to this run, nor how far readers agreed: the sheet has one label an image",
+    "ethics": "Not known to this run: ask the database's makers",
+}
 
 
 def _known(database: pd.DataFrame, columns: Sequence[str]) -> str:
-    given = {name: database[name].fillna("") != "" for name in columns if name in database}
+    given = {name: database[name].notna() & (database[name] != "") for name in columns if name in database}
     known = {name: f"known for {each.mean():.0%} of the images" for name, each in given.items()}
     return "; ".join(f"{name} {known.get(name, 'not known')}" for name in columns)
 
@@ -399,3 +358,29 @@ def _places(database: pd.DataFrame) -> str:
         count = database.loc[database[name] != "", name].nunique() if name in database else 0
         words.append(f"{count} {name if count == 1 else plural}" if count else f"{plural} not known")
     return "; ".join(words)
+
+
+def sample_size_table(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """How many specimens would decide each undecided claim, if its estimate stayed where it is.
+
+    Args:
+        verdicts: what ``claims.judge`` returned.
+
+    Returns:
+        ``Undecided claim``, ``Specimens here`` and ``Specimens to decide``; one row that says so where no
+        claim is undecided.
+    """
+    rows = []
+    for one in verdicts[verdicts["verdict"] == "undecided"].itertuples():
+        ends, border = (one.decisive_low, one.decisive_high), one.claim.border
+        needed = specimens_to_decide(one.specimens, one.estimate, *ends, border)
+        words = (
+            f"{needed:,.0f}" if np.isfinite(needed) else "cannot be decided: the estimate is on the border"
+        )
+        if np.isnan(needed):
+            words = "not known: there is no estimate"
+        elif ends[0] == ends[1]:
+            words = "not known: no specimen here tells the two apart"
+        rows.append((one.claim.sentence, one.specimens, words))
+    rows = rows or [("none", "", "")]
+    return pd.DataFrame(rows, columns=["Undecided claim", "Specimens here", "Specimens to decide"])

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,12 +11,13 @@ import pandas as pd
 import torch
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Rectangle
 from PIL import Image
 
 from hep2lib.data.folds import PARTS, Fold
 from hep2lib.data.report import SUSPICIOUS_AUC, Shortcut
 from hep2lib.evaluation.auc import FloatArray
+from hep2lib.evaluation.mistakes import GRADES, MOST_GROUPS
 from hep2lib.figures.style import (
     COLOURS,
     INK,
@@ -23,11 +25,13 @@ from hep2lib.figures.style import (
     PAPER,
     PART_COLOURS,
     POSITIVE,
+    Drawing,
     channels_last,
     panels,
     picture,
     style,
 )
+from hep2lib.simulator.patterns import find_pattern
 from hep2lib.simulator.simulation import Stage
 
 _WIDEST = 1400  # pixels across a figure of 7 inches: more are neither seen nor quick to draw
@@ -129,6 +133,96 @@ def fold_picture(folds: Sequence[Fold], database: pd.DataFrame) -> Figure:
     patches = [Patch(color=colour, label=name) for name, colour in PART_COLOURS.items()]
     figure.legend(handles=patches, loc="outside upper center", ncols=3)
     return figure
+
+
+@style()
+def flow_diagram(folds: Sequence[Fold], database: pd.DataFrame) -> Drawing:
+    """From what was read to what each fold trains on and tests: specimens and images, by class.
+
+    A specimen counts as positive if one of its images is; images count by their own label.
+    """
+    owner = database.groupby("specimen")["label"].transform("max")
+
+    def count(label: int, rows: npt.NDArray | slice, words: str = "{:,} / {:,}") -> str:
+        part, of = database.iloc[rows], owner.iloc[rows]
+        return words.format(part.loc[of == label, "specimen"].nunique(), int((part["label"] == label).sum()))
+
+    height = 2.75 + 0.5 * len(folds)
+    middle: Any = {"ha": "center", "va": "center"}
+    figure, axes = plt.subplots(figsize=(4.5, height), layout="constrained")
+    axes.set(xlim=(0, 4.5), ylim=(height, 0), aspect="equal")  # in inches, from the top
+    axes.set_axis_off()
+
+    def box(x: float, y: float, size: tuple[float, float], text: str, colour: str = PAPER) -> None:
+        axes.add_patch(Rectangle((x, y), *size, facecolor=colour, edgecolor=INK, linewidth=0.8))
+        ink = PAPER if colour == PART_COLOURS["test"] else INK
+        axes.text(x + size[0] / 2, y + size[1] / 2, text, color=ink, **middle)
+
+    everything = f"{database['specimen'].nunique():,} specimens, {len(database):,} images"
+    box(0.65, 0.05, (3.2, 0.4), everything)
+    words = {1: "positive (+)", 0: "negative (−)"}
+    for label, x in ((1, 0.1), (0, 2.4)):
+        box(x, 0.8, (2, 0.75), words[label] + count(label, slice(None), "\n{:,} specimens\n{:,} images"))
+        for start, end in (((2.25, 0.45), (x + 1, 0.8)), ((x + 1, 1.55), (x + 1, 1.9))):
+            axes.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": INK})
+    axes.text(2.25, 2.02, "divided by specimen (specimens / images)", style="italic", **middle)
+    axes.text(0.2, 2.3, "fold", **middle)
+    for column, part in enumerate(PARTS):
+        axes.text(1.1 + 1.35 * column, 2.3, part, weight="bold", **middle)
+    for number, fold in enumerate(folds):
+        y = 2.5 + 0.5 * number
+        axes.text(0.2, y + 0.22, str(number + 1), **middle)
+        for column, part in enumerate(PARTS):
+            rows = getattr(fold, part)
+            text = f"+ {count(1, rows)}\n− {count(0, rows)}"
+            box(0.45 + 1.35 * column, y, (1.3, 0.45), text, PART_COLOURS[part])
+    tested = "; ".join(f"{count(1, fold.test)} and {count(0, fold.test)}" for fold in folds)
+    both = " and ".join(f"{words[n][:8]} {count(n, slice(None))}" for n in (1, 0))
+    told = f"Specimens / images, {both}; tested in each fold, positive and negative: {tested}."
+    return Drawing(figure, f"A flow diagram from {everything} to {len(folds)} folds. {told}")
+
+
+def characteristics(folds: Sequence[Fold], database: pd.DataFrame) -> pd.DataFrame:
+    """What is known of the images that each fold tests; every image is tested once.
+
+    Returns:
+        ``Characteristic``, ``All`` and one column a fold, as texts. Specimens and images, with the share of
+        positive ones; then images by each known value of ``intensity``, ``laboratory``, ``instrument`` and
+        ``sex`` (of more than 12: how many there are), the number of positive patterns, and the median
+        ``age``. What the database does not know has no row.
+    """
+    parts = {"All": database} | {str(n): database.iloc[fold.test] for n, fold in enumerate(folds, start=1)}
+    share, positive = "{:.0%}".format, database.groupby("specimen")["label"].max()
+    rows = {
+        "Specimens": [part["specimen"].nunique() for part in parts.values()],
+        "Positive specimens": [share(positive[part["specimen"].unique()].mean()) for part in parts.values()],
+        "Images": [len(part) for part in parts.values()],
+        "Positive images": [share(part["label"].mean()) for part in parts.values()],
+    }
+    for column in ("intensity", "laboratory", "instrument", "sex", "pattern"):
+        among = [part[part["label"] == 1] if column == "pattern" else part for part in parts.values()]
+        told = [part[column].fillna("").astype(str) for part in among if column in part]
+        values = sorted(set(told[0]) - {""}, key=lambda v: ((*GRADES, v).index(v), v)) if told else []
+        if len(values) > MOST_GROUPS or (values and column == "pattern"):
+            rows[f"{column.capitalize()}, kinds"] = [each[each != ""].nunique() for each in told]
+        elif values:
+            for value in (*values, *([""] if (told[0] == "").any() else [])):
+                named = value.casefold().startswith(column)  # "Laboratory 1"
+                rows[value if named else f"{column.capitalize()} {value or 'not known'}"] = [
+                    (each == value).sum() for each in told
+                ]
+    if "age" in database and (age := pd.to_numeric(database["age"], errors="coerce")).notna().any():
+        rows["Age, median"] = [f"{age[part.index].median():.0f}" for part in parts.values()]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=list(parts)).astype(str)
+    return table.rename_axis("Characteristic").reset_index()
+
+
+def with_code(pattern: str) -> str:
+    """A pattern's name behind its ICAP codes ("AC-4: fine speckled"), where it is one of the simulator's."""
+    try:
+        return f"{' + '.join(code for code, _ in find_pattern(pattern).parts)}: {pattern}"
+    except KeyError:
+        return pattern
 
 
 @style()

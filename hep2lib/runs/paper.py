@@ -21,7 +21,7 @@ from hep2lib.cnn.weights import RANDOM
 from hep2lib.errors import InputError
 from hep2lib.evaluation.claims import Claim, make_claims
 from hep2lib.evaluation.leak import FIGURES
-from hep2lib.evaluation.scores import Spread, spread
+from hep2lib.evaluation.scores import ROTATED, Spread, spread
 from hep2lib.files import project_root, write_json, written_whole
 from hep2lib.runs.parameters import Parameters
 from hep2lib.simulator.simulation import VERSION
@@ -67,8 +67,9 @@ def printed_claims() -> list[Claim]:
 def smaller_budgets(parameters: Parameters, results: Iterable[str]) -> dict[str, list[str]]:
     """What each result of ``run_strategies``, by name, was given less of than in the paper, in words.
 
-    "freeze D" needs the search of the paper's Table 1 at that depth, an SVM as many values of C, all else the
-    search at all three depths, and rotated copies; everything as many folds, and images of GoogLeNet's size.
+    "freeze D" needs the search of the paper's Table 1 at that depth, and rotated copies if they are in its name;
+    an SVM as many values of C; all else the search at all three depths and rotated copies; everything as many
+    folds, and images of GoogLeNet's size.
     """
     p, most = parameters, printed("search.epochs")
     epochs: dict[tuple[float, ...], int] = {}
@@ -80,16 +81,16 @@ def smaller_budgets(parameters: Parameters, results: Iterable[str]) -> dict[str,
     rotated = [
         (min(p.views_per_epoch or p.rotations, p.rotations), printed("rotations.factor"), "views an epoch")
     ]
-    rotated += [(p.rotation_epochs, most, "epochs with rotations")]
     always = [(p.folds, printed("folds"), "folds"), (p.image_size, 224, "pixels a side")]
     budgets = {}
     for name in results:
-        depth = re.fullmatch(r"freeze (\d+)", name)
+        depth = re.fullmatch(rf"freeze (\d+)({ROTATED})?", name)
         depths = (int(depth[1]),) if depth else FREEZE_DEPTHS
         wanted = [*product(depths, printed("search.batch_sizes"), printed("search.learning_rates"))]
         had = [epochs[one] for one in wanted if one in epochs]
         search = [(len(had), len(wanted), "configurations"), (min(had, default=most), most, "epochs")]
-        parts = svm if name.startswith("SVM") else search if depth else search + rotated
+        plain = depth and not depth[2]
+        parts = svm if name.startswith("SVM") else search if plain else search + rotated
         budgets[name] = [f"{a} of {b} {what}" for a, b, what in parts + always if a < b]
     return budgets
 

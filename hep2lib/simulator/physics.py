@@ -80,7 +80,7 @@ class CellParameters:
     """Geometry of HEp-2 cells."""
 
     nucleus_diameter: float = _value(
-        17.0, "um", "mean diameter of an interphase nucleus", "15 to 20 um, from memory"
+        17.0, "um", "mean diameter of an interphase nucleus", "15 to 20 um, not verified"
     )
     diameter_spread: float = _value(0.12, "log", "spread of the diameter between cells of a specimen")
     specimen_spread: float = _value(0.05, "log", "spread of the mean diameter between specimens")

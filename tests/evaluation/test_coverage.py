@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import norm
 
 from hep2lib.evaluation.auc import ScoreError, compare_auc
-from hep2lib.evaluation.coverage import ClusteredDesign, simulate_coverage
+from hep2lib.evaluation.coverage import ClusteredDesign, simulate_coverage, specimens_to_decide
 
 
 def test_made_images_have_the_auc_and_the_correlation_they_should():
@@ -78,3 +78,41 @@ def test_impossible_designs():
         simulate_coverage(ClusteredDesign(area=1.0))
     with pytest.raises(ScoreError, match="correlation from 0 to 1"):
         simulate_coverage(ClusteredDesign(correlation=1.5))
+
+
+def test_the_number_that_decides_is_the_textbooks_for_a_share():
+    """n = z^2 p (1 - p) / d^2, the sample size for estimating a proportion to within d."""
+    share, border, z = 0.9, 0.93, norm.ppf(0.975)
+    half = z * np.sqrt(share * (1 - share) / 100)
+    wanted = int(np.ceil(z**2 * share * (1 - share) / (border - share) ** 2))
+    assert specimens_to_decide(100, share, share - half, share + half, border) == wanted == 385
+    assert specimens_to_decide(100, share, 0.0, share + half, border) == wanted  # the other end has no say
+    assert specimens_to_decide(100, share, share - half, 1.0, 0.87) == wanted
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_that_many_specimens_decide_and_fewer_do_not(seed):
+    """With every specimen repeated the estimate stays, and the interval is computed anew."""
+    draw = np.random.default_rng(seed)
+    y, specimen = ClusteredDesign(specimens=60, images_per_specimen=(2,)).labels()
+    first, second = draw.normal(size=(2, y.size)) + 2 * y
+    border = 0.06
+
+    def compared(times):
+        again = (np.tile(each, times) for each in (y, first, second))
+        owner = np.concatenate([specimen + 60 * k for k in range(times)])
+        return compare_auc(*again, owner)
+
+    one = compared(1)
+    assert one.low < border < one.high
+    needed = specimens_to_decide(60, one.difference, one.low, one.high, border)
+    times = int(np.ceil(needed / 60))
+    assert times > 1
+    assert compared(times + 1).high < border < compared(times - 1).high
+
+
+def test_nothing_decides_on_the_border():
+    assert specimens_to_decide(100, 0.5, 0.4, 0.6, 0.5) == np.inf
+    assert specimens_to_decide(100, 0.0, 0.0, 0.0, 0.1) == np.inf
+    assert specimens_to_decide(100, 0.3, 0.2, 0.4, 0.1 + 0.2) == np.inf  # but for rounding
+    assert np.isnan(specimens_to_decide(0, np.nan, np.nan, np.nan, 0.1))

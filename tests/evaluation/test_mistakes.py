@@ -76,6 +76,19 @@ def test_only_a_positive_image_has_a_pattern_that_may_be_unknown():
     assert nowhere["group"].tolist() == ["unknown"]
 
 
+def test_the_smallest_of_many_groups_are_put_together_and_none_is_lost():
+    names = ["b", "b", "a", "c", "d", "e", "b"]
+    told = DATABASE.assign(laboratory=names)
+    table = errors_by(told, CALLED, "laboratory", most=3)
+    assert table["group"].tolist() == ["b", "a", "3 smaller groups"]
+    assert table["images"].tolist() == [3, 1, 3]
+    assert table["errors"].sum() == (np.array(CALLED) != DATABASE["label"]).sum()
+    whole = errors_by(told, CALLED, "laboratory", most=5)
+    assert whole["group"].tolist() == ["b", "a", "c", "d", "e"]
+    graded = DATABASE.assign(intensity=["0", "+/-", "1+", "2+", "3+", "4+", ""])
+    assert len(errors_by(graded, CALLED, "intensity", most=2)) == 7  # an order is not broken
+
+
 def test_one_specimen_tells_nothing_of_its_group():
     table = errors_by(DATABASE, CALLED, "specimen").set_index("group")
     assert (table.loc["s", "low"], table.loc["s", "high"]) == (0.0, 1.0)

@@ -1,10 +1,11 @@
-"""The tables of limits: of the run's, honest about what it does not know, and of the paper's numbers."""
+"""What is not known is said: on reporting, sample sizes, calibration and the paper's printed numbers."""
+
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from hep2lib.evaluation.auc import auc_interval
 from hep2lib.evaluation.calibration import brier_score, recalibration, reliability
 from hep2lib.evaluation.evidence import claim_curves
 from hep2lib.figures.certainty import (
@@ -12,53 +13,48 @@ from hep2lib.figures.certainty import (
     false_claims_figure,
     false_claims_table,
     printed_areas_table,
-    reporting_table,
+    reported,
+    sample_size_table,
     scaling_words,
 )
 
-from ..evaluation.made_outcomes import DATABASE, LABELS, OWNER, folds, scores
-
-AUC = auc_interval(LABELS, scores(2.0, 0), OWNER)
+from ..evaluation.made_outcomes import DATABASE, LABELS, OWNER, scores
 
 
 def filled(database):
-    return reporting_table(database, folds(), "GoogLeNet, random weights", AUC, 0.25).set_index("Item")[
-        "In this run"
-    ]
+    return reported(database, "GoogLeNet, random weights", ["pattern", "sex"])
 
 
 def test_a_simulated_database_is_called_so():
-    table = filled(DATABASE)
-    assert "drawn by a program; no patient" in table["Data source"]
-    assert table["Unit of analysis"].startswith("120 images of 60 specimens")
-    assert "67% of the images" in table["Prevalence"]
-    assert "3 folds by specimen" in table["Partition"]
-    assert "40 / 40 / 40 images" in table["Partition"]
-    assert table["Index test"].startswith("GoogLeNet, random weights")
-    assert f"{100 * (AUC.high - AUC.low):.1f} points" in table["Sample size"]
-    assert "25% of the specimens" in table["Missing or unclear"]
+    told = filled(DATABASE)
+    assert "drawn by a program; no serum" in told["source"]
+    assert told["reference"] == "what the simulator drew"
+    assert told["weights"] == "GoogLeNet, random weights"
+    assert told["failures"] == "errors are counted by pattern, sex"
+    assert filled(DATABASE.assign(sex="F"))["fairness"] == "sex was drawn at random"
 
 
 def test_what_is_not_known_is_said():
-    table = filled(DATABASE)
-    assert table["Who they are"] == "sex not known; age not known"
-    assert "laboratories not known" in table["Where they come from"]
-    assert table["Fairness"].startswith("not possible")
+    told = filled(DATABASE)
+    assert told["people"].startswith("sex not known; age not known;")
+    assert told["places"] == "laboratories not known; instruments not known"
+    assert told["fairness"].startswith("not possible")
     known = DATABASE.assign(sex=["F", ""] * 60, age=[50.0, float("nan")] * 60, laboratory=["a", "b"] * 60)
-    table = filled(known)
-    assert table["Who they are"] == "sex known for 50% of the images; age known for 50% of the images"
-    assert table["Where they come from"] == "2 laboratories; instruments not known"
-    assert filled(known.assign(instrument="one"))["Where they come from"] == "2 laboratories; 1 instrument"
-    assert table["Fairness"].startswith("errors by sex")
+    told = filled(known)
+    assert told["people"].startswith("sex known for 50% of the images; age known for 50% of the images")
+    assert told["places"] == "2 laboratories; instruments not known"
+    assert filled(known.assign(instrument="one"))["places"] == "2 laboratories; 1 instrument"
 
 
 def test_a_real_database_is_not_described_as_a_simulated_one():
-    real = DATABASE.copy()
+    real = DATABASE.assign(sex="F")
     real.attrs = {"name": "folder AIDA", "simulated": False}
-    text = " ".join(filled(real))
-    assert "folder AIDA" in text
-    assert "simulat" not in text
-    assert isinstance(filled(real), pd.Series)
+    told = filled(real)
+    assert told["source"].startswith("folder AIDA")
+    assert told.keys() == filled(DATABASE).keys()
+    assert told["fairness"].startswith("errors by sex")
+    for word in ("simulat", "drawn"):
+        assert word not in " ".join(told.values())
 
 
 def test_the_ends_of_a_false_claim_s_curves():
@@ -109,3 +105,39 @@ def test_what_scaling_did_is_said_as_it_is():
     assert "Brier score worse (0.100 to 0.200) and the ECE better" in scaling_words(table, "b", "a")
     same = table.assign(**{"Brier score": [0.2001, 0.1999]})
     assert "the Brier score no different (0.200 to 0.200)" in scaling_words(same, "a", "b")
+
+
+def judged(**changes):
+    claim = SimpleNamespace(sentence="A beats B.", border=0.0)
+    row = {
+        "claim": claim,
+        "verdict": "undecided",
+        "estimate": 0.02,
+        "decisive_low": -0.02,
+        "decisive_high": 0.06,
+    }
+    return row | {"specimens": 100} | changes
+
+
+def test_each_undecided_claim_has_the_number_that_would_decide_it():
+    same = {"estimate": 0.0, "decisive_low": 0.0, "decisive_high": 0.0}
+    rows = [
+        judged(),
+        judged(verdict="supported"),
+        judged(estimate=0.0),
+        judged(**same),
+        judged(**dict.fromkeys(same, np.nan)),
+        judged(verdict="not tested"),
+    ]
+    table = sample_size_table(pd.DataFrame(rows))
+    assert table["Specimens to decide"].tolist() == [
+        "400",
+        "cannot be decided: the estimate is on the border",
+        "not known: no specimen here tells the two apart",
+        "not known: there is no estimate",
+    ]
+
+
+def test_where_nothing_is_undecided_the_table_says_so():
+    table = sample_size_table(pd.DataFrame([judged(verdict="supported")]))
+    assert table.to_numpy().tolist() == [["none", "", ""]]

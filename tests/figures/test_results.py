@@ -242,6 +242,21 @@ def test_no_mistakes_are_called_none():
     plt.close(figure)
 
 
+def test_every_group_is_drawn_under_a_name_of_its_own():
+    names = ["coarse speckled + cytoplasmic dense fine speckled", "coarse speckled + cytoplasmic reticular"]
+    names += [f"pattern {number}" for number in range(18)]
+    patterns = np.resize(names, LABELS.size)
+    called = next(iter(DECIDED.values())).sort_values("row")["decision"]
+    table = errors_by(DATABASE.assign(pattern=patterns), called, "pattern")
+    figure, alt = certainty.error_shares({"pattern": table})
+    labels = [label.get_text().replace("\n", " ") for label in figure.axes[0].get_yticklabels()]
+    assert labels == [f"{row.group} ({row.errors} of {row.images})" for row in table.itertuples()]
+    assert len(set(labels)) == len(labels) == 12
+    assert labels[-1].startswith("9 smaller groups")
+    assert any(f"most often in {group}:" in alt for group in table["group"])  # the text names what is drawn
+    plt.close(figure)
+
+
 def test_a_coverage_figure_without_a_run_has_no_mark():
     one = simulate_coverage(ClusteredDesign(specimens=30), repetitions=20)
     figure, _ = certainty.coverage_figure({0.7: one})

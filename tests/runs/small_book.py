@@ -42,6 +42,7 @@ PROSE = {
     "introduction": INTRODUCTION,
     "rerun": "# Run it again\n\nWith `hep2 run`.\n\n## Parameters\n\nSee [above](#run-it-again).\n",
     "about-run": "# About this run\n\n```{run-status}\n```\n",
+    "reporting": "# What a reader should be told\n\nSee [the run](about-run.md): {val}`told`.\n",
     "references": "# References\n\n```{bibliography}\n```\n",
 }
 BIBLIOGRAPHY = """@inproceedings{taormina2020,
@@ -91,6 +92,7 @@ def executed_page(run: Path, page: str) -> nbformat.NotebookNode:
         publish.value("fine-tuning.auc", 0.9341, interval=(0.901, 0.96))
         publish.value("difference", -0.046)
         publish.value("name", "GoogLeNet")
+        publish.value("told", "a text that is longer than a line of a phone")
         publish.value("alone", 1)
         table = publish.table("depths", depths(), "AUC by freeze depth, simulated database.", {"AUC": ".3f"})
         figure = publish.figure("roc-curves", curves(), ALT, "ROC curves, p < 0.05, of inception_3a-output.")

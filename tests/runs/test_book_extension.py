@@ -30,6 +30,12 @@ def test_values_are_quoted_and_lead_to_the_page_that_computed_them(introduction)
     assert links[0]["title"] == "fine-tuning.auc, computed in “Fine tuning”"
 
 
+def test_a_long_text_may_be_broken_and_a_number_may_not(small_book, introduction):
+    told = BeautifulSoup(small_book.page("reporting"), "html5lib").article.select_one(".hep2-value")
+    assert told["class"] == ["hep2-value", "hep2-words"]
+    assert not introduction.select(".hep2-words")
+
+
 def test_a_value_on_its_own_page_is_no_link(chapter):
     assert [each.text for each in chapter.select(".hep2-value")] == ["0.934"]
     assert not chapter.select("a > .hep2-value")
