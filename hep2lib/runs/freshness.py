@@ -28,6 +28,7 @@ _READ_BY = {  # files that code reads, and what reads them
     "book/claims.yaml": "hep2lib.runs.paper.printed_claims",
     "book/paper-values.yaml": "hep2lib.runs.paper._values",
     "book/simulator-difficulty.json": "hep2lib.runs.paper.stated_difficulty",
+    "book/weights.json": "hep2lib.runs.paper.stated_weights",
 }
 _REMOVABLE = {
     "cache": "decoded images, the start network, activations and Gram matrices",

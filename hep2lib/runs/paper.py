@@ -67,7 +67,7 @@ def printed_claims() -> list[Claim]:
 def smaller_budgets(parameters: Parameters, results: Iterable[str]) -> dict[str, list[str]]:
     """What each result of ``run_strategies``, by name, was given less of than in the paper, in words.
 
-    "freeze D" needs the search of the paper's Table 1 at that depth, and rotated copies if they are in its name;
+    "freeze D" needs the search of Table 1 at that depth, and rotated copies if they are in its name;
     an SVM as many values of C; all else the search at all three depths and rotated copies; everything as many
     folds, and images of GoogLeNet's size.
     """
