@@ -164,7 +164,7 @@ def test_a_command_works(command, tmp_path, capsys):
             assert script.startswith("benchmarks/")
             text = (ROOT / script).read_text(encoding="utf-8")
             compile(text, script, "exec")
-            assert all(f'"{option}"' in text for option in options)
+            assert all(f'"{option}"' in text for option in options if option.startswith("--"))
         case _:
             pytest.fail(
                 f"{command!r}: nobody has said how to try it; add it here, or to NOT_TRIED with a reason"

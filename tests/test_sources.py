@@ -98,7 +98,7 @@ def edited(tmp_path):
 
 def test_a_change_of_the_training_is_seen_where_it_was_made(edited):
     assert edited("studies/training.py", "momentum=", "momentum=0.5 * ") == {"hep2lib.studies.training.sgdm"}
-    assert edited("studies/trial.py", '"stated", 0.9)', '"stated", 0.8)') == {
+    assert edited("studies/trial.py", '"in the paper", 0.9)', '"in the paper", 0.8)') == {
         "hep2lib.studies.trial.TrainingOptions"
     }
     assert edited("cnn/googlenet.py", "ceil_mode=True", "ceil_mode=False") != set()
