@@ -21,6 +21,7 @@ from sphinx.util import logging
 logger = logging.getLogger(__name__)
 
 NOT_PUBLISHED = "This is a run of your own, not the published one."
+FIRST_RUN = "This is a first run: small enough for a class, and too small to judge the paper by."
 
 
 def read_statement(app: Sphinx, config: Config) -> None:
@@ -32,7 +33,8 @@ def read_statement(app: Sphinx, config: Config) -> None:
     except (OSError, ValueError, KeyError):
         logger.warning("%s: does not say what the results were obtained on (statement)", file, type="hep2")
         return
-    config.hep2_statement = [statement] + ([] if about.get("published", True) else [NOT_PUBLISHED])
+    notes = {FIRST_RUN: about.get("profile") == "quick", NOT_PUBLISHED: not about.get("published", True)}
+    config.hep2_statement = [statement, *(note for note, holds in notes.items() if holds)]
 
 
 def leave_out_thebe(app: Sphinx, config: Config) -> None:

@@ -130,7 +130,7 @@ def write_run(run: Path) -> Path:
         put_in_place(run, page, notebook_text(executed_page(run, page)), {})
     write_text(run / "parameters.yaml", "seed: 3\nlayers: [pool2, pool5]\nweights: random\n")
     about = {
-        "profile": "smoke",
+        "profile": "quick",
         "statement": STATEMENT,
         "published": False,
         "database": {"name": "simulated database", "images": 24},

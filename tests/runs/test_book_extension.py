@@ -93,7 +93,7 @@ def test_the_run_is_described(small_book):
     table = BeautifulSoup(small_book.page("about-run"), "html5lib").select_one(".hep2-status")
     rows = {row.th.text: row.td.get_text("|") for row in table.select("tr")}
     assert rows == {
-        "Profile": "smoke",
+        "Profile": "quick",
         "Database": "name: simulated database|images: 24",
         "Device": "cpu <2 cores>",
         "Versions": "python: 3.11|torch: 2.6",
@@ -105,7 +105,11 @@ def test_the_run_is_described(small_book):
 def test_every_page_says_what_its_results_were_obtained_on(small_book, page):
     article = BeautifulSoup(small_book.page(page), "html5lib").article
     (banner,) = article.select("h1 + .hep2-banner, h1 + .hep2-freshness + .hep2-banner")
-    assert banner.text == f"{STATEMENT} This is a run of your own, not the published one."
+    assert [each.text for each in banner.select("span")] == [
+        STATEMENT,
+        "This is a first run: small enough for a class, and too small to judge the paper by.",
+        "This is a run of your own, not the published one.",
+    ]
 
 
 def test_parameters_are_folded_away(chapter):
