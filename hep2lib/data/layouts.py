@@ -86,6 +86,7 @@ class ImageFolder:
         self.left_out: Counter[str] = Counter()
         self._names: dict[Path, str] = {}
         self._real = folder.resolve()
+        self._followed: dict[Path, Path] = {}
         self._indices: dict[Callable[[str], str], dict[tuple[str, str], list[Path]]] = {}
         for parent, folders, files in os.walk(folder, onerror=refuse):
             for name in sorted(folders):
@@ -197,7 +198,11 @@ class ImageFolder:
         """Follow all links of the file called ``name``, which has to be a regular one below the folder."""
         if isinstance(path, DatabaseError):
             raise path
-        real = Path(os.path.realpath(path))
+        # Most files are no links, and their folder is followed once for all of them.
+        parent = path if path.is_symlink() else path.parent
+        if parent not in self._followed:
+            self._followed[parent] = Path(os.path.realpath(parent))
+        real = self._followed[parent] if parent == path else self._followed[parent] / path.name
         outside = not real.is_relative_to(self._real)
         for wrong, what in (
             (path in self.unread, "an image of a kind that is not read; convert it to png"),

@@ -278,10 +278,11 @@ def _examined(
                     height, width = max(height, y), max(width, x)
                     if cell.get("s") in struck:
                         noted[_STRUCK].add(y - 1)
-                    value, kind = cell.findtext("{*}v") or "", cell.get("t")
+                    inside = {part.tag.rpartition("}")[2]: part.text for part in cell}  # a search is slow
+                    value, kind = inside.get("v") or "", cell.get("t")
                     if kind == "e":
                         special[y - 1, x - 1] = value
-                    elif kind != "str" and value in none and cell.find("{*}f") is not None:
+                    elif kind != "str" and value in none and "f" in inside:
                         special[y - 1, x - 1] = _FORMULA
                 row.clear()
             _check_extent(path, height, width)
