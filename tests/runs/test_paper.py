@@ -246,3 +246,36 @@ def test_figures_of_another_simulator_or_none_are_refused(tmp_path, monkeypatch,
     (tmp_path / "difficulty.json").write_text(json.dumps(now), encoding="utf-8")
     with pytest.raises(InputError, match="no figures of the simulator's difficulty"):
         paper.stated_difficulty()
+
+
+def rows_of(better, worse, equal):
+    """Rows of the comparison of weights: so many in which procedural ones are better, worse, or neither."""
+    ends = [(0.01, 0.03)] * better + [(-0.03, -0.01)] * worse + [(-0.01, 0.02)] * equal
+    return [{"row": f"row {n}", "procedural low": a, "procedural high": b} for n, (a, b) in enumerate(ends)]
+
+
+@pytest.mark.parametrize(
+    ("counts", "procedural"),
+    [((6, 0, 5), True), ((5, 0, 5), True), ((5, 0, 6), False), ((10, 1, 0), False), ((0, 0, 11), False)],
+)
+def test_procedural_weights_have_to_be_better_in_half_of_the_rows_and_worse_in_none(counts, procedural):
+    assert paper.follows_the_rule(rows_of(*counts)) is procedural
+
+
+def test_the_comparison_of_weights_is_stated_as_it_was_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(paper, "weights_file", lambda: tmp_path / "weights.json")
+    with pytest.raises(
+        InputError, match=r"no comparison of weights; make it with `python benchmarks/weights"
+    ):
+        paper.stated_weights()
+    paper.write_weights(
+        rows_of(1, 0, 1), {"specimens": 400}, {"random, filters": np.ones((2, 3), np.float16)}
+    )
+    table, about, pictures = paper.stated_weights()
+    assert table["row"].tolist() == ["row 0", "row 1"]
+    assert about["specimens"] == 400
+    assert pictures["random, filters"].sum() == 6
+    other = json.loads((tmp_path / "weights.json").read_text(encoding="utf-8")) | {"simulator_version": 1}
+    (tmp_path / "weights.json").write_text(json.dumps(other), encoding="utf-8")
+    with pytest.raises(InputError, match="made with another version of the simulator"):
+        paper.stated_weights()
