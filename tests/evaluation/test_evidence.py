@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
+from scipy.stats import binom
 
 from hep2lib.evaluation.auc import ScoreError, auc
 from hep2lib.evaluation.evidence import (
@@ -116,3 +118,22 @@ def test_the_correlation_that_is_needed_brings_p_to_five_per_cent():
     a, b, needed = one.standard_error, other.standard_error, told_apart(one, other)[1]
     assert 0.004 / np.sqrt(a**2 + b**2 - 2 * needed * a * b) == pytest.approx(1.95996, abs=1e-4)
     assert told_apart(one, one) == pytest.approx((1, 1))
+
+
+@pytest.mark.parametrize("both", [1784, 1850, 1925, 1930])
+def test_the_exact_probability_is_a_tail_of_the_binomial(both):
+    """The same as so many heads of as many fair coins, and one more."""
+    first, second = 1934 - both, 1930 - both
+    tail = binom.sf(first, first + second + 1, 0.5)
+    assert false_claim(1934, 1930, both) == pytest.approx(tail, rel=1e-9)
+
+
+@pytest.mark.parametrize("area", [0.6, 0.85, 0.984])
+def test_the_standard_error_is_that_of_exponential_scores_by_integration(area):
+    """Bamber's variance of the AUC; its two probabilities are integrated, with scores of rates 1 and r."""
+    rate = 1 / area - 1  # of the positive scores: they exceed a negative one with probability 1 / (1 + r)
+    two_above, _ = quad(lambda x: np.exp(-2 * rate * x) * np.exp(-x), 0, np.inf, epsabs=1e-12)
+    two_below, _ = quad(lambda x: (1 - np.exp(-x)) ** 2 * rate * np.exp(-rate * x), 0, np.inf, epsabs=1e-12)
+    m, n = 1498, 582
+    variance = area * (1 - area) + (m - 1) * (two_above - area**2) + (n - 1) * (two_below - area**2)
+    assert area_interval(area, m, n).standard_error == pytest.approx(np.sqrt(variance / (m * n)), rel=1e-6)
