@@ -86,12 +86,10 @@ def main() -> int:
         write_weights(
             rows,
             {
-                "databases": list(DATABASES),
-                "specimens": options.specimens,
-                "size": options.size,
-                "epochs": EPOCHS,
-                "learning rates": list(RATES),
-                "batch size": BATCH,
+                "obtained on": f"{len(DATABASES)} simulated databases of {options.specimens} specimens "
+                f"(seeds {', '.join(map(str, DATABASES))}), images of {options.size} pixels; {len(VALUES)} "
+                f"values of C; rates {' and '.join(map(str, RATES))}, batch size {BATCH}, {EPOCHS} epochs",
+                "starts each": len(options.procedural),
                 "hand-made": handmade,
                 "starts": {kind: network.provenance.description for kind, network in networks.items()},
             },

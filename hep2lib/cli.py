@@ -241,7 +241,9 @@ def _add_database_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
-    known = "smoke, quick, paper, or a YAML file (default: that of the run in --out, quick for a new one)"
+    known = (
+        "smoke, quick, published, paper, or a YAML file (default: the run's in --out; quick for a new one)"
+    )
     parser.add_argument("--profile", help=known)
     parser.add_argument("--data", help="a database's folder (default: a simulated one)")
     _add_database_options(parser)

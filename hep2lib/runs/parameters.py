@@ -10,7 +10,15 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from hep2lib.cnn.googlenet import LAYERS
 from hep2lib.cnn.weights import RANDOM
@@ -46,6 +54,7 @@ Depth = Annotated[Whole, Field(ge=0, le=len(LAYERS))]
 BatchSize = Annotated[Whole, Field(ge=1, le=4096)]
 LearningRate = Annotated[Real, Field(gt=0, le=10)]
 Epochs = Annotated[Whole, Field(ge=1, le=1000)]
+Seeds = Annotated[Whole, Field(ge=1, le=100)]
 SVMWay = Literal["fine-tuned", "pooled", "rotated", "refitted", "other-regularisation", "early-stopped"]
 
 
@@ -60,7 +69,7 @@ class GridParameters(_Strict):
     batch_sizes: Annotated[tuple[BatchSize, ...], Field(min_length=1)]
     learning_rates: Annotated[tuple[LearningRate, ...], Field(min_length=1)]
     epochs: Epochs
-    seeds: Annotated[Whole, Field(ge=1, le=100)] = 1
+    seeds: Seeds = 1
 
 
 class TrainingParameters(_Strict):
@@ -105,6 +114,7 @@ class Parameters(_Strict):
     variant: Literal["torchvision", "bvlc"] = "torchvision"
     weights: Annotated[str, Field(min_length=1)] = "auto"
     grids: Annotated[tuple[GridParameters, ...], Field(min_length=1)]
+    chosen_seeds: dict[Depth, Seeds] = {}
     rotations: Annotated[Whole, Field(ge=1, le=360)] = 18
     views_per_epoch: Annotated[Whole, Field(ge=0, le=360)] = 0
     training: TrainingParameters = TrainingParameters()
@@ -141,6 +151,16 @@ class Parameters(_Strict):
                 hint = f"; did you mean {near[0]}?" if near else "; `hep2 layers` lists all 144"
                 raise ValueError(f"there is no layer {name}{hint}")
         return names
+
+    @field_validator("chosen_seeds")
+    @classmethod
+    def _searched_depths(cls, seeds: dict[int, int], others: ValidationInfo) -> dict[int, int]:
+        searched = sorted({depth for grid in others.data.get("grids", ()) for depth in grid.freeze})
+        for depth in seeds:
+            if searched and depth not in searched:
+                depths = ", ".join(map(str, searched))
+                raise ValueError(f"nothing is chosen at freeze {depth}; the grids search {depths}")
+        return seeds
 
     @property
     def fine_tuning_grids(self) -> tuple[Grid, ...]:
@@ -336,7 +356,7 @@ def _hint(name: str) -> str:
 
 
 def _sentence(problem: Any) -> str:
-    place = ".".join(str(part) for part in problem["loc"])
+    place = ".".join(str(part) for part in problem["loc"] if part != "[key]")
     given = problem["input"]
     reason = {
         "string_type": "a text is needed; put it in quotes (for papermill, -r and not -p)",

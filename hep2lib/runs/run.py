@@ -204,7 +204,13 @@ class Run:
         p = self.parameters
         store = TrialStore(self.folder / "trials" / "fine-tuning")
         return fine_tuning_study(
-            self.inputs, store, p.fine_tuning_grids, p.rotation, seed=p.seed, options=p.training_options
+            self.inputs,
+            store,
+            p.fine_tuning_grids,
+            p.rotation,
+            chosen_seeds=p.chosen_seeds,
+            seed=p.seed,
+            options=p.training_options,
         )
 
     @cached_property

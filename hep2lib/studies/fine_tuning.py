@@ -1,7 +1,7 @@
 """The fine-tuning study (paper, sections 2.4 and 2.5): freezing depths, a grid, and rotations."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -95,13 +95,14 @@ def fine_tuning_study(
     grids: Sequence[Grid],
     rotation: Rotation | None = None,
     *,
+    chosen_seeds: Mapping[int, int] | None = None,
     seed: int = 0,
     options: TrainingOptions | None = None,
 ) -> FineTuningOutcome:
-    """Run the grid on every fold, then chosen configurations again with rotations.
+    """Run the grid on every fold, then chosen configurations again with other seeds, and with rotations.
 
-    These are the best one of the paper's depth (of the shallowest, if that was not tried), and the best of
-    all where it is another. Nothing but the rotations differs between the trainings without and with them.
+    Rotated are the best one of the paper's depth (of the shallowest, if that was not tried), and the best of
+    all where it is another. Nothing but the seed, or the rotations, differs from the trainings of the grid.
     Trials that the store has already are not repeated, so an interrupted study goes on where it stopped.
 
     Args:
@@ -109,6 +110,8 @@ def fine_tuning_study(
         store: where records are kept.
         grids: what is searched.
         rotation: how to train them again, None to leave that out.
+        chosen_seeds: by freezing depth, with how many seeds its best configuration is trained, the first
+            included; the others have no say in any choice.
         seed: of classifiers, orders and dropout.
         options: how networks are trained apart from that; None takes the defaults.
 
@@ -116,7 +119,7 @@ def fine_tuning_study(
         All records, with what was chosen on validation images.
 
     Raises:
-        OutcomeError: if every configuration diverged, so that none can be trained again with rotations.
+        OutcomeError: if every configuration diverged, so that none can be trained again.
         StoreError: if a record cannot be read or written.
         ClusterError: if the cluster that ``inputs`` name cannot be used.
     """
@@ -127,8 +130,17 @@ def fine_tuning_study(
     jobs = _jobs(inputs, store, trials)
     records = run_trials(jobs, store, inputs.executor, description="fine-tuning", summary=summary)
     outcome = FineTuningOutcome(records, inputs.labels, inputs.folds)
+    again = [
+        replace(read_trial(record["trial"]), seed=seed + more)
+        for depth, count in (chosen_seeds or {}).items()
+        for record in (outcome.trainings(outcome.best(depth)) if count > 1 else ())
+        for more in range(1, count)
+    ]
+    known = {record["id"] for record in records}  # a grid may have had these seeds
+    jobs = {name: job for name, job in _jobs(inputs, store, again).items() if name not in known}
+    records += run_trials(jobs, store, inputs.executor, description="other seeds", summary=summary)
     if rotation is None:
-        return outcome
+        return FineTuningOutcome(records, inputs.labels, inputs.folds)
     depths = outcome.depths()
     first = PAPERS_DEPTH if PAPERS_DEPTH in depths else depths[0]
     chosen = [outcome.best(depth) for depth in dict.fromkeys((first, outcome.best().freeze))]

@@ -63,6 +63,11 @@ def test_the_paper_profile_is_the_papers_search():
         ({"grids": [GRID | {"batch_sizes": [0]}]}, "grids.0.batch_sizes.0 = 0: .*greater than or equal to 1"),
         ({"grids": []}, "parameter grids: "),
         ({"grids": [GRID | {"seeds": 0}]}, "grids.0.seeds = 0: .*greater than or equal to 1"),
+        ({"chosen_seeds": {50: 3}}, "chosen_seeds: nothing is chosen at freeze 50; .* search 11, 110, 139"),
+        ({"chosen_seeds": {11: 0}}, "chosen_seeds.11 = 0: .*greater than or equal to 1"),
+        ({"chosen_seeds": {145: 3}}, "chosen_seeds.145 = .*145.*: .*less than or equal to 144"),
+        ({"chosen_seeds": {"deep": 3}}, "chosen_seeds.deep = 'deep': a number is needed"),
+        ({"chosen_seeds": 3}, "chosen_seeds = 3: input should be a valid dictionary"),
         (
             {"training": {"head_lr": 10}},
             "'training.head_lr' is unknown; did you mean 'training.head_rate_factor'",
@@ -115,8 +120,8 @@ def test_an_unknown_profile_names_those_there_are(tmp_path, typed):
     with pytest.raises(ParameterError) as refused:
         make_parameters(typed)
     assert str(refused.value) == (
-        f"profile {typed!r}: there is none of that name; choose one of paper, quick, smoke, or give the path "
-        "of a YAML file, which ends in .yaml"
+        f"profile {typed!r}: there is none of that name; choose one of paper, published, quick, smoke, or give "
+        "the path of a YAML file, which ends in .yaml"
     )
 
 
@@ -394,6 +399,17 @@ def test_a_number_written_otherwise_and_a_default_written_out_differ_in_nothing(
     written = make_parameters(profile("seed: '3'\nsvm_smallest: -6\ntraining: {l2: 1e-4}\nbits: null"))
     assert differences(plain.effective, written.effective) == []
     assert plain.run_name == written.run_name
+
+
+def test_seeds_of_chosen_configurations_are_kept_with_a_run(tmp_path):
+    parameters = make_parameters("smoke", parse_settings(["chosen_seeds={110: 3, 139: 2}"]))
+    assert parameters.chosen_seeds == {110: 3, 139: 2}
+    parameters.write(tmp_path / "parameters.yaml")
+    assert read_parameters(tmp_path / "parameters.yaml") == parameters
+    more = make_parameters("smoke", {"chosen_seeds": {110: 3}})
+    assert differences(parameters.effective, more.effective) == [
+        "chosen_seeds.139 is 2 there, nothing was asked for"
+    ]
 
 
 def test_layers_are_named_one_by_one_or_by_a_word():

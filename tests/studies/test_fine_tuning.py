@@ -170,6 +170,24 @@ def test_seeds_move_results_and_choose_nothing(shared_inputs, store, tmp_path):
         assert cell.spread == cell.high - cell.low
 
 
+def test_the_chosen_configuration_of_a_depth_is_trained_with_further_seeds(shared_inputs, store, tmp_path):
+    grid = replace(GRID, freeze=(110, 139), seeds=1)
+    outcome = fine_tuning_study(shared_inputs, store, [grid], chosen_seeds={139: 3, 110: 1}, seed=7)
+    alone = fine_tuning_study(shared_inputs, TrialStore(tmp_path / "alone"), [grid], seed=7)
+    chosen, folds = alone.best(139), len(shared_inputs.folds)
+    more = [record["trial"] for record in outcome.records[len(alone.records) :]]
+    assert sorted((one["seed"], one["fold"]) for one in more) == [
+        (seed, fold) for seed in (8, 9) for fold in range(folds)
+    ]
+    assert {(one["freeze"], one["learning_rate"]) for one in more} == {(139, chosen.learning_rate)}
+    assert outcome.means().equals(alone.means())
+    assert outcome.nested() == alone.nested()
+    assert outcome.seed_spread()[["freeze", "seeds"]].to_numpy().tolist() == [[139, 3]]
+    both = fine_tuning_study(shared_inputs, store, [replace(grid, seeds=2)], chosen_seeds={139: 3}, seed=7)
+    names = [record["id"] for record in both.records]
+    assert len(names) == len(set(names)) == 2 * len(alone.records) + folds
+
+
 def test_class_weights_and_the_other_options_reach_the_trials(shared_inputs, store):
     options = TrainingOptions(class_weights="balanced", shuffle="every-epoch", head_rate_factor=10.0)
     outcome = fine_tuning_study(shared_inputs, store, [GRID], options=options)
