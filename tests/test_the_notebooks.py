@@ -143,8 +143,8 @@ OF_THE_PAPER = {
     "The authors take GoogLeNet {cite:p}`szegedy2015`, trained on the photographs of ImageNet, as MATLAB "
     "offers it, with 144 layers.",
     "The paper's GoogLeNet had been taught to name the thousand kinds of things in ImageNet's photographs.",
-    "procedural weights become the default where ImageNet's cannot be had if they are better in at least half "
-    "of the studies, by an interval that leaves out zero, and worse in none.",
+    "procedural weights become the default where ImageNet's cannot be had if they are better in at least "
+    "half of the studies, by an interval that leaves out zero, and worse in none.",
     "The paper's was freeze {paper}`table2.soft`, batch size {paper}`best.batch_size`, learning rate "
     "{paper}`best.learning_rate`, epoch {paper}`best.epoch`, on AIDA with weights from ImageNet.",
     "A pre-trained network can be used without training it at all:",

@@ -98,7 +98,7 @@ def execute_run(run: Run, pages: Sequence[str] = PAGES) -> None:
     for page in pages:  # before anything takes hours
         _known_notebook(project_root() / "notebooks" / f"{page}.md", page_values(run))
     seconds = {}
-    for name in ("images", "folds", "fine_tuning", "batchnorm", "svm", "svm_variants"):
+    for name in ("images", "folds", "fine_tuning", "batchnorm", "svm", "svm_variants", "svm_restarted"):
         start = time.perf_counter()
         getattr(run, name)
         seconds[name.replace("_", "-")] = time.perf_counter() - start

@@ -126,7 +126,11 @@ class Run:
 
     @cached_property
     def network(self) -> GoogLeNet:
-        """The network before any training, with the run's weights.
+        """The network before any training, with the run's weights."""
+        return self._start(self.parameters.seed)
+
+    def _start(self, seed: int) -> GoogLeNet:
+        """The network with the run's weights; random ones are drawn with this seed.
 
         Random weights are calibrated on simulated images that belong to no database, so that one starting
         point serves all folds and no test image has a part in it. They take seconds to draw, so they are kept
@@ -135,20 +139,20 @@ class Run:
         p, used = self.parameters, self.weights["used"]
         network = GoogLeNet(variant=p.variant, classes=2)
         if used != "random":
-            load_weights(network, used, seed=p.seed)
+            load_weights(network, used, seed=seed)
             return network
         code = code_digest("hep2lib.cnn.weights.load_weights", "hep2lib.simulator.writing.simulated_images")
         cache = self.folder / "cache"
-        file = cache / f"random-{p.variant}-seed{p.seed}-{code}.json"
+        file = cache / f"random-{p.variant}-seed{seed}-{code}.json"
         if known := _read_texts(file, [field.name for field in fields(Provenance)]):
             provenance = Provenance(**known)
             if found := find_kept(network_file(cache, provenance.sha256)):
                 network.load_state_dict(load_file(found))
                 network.provenance = provenance
                 return network
-        images = torch.from_numpy(simulated_images(CALIBRATION_IMAGES, p.seed))
+        images = torch.from_numpy(simulated_images(CALIBRATION_IMAGES, seed))
         origin = "simulated images that belong to no database"
-        load_weights(network, used, seed=p.seed, images=images, images_are=origin)
+        load_weights(network, used, seed=seed, images=images, images_are=origin)
         kept_network(network, cache)
         write_json(file, asdict(network.provenance))
         return network
@@ -211,6 +215,7 @@ class Run:
             chosen_seeds=p.chosen_seeds,
             seed=p.seed,
             options=p.training_options,
+            starts=self._start if self.weights["used"] in RANDOM else None,
         )
 
     @cached_property
@@ -293,10 +298,27 @@ class Run:
             found["fine-tuned"] = self._svm(changed, {}, networks=networks, frozen=tuned.freeze)
         return found
 
-    def _svm(self, layers: Sequence[str], options: Mapping[str, Any], **networks: Any) -> SVMOutcome:
+    @cached_property
+    def svm_restarted(self) -> list[SVMOutcome]:
+        """The SVM study on its chosen layer, from other random weights; as many as other seeds were trained.
+
+        Empty where weights are not random: no seed moves an SVM then.
+        """
+        p, seeds = self.parameters, {int(record["trial"]["seed"]) for record in self.fine_tuning.records}
+        others = sorted(seeds - {p.seed}) if self.weights["used"] in RANDOM else ()
+        layers = (self.svm.best().layer,)
+        return [self._svm(layers, {}, replace(self.inputs, network=self._start(seed))) for seed in others]
+
+    def _svm(
+        self,
+        layers: Sequence[str],
+        options: Mapping[str, Any],
+        inputs: StudyInputs | None = None,
+        **networks: Any,
+    ) -> SVMOutcome:
         store = TrialStore(self.folder / "trials" / "svm")
         variant = replace(SVMVariant(regularisation=self.parameters.svm_regularisation), **options)
-        return svm_study(self.inputs, store, layers, self.parameters.svm_grid, variant, **networks)
+        return svm_study(inputs or self.inputs, store, layers, self.parameters.svm_grid, variant, **networks)
 
     def publication(self, page: str) -> Publication:
         """Where a page of the book publishes its values, tables and figures."""

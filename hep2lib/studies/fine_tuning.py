@@ -85,6 +85,8 @@ class Rotation:
     views_per_epoch: int = 0  # shown in an epoch, drawn anew each time (0: all, as in the paper)
 
 
+Job = tuple[Callable[..., Record], tuple[Any, ...]]
+
 PAPERS_DEPTH = 11
 """The freezing depth at which the paper trained with rotations (Table 3)."""
 
@@ -98,6 +100,7 @@ def fine_tuning_study(
     chosen_seeds: Mapping[int, int] | None = None,
     seed: int = 0,
     options: TrainingOptions | None = None,
+    starts: Callable[[int], GoogLeNet] | None = None,
 ) -> FineTuningOutcome:
     """Run the grid on every fold, then chosen configurations again with other seeds, and with rotations.
 
@@ -114,6 +117,8 @@ def fine_tuning_study(
             included; the others have no say in any choice.
         seed: of classifiers, orders and dropout.
         options: how networks are trained apart from that; None takes the defaults.
+        starts: the network that trainings with another seed start from; None takes the inputs' own. Where
+            weights are random, what another draw of them changes is part of what a seed does.
 
     Returns:
         All records, with what was chosen on validation images.
@@ -127,7 +132,15 @@ def fine_tuning_study(
     summary = partial(_summary, inputs)
     trials = [trial for grid in grids for trial in grid.trials(folds, seed, options)]
     trials.sort(key=lambda trial: trial.seed != seed)  # the search itself first; the order is kept otherwise
-    jobs = _jobs(inputs, store, trials)
+
+    def jobs_of(trials: Sequence[FineTuningTrial]) -> dict[str, Job]:
+        jobs: dict[str, Job] = {}
+        for own in dict.fromkeys(trial.seed for trial in trials):
+            from_it = inputs if starts is None or own == seed else replace(inputs, network=starts(own))
+            jobs |= _jobs(from_it, store, [trial for trial in trials if trial.seed == own])
+        return jobs
+
+    jobs = jobs_of(trials)
     records = run_trials(jobs, store, inputs.executor, description="fine-tuning", summary=summary)
     outcome = FineTuningOutcome(records, inputs.labels, inputs.folds)
     again = [
@@ -137,7 +150,7 @@ def fine_tuning_study(
         for more in range(1, count)
     ]
     known = {record["id"] for record in records}  # a grid may have had these seeds
-    jobs = {name: job for name, job in _jobs(inputs, store, again).items() if name not in known}
+    jobs = {name: job for name, job in jobs_of(again).items() if name not in known}
     records += run_trials(jobs, store, inputs.executor, description="other seeds", summary=summary)
     if rotation is None:
         return FineTuningOutcome(records, inputs.labels, inputs.folds)
@@ -163,7 +176,7 @@ def _jobs(
     store: TrialStore,
     trials: Sequence[FineTuningTrial],
     context: dict[str, str] | None = None,
-) -> dict[str, tuple[Callable[..., Record], tuple[Any, ...]]]:
+) -> dict[str, Job]:
     """What to call for each trial, by its name; what those that the store lacks are fed with is prepared.
 
     ``context`` holds digests of what results depend on besides the trial; None takes the inputs' own.

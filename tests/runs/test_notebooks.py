@@ -526,7 +526,7 @@ project = Path(sys.argv[1])
 notebooks.execute = partial(notebooks.execute, project=project)
 notebooks.project_root = lambda *words: project
 notebooks.page_values = lambda run: {"run": str(run.folder)}
-steps = ("images", "folds", "fine_tuning", "batchnorm", "svm", "svm_variants")
+steps = ("images", "folds", "fine_tuning", "batchnorm", "svm", "svm_variants", "svm_restarted")
 run = SimpleNamespace(folder=project / "run", **dict.fromkeys(steps))
 book.build_book = lambda folder: notebooks.execute_run(run)
 sys.argv = ["hep2", "book"]
@@ -666,7 +666,9 @@ def test_what_a_run_has_from_another_profile_is_not_refreshed(project, monkeypat
 
 
 def test_executing_one_page_keeps_the_times_of_the_others(tmp_path, monkeypatch):
-    steps = dict.fromkeys(("images", "folds", "fine_tuning", "batchnorm", "svm", "svm_variants"))
+    steps = dict.fromkeys(
+        ("images", "folds", "fine_tuning", "batchnorm", "svm", "svm_variants", "svm_restarted")
+    )
     run = SimpleNamespace(folder=tmp_path, describe=lambda seconds: {"seconds": seconds}, **steps)
     monkeypatch.setattr(notebooks, "page_values", lambda run: {})
     pages = []

@@ -322,6 +322,22 @@ def test_without_an_output_of_a_block_every_layer_stands_for_a_depth(studied):
     assert studied(svm_layers=["data"]).svm_variants["pooled"][0] == ("data",)
 
 
+def test_other_random_weights_give_other_svms_and_other_weights_none(studied, monkeypatch):
+    monkeypatch.setattr(run_module, "replace", lambda one, **new: new.get("network", SVMVariant()))
+    monkeypatch.setattr(
+        run_module, "svm_study", lambda network, store, layers, grid, variant: (network, layers)
+    )
+    run = studied(weights="random", seed=4)
+    for number, record in enumerate(run.fine_tuning.records):
+        record["trial"]["seed"] = 4 + number % 3
+    run._start = lambda seed: f"network {seed}"
+    layers = (run.svm.best().layer,)
+    assert run.svm_restarted == [("network 5", layers), ("network 6", layers)]
+    taught = studied(weights="auto")
+    taught.__dict__ |= {"weights": {"used": "imagenet"}, "fine_tuning": run.fine_tuning}
+    assert taught.svm_restarted == []
+
+
 def test_only_the_ways_asked_for(studied):
     assert studied(svm_variants=[]).svm_variants == {}
     asked = studied(svm_variants=["refitted"], svm_regularisation="lambda")

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 import hep2lib
+from hep2lib.cnn.googlenet import GoogLeNet
+from hep2lib.cnn.weights import load_weights
 from hep2lib.sources import reached
 from hep2lib.studies import fine_tuning
 from hep2lib.studies import inputs as inputs_module
@@ -153,7 +155,7 @@ def test_each_finished_trial_says_its_validation_auc(shared_inputs, store, monke
 
 def test_seeds_move_results_and_choose_nothing(shared_inputs, store, tmp_path):
     outcome = fine_tuning_study(shared_inputs, store, [replace(GRID, seeds=3)], seed=7)
-    assert [r["trial"]["seed"] for r in outcome.records] == [7] * 4 + [8, 8, 9, 9] * 2
+    assert [r["trial"]["seed"] for r in outcome.records] == [7] * 4 + [8] * 4 + [9] * 4
     alone = fine_tuning_study(shared_inputs, TrialStore(tmp_path / "alone"), [GRID], seed=7)
     assert outcome.best() == alone.best()
     assert outcome.means().equals(alone.means())
@@ -186,6 +188,26 @@ def test_the_chosen_configuration_of_a_depth_is_trained_with_further_seeds(share
     both = fine_tuning_study(shared_inputs, store, [replace(grid, seeds=2)], chosen_seeds={139: 3}, seed=7)
     names = [record["id"] for record in both.records]
     assert len(names) == len(set(names)) == 2 * len(alone.records) + folds
+
+
+def test_other_seeds_may_start_from_other_networks(shared_inputs, images, store, tmp_path):
+    asked = []
+
+    def drawn(seed):
+        asked.append(seed)
+        network = GoogLeNet(variant="torchvision", classes=2)
+        load_weights(network, "random", seed=seed, images=images)
+        return network
+
+    grid = replace(GRID, freeze=(139,), seeds=2)
+    outcome = fine_tuning_study(shared_inputs, store, [grid], chosen_seeds={139: 3}, seed=0, starts=drawn)
+    assert set(asked) == {1, 2}  # never the study's own
+    networks = {record["trial"]["seed"]: record["context"]["network"] for record in outcome.records}
+    assert networks == {0: shared_inputs.network.state_digest()} | {
+        seed: drawn(seed).state_digest() for seed in (1, 2)
+    }
+    one = fine_tuning_study(shared_inputs, TrialStore(tmp_path / "one"), [replace(grid, seeds=1)], seed=0)
+    assert outcome.means().equals(one.means())
 
 
 def test_class_weights_and_the_other_options_reach_the_trials(shared_inputs, store):
