@@ -4,7 +4,7 @@
     python benchmarks/weights.py OUT --procedural ... --write
 
 Every start is put to the same studies on three simulated databases that had no part in any choice: linear
-SVMs on the activations of four layers, flattened and pooled, and fine-tuning at the paper's three freezing
+SVMs on the activations of four layers, flattened and (where there is something to pool) pooled, and fine-tuning at the paper's three freezing
 depths, with the same values of C, learning rates and epochs for all, chosen on validation images. Random
 weights are calibrated, as many seeds as there are procedural files. Resumable: what OUT has is not computed
 again; hours on 2 cores. --write keeps the table and the pictures for the book.
@@ -82,7 +82,8 @@ def main() -> int:
     print(f"hand-made features on the same folds: {np.mean(handmade):.3f}")
     if options.write:
         networks = {kind: _network(sources[0], 0) for kind, sources in kinds.items()}
-        middle = at_quantiles(database["label"], mean_green(images), (0.65,))
+        middle = at_quantiles(database, mean_green(images), (0.65,))
+        shown = load_images(database.iloc[[middle[1][0], middle[0][0]]], 224)  # a late layer has 7 x 7 places
         write_weights(
             rows,
             {
@@ -93,7 +94,7 @@ def main() -> int:
                 "hand-made": handmade,
                 "starts": {kind: network.provenance.description for kind, network in networks.items()},
             },
-            _pictures(networks, images[[middle[1][0], middle[0][0]]]),
+            _pictures(networks, shown),
         )
     print(f"{'procedural' if follows_the_rule(rows) else 'random'} weights are the default offline")
     return 0
@@ -110,9 +111,10 @@ def _network(source: str | Path, seed: int) -> GoogLeNet:
 
 def _studies(inputs: StudyInputs, store: TrialStore, seed: int) -> Iterator[tuple[str, pd.DataFrame]]:
     """Every row of the table: its name, and the scores of the images in the fold that tests them."""
-    for name, variant in (("flattened", SVMVariant()), ("pooled", SVMVariant(pooled=True))):
-        outcome = svm_study(inputs, store, LAYERS, VALUES, variant)
-        for layer in LAYERS:
+    ways = ("flattened", SVMVariant(), LAYERS), ("pooled", SVMVariant(pooled=True), LAYERS[:-1])
+    for name, variant, layers in ways:  # the last layer has one place, so both ways are one
+        outcome = svm_study(inputs, store, layers, VALUES, variant)
+        for layer in layers:
             yield f"SVM, {layer}, {name}", outcome.scores(outcome.best(layer))
     grids = [Grid((depth,), (BATCH,), RATES, EPOCHS) for depth in DEPTHS]
     tuned = fine_tuning_study(inputs, store, grids, seed=seed)

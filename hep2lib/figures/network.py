@@ -84,12 +84,12 @@ def filters_by_start(kinds: Mapping[str, Values]) -> Figure:
 
 def procedural_gallery() -> Drawing:
     """Images of some procedural formulas, fractals, dead leaves and every kind of noise, each stretched."""
-    most = {"fractal": 7, "leaves": 7}
+    most = {"fractal": 4, "leaves": 4}
     drawn: dict[str, npt.NDArray[np.uint8]] = {}
     images = dict(procedural_image(number, 0, 96)[::-1] for number in range(len(formulas())))
     for label, formula in enumerate(formulas()):
         before, wanted = sum(title.startswith(formula.family) for title in drawn), most.get(formula.family, 1)
-        if before < wanted and (wanted == 1 or label % 5 == 0):  # from all over a large family
+        if before < wanted and (wanted == 1 or label % 9 == 0):  # from all over a large family
             image = np.rint(images[label] * (255 / images[label].max())).astype(np.uint8)
             drawn[f"{formula.family} {before + 1}" if wanted > 1 else formula.family] = image
     return Drawing(gallery(drawn, columns=6), f"{len(drawn)} small pictures: {', '.join(drawn)}.")
