@@ -4,10 +4,11 @@
     python benchmarks/weights.py OUT --procedural ... --write
 
 Every start is put to the same studies on three simulated databases that had no part in any choice: linear
-SVMs on the activations of four layers, flattened and (where there is something to pool) pooled, and fine-tuning at the paper's three freezing
-depths, with the same values of C, learning rates and epochs for all, chosen on validation images. Random
-weights are calibrated, as many seeds as there are procedural files. Resumable: what OUT has is not computed
-again; hours on 2 cores. --write keeps the table and the pictures for the book.
+SVMs on the activations of four layers, flattened and, where a layer has several places, pooled, and
+fine-tuning at the paper's three freezing depths, with the same values of C, learning rates and epochs for
+all, chosen on validation images. Random weights are calibrated, as many seeds as there are procedural files.
+Resumable: what OUT has is not computed again; hours on 2 cores. --write keeps the table and the pictures for
+the book.
 
 The default follows a rule that was written down before any result (`follows_the_rule`, `hep2lib.runs.paper`);
 the last line says what it comes to.

@@ -389,7 +389,7 @@ def test_a_run_is_checked_chapter_by_chapter(chapters, capsys):
         )
 
 
-@pytest.mark.parametrize("typed", ["5", "06", "results", "05-result"])
+@pytest.mark.parametrize("typed", ["5", "07", "results", "05-result"])
 def test_a_chapter_that_is_none_is_answered_with_those_there_are(chapters, capsys, tmp_path, typed):
     assert main(["check", "--explain", typed]) == 2
     message = f"hep2: page '{typed}': there is none of that name; the pages are "

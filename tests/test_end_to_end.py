@@ -125,7 +125,7 @@ def test_the_claims_and_why_none_is_tested_are_in_the_html(rendered):
 
 def test_values_are_published_by_every_page_of_results(rendered):
     published = rendered.published()
-    for page in ("01-dataset", "03-fine-tuning", "04-svm", "05-results"):
+    for page in ("01-dataset", "03-fine-tuning", "04-svm", "05-results", "06-costs"):
         assert published[page]["values"], page
 
 

@@ -1,6 +1,5 @@
 """Roles that quote a number or a text: from the run, from the paper, from the run's parameters."""
 
-import re
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,6 +14,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
 from sphinx.util.nodes import clean_astext, make_refnode
 
+from hep2lib.figures.style import typeset
 from hep2lib.runs.publish import PublishError, read_pages
 
 logger = logging.getLogger(__name__)
@@ -55,13 +55,14 @@ class Run:
 
 
 def shown(value: object, form: str = "") -> str:
-    """A value as prose shows it: a fraction with four digits unless told otherwise, a typographic minus."""
+    """A value as prose shows it: a fraction with four digits unless told otherwise."""
     if isinstance(value, list):
         return ", ".join(shown(each, form) for each in value)
     if isinstance(value, bool):
         return "yes" if value else "no"
-    text = format(value, form or (".4g" if isinstance(value, float) else ""))
-    return re.sub(r"^-(?=[\d.])", "−", text) if isinstance(value, int | float) else text
+    if isinstance(value, int | float):
+        return typeset(value, form or (".4g" if isinstance(value, float) else ""))
+    return format(value, form)
 
 
 def look_up(tree: Any, key: str) -> Any:

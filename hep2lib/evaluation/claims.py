@@ -201,34 +201,32 @@ def _quantity(
     return two.low < two.high or two.same, two.difference, two.low, two.high, two.specimens
 
 
-def against_each(
-    first: Scores, others: Sequence[Scores], *, generator: np.random.Generator, repetitions: int = 2000
+def compare_each(
+    pairs: Sequence[tuple[Scores, Scores]], *, generator: np.random.Generator, repetitions: int = 2000
 ) -> pd.DataFrame:
-    """Differences of the AUC (mean of the folds) between one strategy and each of the others.
+    """Differences of the AUC (mean of the folds) between the two strategies of each pair.
 
     Three p values of the same difference: DeLong's, which takes images for independent and is therefore too
     small where a specimen has several; Obuchowski's, which does not; and the bootstrap's, which needs no
     formula. Holm's correction is of the second, over all comparisons of the table.
 
     Args:
-        first: the scores that are compared.
-        others: what they are compared with, each of the same rows in the same folds.
+        pairs: of scores of the same rows in the same folds.
         generator: where the bootstrap's chance comes from.
         repetitions: of the bootstrap.
 
     Returns:
-        One row a comparison: ``against``, ``difference`` (first minus other), ``low``, ``high`` (95 %
-        interval over specimens, each for itself), ``p_images``, ``p_specimens``, ``p_bootstrap``, ``p_holm``,
-        ``specimens``.
+        One row a comparison: ``first``, ``second``, ``difference`` (first minus second), ``low`` and ``high``
+        (95 % interval over specimens, each for itself), ``p_images``, ``p_specimens``, ``p_bootstrap``,
+        ``p_holm``, ``specimens``.
 
     Raises:
         ScoreError: as `auc.compare_auc`; rows or folds that differ.
     """
-    own = first.by_row()
-    y, specimen, fold = own["label"], own["specimen"], own["fold"]
     rows = []
-    for other in others:
-        their = other.by_row()
+    for first, other in pairs:
+        own, their = first.by_row(), other.by_row()
+        y, specimen, fold = own["label"], own["specimen"], own["fold"]
         if not own[["row", "fold"]].equals(their[["row", "fold"]]):
             raise ScoreError(f"{first.name!r} and {other.name!r} were tested on other images or folds.")
         pair = (own["score"], their["score"])
@@ -238,7 +236,7 @@ def against_each(
             weighted_auc, y, *pair, specimen, generator=generator, repetitions=repetitions, fold=fold
         )
         figures = (aware.difference, aware.low, aware.high, naive.p, aware.p, bootstrap, np.nan)
-        rows.append((other.name, *figures, aware.specimens))
-    columns = "against difference low high p_images p_specimens p_bootstrap p_holm specimens"
+        rows.append((first.name, other.name, *figures, aware.specimens))
+    columns = "first second difference low high p_images p_specimens p_bootstrap p_holm specimens"
     table = pd.DataFrame(rows, columns=columns.split())
     return table.assign(p_holm=holm(table["p_specimens"]))

@@ -58,7 +58,7 @@ def claim_curves(
     """
     curves: dict[str, dict[str, pd.DataFrame]] = {}
     for better, other in claims:
-        words = f"{better:.1%} over {other:.1%}"
+        words = f"{100 * better:.1f} % over {100 * other:.1f} %"
         for unit, count in units.items():
             if count < 1 or not (0 <= better <= 1 and 0 <= other <= 1):
                 raise ScoreError(f"{words} of {count} {unit}: accuracies are shares (0 to 1) of 1 or more.")

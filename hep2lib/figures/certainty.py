@@ -26,6 +26,7 @@ from hep2lib.figures.style import (
     POSITIVE,
     Drawing,
     ends,
+    estimated,
     panels,
     style,
     two_a_row,
@@ -107,7 +108,7 @@ def printed_areas_table(
         for correlation in (0, 0.5, 1):
             size = (positive, negative, images_per_specimen, correlation)
             first, found = area_interval(next(iter(areas.values())), *size), area_interval(area, *size)
-            row = {"AUC": f"{area:.1%}, {name}", "Correlation": correlation}
+            row = {"AUC": f"{area:.3f}, {name}", "Correlation": correlation}
             told, words = "–", "–"
             if found != first:
                 p, needed = told_apart(first, found)
@@ -186,7 +187,7 @@ def calibration_table(kinds: Mapping[str, pd.DataFrame], bins: int) -> pd.DataFr
 
 
 def _interval_or_reason(one: Interval | str) -> str:
-    return f"none: {one}" if isinstance(one, str) else f"{one.estimate:.2f} ({one.low:.2f} to {one.high:.2f})"
+    return f"none: {one}" if isinstance(one, str) else estimated(one, ".2f")
 
 
 def scaling_words(table: pd.DataFrame, before: str, after: str) -> str:
@@ -196,7 +197,11 @@ def scaling_words(table: pd.DataFrame, before: str, after: str) -> str:
     for measure, old, new in zip(found, *found.to_numpy(), strict=True):
         verdict = "worse" if new > old else "better" if new < old else "no different"
         words.append(f"the {measure} {verdict} ({old:.3f} to {new:.3f})")
-    return f"Here scaling makes {' and '.join(words)}"
+    old, new = (text.partition(" (")[0] for text in table.set_index("Scores")["Slope"][[before, after]])
+    slope = f"moves the calibration slope from {old} to {new}, where 1 is right"
+    if "none" in old + new:
+        slope = "leaves a calibration slope that cannot be given for both"
+    return f"Here scaling makes {' and '.join(words)}, and {slope}"
 
 
 def spread_figure(values: Mapping[str, FloatArray]) -> Drawing:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -30,6 +30,7 @@ from hep2lib.figures.style import (
     look_of,
     panels,
     style,
+    typeset,
 )
 from hep2lib.studies.gram import gram_matrix
 from hep2lib.studies.outcomes import LayerChoice, SVMOutcome
@@ -40,7 +41,7 @@ _FEW = 30  # layers up to this number are shown with their whole names
 
 @style()
 def margins_figure(points: npt.NDArray, labels: npt.NDArray, machines: Mapping[float, SVC]) -> Drawing:
-    """What C does: the same points, one panel a machine, with its line, its margins and what supports it.
+    """What C does: the same points, one panel an SVM, with its line, its margins and what supports it.
 
     Args:
         points: n x 2.
@@ -107,7 +108,7 @@ def layer_heat_map(means: pd.DataFrame, best: LayerChoice, regularisation: str =
         figure,
         f"Map of validation AUC, {len(grid)} layers from the input down by {len(grid.columns)} values of "
         f"{regularisation}: from {low:.2f} to {high:.2f}; framed: {best.layer} and {regularisation} = "
-        f"{best.value:.3g}.",
+        f"{typeset(best.value, '.4g')}.",
     )
 
 
@@ -155,7 +156,7 @@ def regularisation_figure(tables: Mapping[str, pd.DataFrame], chosen: Mapping[st
         axes.axvline(chosen[name], color=look["color"], linestyle=":")
         low, high = (f"10^{round(float(np.log10(end)), 1):g}" for end in table["C"].iloc[[0, -1]])
         cover = f"read as {name} they cover C from {low} to {high}"
-        words.append(f"{cover}, and C = {chosen[name]:.2g} is chosen")
+        words.append(f"{cover}, and C = {typeset(chosen[name], '.4g')} is chosen")
     axes.set(xlabel="C", ylabel="validation AUC", ylim=(None, min(axes.get_ylim()[1], 1.008)))
     figure.legend(loc="outside lower left", ncols=2)
     return Drawing(figure, f"Validation AUC against C on a logarithmic axis; {'; '.join(words)}.")
@@ -269,13 +270,14 @@ def variants_table(
         both = scores.merge(first, on=["row", "fold", "label"], suffixes=("", "_first"))
         owner = database["specimen"].to_numpy()[both["row"]]
         paired = compare_auc(both["label"], both["score"], both["score_first"], owner, fold=both["fold"])
-        words = f"{paired.difference:+.3f} ({paired.low:+.3f} to {paired.high:+.3f})"
+        change, low, high = (typeset(x, "+.3f") for x in (paired.difference, paired.low, paired.high))
+        words = f"{change} ({low} to {high})"
         if paired.low == paired.high:
             words = "none: no specimen tells them apart"
         alone = rows and outcome.layers == [best.layer]
         among = "the first row" if alone else f"{len(outcome.layers)} tried"
         way = WAYS.get(name, name).format(regularisation=outcome.regularisation)
-        chosen = f"{choice.layer}, {outcome.regularisation} = {choice.value:.3g}"
+        chosen = f"{choice.layer}, {outcome.regularisation} = {typeset(choice.value, '.4g')}"
         area = extracted(outcome, choice, database).auc().estimate
         rows.append((way, among, chosen, choice.validation_auc, area, words if rows else ""))
     names = ["Way", "Layer from", "Chosen", "Validation AUC", "Test AUC", "Difference"]
@@ -295,26 +297,17 @@ def paths_on_an_axis_of_c(outcomes: Sequence[SVMOutcome], choice: LayerChoice) -
     return found
 
 
-class Times(NamedTuple):
-    """Seconds that the same fits take in two ways."""
-
-    gram: float  # the Gram matrix of all images
-    path: float  # the whole grid on one fold, given the matrix
-    direct: float  # one value of C on one fold, on the features themselves
-    features: int  # their number
-
-    def ratio(self, values: int, folds: int) -> float:
-        """How many times as long the direct way would take for all values and folds."""
-        return self.direct * values * folds / (self.gram + self.path * folds)
-
-
-def measured_times(features: Tensor, labels: np.ndarray, fold: Fold) -> Times:
+def measured_times(features: Tensor, labels: np.ndarray, fold: Fold) -> dict[str, float]:
     """Time the way by the Gram matrix, and libsvm on the features themselves, on the same images.
 
     Args:
         features: N x ..., float32.
         labels: N; 1 is positive.
         fold: rows of the parts.
+
+    Returns:
+        Seconds of ``gram`` (the matrix of all images), ``path`` (the whole grid on this fold, given the
+        matrix) and ``direct`` (one value of C on this fold, on the features); ``features``, their number.
     """
     rows = features.flatten(1).contiguous()
     start = time.perf_counter()
@@ -325,4 +318,5 @@ def measured_times(features: Tensor, labels: np.ndarray, fold: Fold) -> Times:
     machine = SVC(kernel="linear", C=PAPER_GRID[15]).fit(rows[fold.train].numpy(), labels[fold.train])
     machine.decision_function(rows[np.concatenate([fold.validation, fold.test])].numpy())
     ended = time.perf_counter()
-    return Times(given - start, fitted - given, ended - fitted, rows.shape[1])
+    seconds = {"gram": given - start, "path": fitted - given, "direct": ended - fitted}
+    return seconds | {"features": rows.shape[1]}

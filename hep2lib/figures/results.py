@@ -22,9 +22,11 @@ from hep2lib.figures.style import (
     POSITIVE,
     SEQUENTIAL,
     Drawing,
+    estimated,
     panels,
     style,
     two_a_row,
+    typeset,
 )
 
 
@@ -228,35 +230,34 @@ def specimen_figure(reviewed: pd.DataFrame, images: pd.DataFrame) -> Drawing:
 
 
 def claims_table(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """What ``claims.judge`` returned, as a reader's table: figures in per cent, differences in points.
+    """What ``claims.judge`` returned, as a reader's table: AUCs as numbers up to 1, shares in per cent.
 
     ``Holds with`` is the border and its margin, ``This run`` has the 95 % interval, ``Decides`` the wider one
     """
     rows = []
     for one in verdicts.itertuples():
-        claim, sign, unit = one.claim, *(("+", " points") if one.claim.second else ("", " %"))
-        least = f"{'more than' if claim.kind == 'beats' else 'at least'} {_number(claim.border, sign)}{unit}"
-        margin = f"margin {100 * claim.margin:.1f} points" if claim.margin else "no margin"
+        claim, sign = one.claim, "+" if one.claim.second else ""
+        times, form, unit = (1, ".3f", "") if claim.metric == "auc" else (100, ".1f", " %")
+        unit = " points" if unit and sign else unit
+        border, estimate, low, high, decisive_low, decisive_high = (
+            typeset(times * number, sign + form)
+            for number in (claim.border, one.estimate, one.low, one.high, one.decisive_low, one.decisive_high)
+        )
+        least = f"{'more than' if claim.kind == 'beats' else 'at least'} {border}{unit}"
+        points = " points" if unit else ""
+        margin = f"margin {times * claim.margin:{form}}{points}" if claim.margin else "no margin"
         obtained = decides = "–"
         if claim.second and one.low == one.high:
             obtained = f"no difference: none of {one.specimens:.0f} specimens tells them apart"
         elif one.low <= one.high:
-            obtained = f"{claim.metric.replace('auc', 'AUC')} {_number(one.estimate, sign)}{unit}"
-            obtained += f" ({_range(one.low, one.high, sign)}); {one.specimens:.0f} specimens"
+            what = f"{'difference of ' * bool(sign)}{claim.metric.replace('auc', 'AUC')}"
+            obtained = f"{what} {estimate}{unit} ({low} to {high}); {one.specimens:.0f} specimens"
         if not one.reasons:
-            decides = f"{_range(one.decisive_low, one.decisive_high, sign)} (at {one.level:.1%})"
+            decides = f"{decisive_low} to {decisive_high} (at {typeset(one.level, '.1%')})"
         why = "; ".join(f"{reason} ({details})" for reason, details in one.reasons.items())
         verdict = f"{one.verdict}: {why}" if why else one.verdict
         rows.append((f"{claim.sentence} ({claim.source})", f"{least} ({margin})", obtained, decides, verdict))
     return pd.DataFrame(rows, columns=["Claim", "Holds with", "This run", "Decides", "Verdict"])
-
-
-def _number(value: float, sign: str = "+") -> str:
-    return f"{100 * value:{sign}.1f}".replace("-", "−")
-
-
-def _range(low: float, high: float, sign: str = "+") -> str:
-    return f"{_number(low, sign)} to {_number(high, sign)}"
 
 
 def scales_figure(one: Scores) -> Drawing:
@@ -286,26 +287,29 @@ def scales_figure(one: Scores) -> Drawing:
 
 
 def comparison_table(found: pd.DataFrame) -> pd.DataFrame:
-    """What ``claims.against_each`` found, as a reader's table: differences in points, p values as texts."""
+    """What ``claims.compare_each`` found, as a reader's table: numbers as texts."""
     ends = zip(found["low"], found["high"], strict=True)
     table = pd.DataFrame(
         {
-            "Fine-tuning against": found["against"],
-            "Points": [_number(value) for value in found["difference"]],
-            "95 % interval": [_range(low, high) if low < high else "none seen" for low, high in ends],
+            "Difference of": found["first"] + " − " + found["second"],
+            "AUC": [typeset(value, "+.3f") for value in found["difference"]],
+            "95 % interval": [
+                f"{typeset(low, '+.3f')} to {typeset(high, '+.3f')}" if low < high else "none seen"
+                for low, high in ends
+            ],
         }
     )
-    names = {"p_images": "images", "p_specimens": "specimens", "p_bootstrap": "drawn", "p_holm": "corrected"}
+    names = {"p_images": "DeLong", "p_specimens": "Obuchowski", "p_bootstrap": "bootstrap", "p_holm": "Holm"}
     for column, name in names.items():
         table[f"p, {name}"] = ["< 0.001" if p < 0.001 else f"{p:.3f}" for p in found[column]]
     return table
 
 
 RATE_NAMES: dict[str, str] = {
-    "sensitivity": "Sensitivity",
-    "specificity": "Specificity",
-    "accuracy": "Accuracy",
-    "balanced_accuracy": "Balanced accuracy",
+    "sensitivity": "Sensitivity, %",
+    "specificity": "Specificity, %",
+    "accuracy": "Accuracy, %",
+    "balanced_accuracy": "Balanced accuracy, %",
     "mcc": "Matthews correlation",
 }
 """The rates of a table, shares first."""
@@ -319,13 +323,14 @@ def rates_table(decided: Mapping[str, pd.DataFrame], generator: np.random.Genera
         generator: where the bootstrap's chance comes from.
 
     Returns:
-        One row a rate of ``RATE_NAMES``, one column a rule, as texts "0.91 (0.85 to 0.95)": Wilson's interval
+        One row a rate of ``RATE_NAMES``, one column a rule, as texts "91.2 (85.1 to 95.0)": Wilson's interval
         for clustered images of sensitivity, specificity and accuracy, the bootstrap's of the others.
     """
     table = {"Rate": list(RATE_NAMES.values())}
     for rule, frame in decided.items():
         shares = [_with_interval(share(frame, name)) for name in list(RATE_NAMES)[:3]]
-        others = [_bootstrap(frame, at_threshold(0.5, name), generator) for name in list(RATE_NAMES)[3:]]
+        metrics = {name: at_threshold(0.5, name) for name in list(RATE_NAMES)[3:]}
+        others = [_bootstrap(frame, metric, generator, name) for name, metric in metrics.items()]
         table[rule] = shares + others
     return pd.DataFrame(table)
 
@@ -345,7 +350,7 @@ def predictive_table(
         nothing is called so.
     """
     kinds = [
-        (f"{title}, {name}", called, prevalence)
+        (f"{title} (%), {name}", called, prevalence)
         for name, prevalence in prevalences.items()
         for title, called in (("PPV", 1), ("NPV", 0))
     ]
@@ -377,12 +382,14 @@ def at_prevalence(called: int, prevalence: float) -> Metric:
     return metric
 
 
-def _bootstrap(decided: pd.DataFrame, metric: Metric, generator: np.random.Generator) -> str:
+def _bootstrap(decided: pd.DataFrame, metric: Metric, generator: np.random.Generator, name: str = "") -> str:
     """An en dash stands for an interval without width: no drawing differs, which is not certainty."""
     y, decision, specimen = decided["label"], decided["decision"], decided["specimen"]
     found = bootstrap_interval(metric, y, decision, specimen, generator=generator)
-    return _with_interval(found) if found.low < found.high else f"{found.estimate:.2f} (–)"
+    return _with_interval(found, name)
 
 
-def _with_interval(found: Interval) -> str:
-    return f"{found.estimate:.2f} ({found.low:.2f} to {found.high:.2f})"
+def _with_interval(found: Interval, name: str = "") -> str:
+    """In per cent, but for Matthews correlation."""
+    text = estimated(found, ".2f") if name == "mcc" else estimated(found, ".1f", 100)
+    return text if found.low < found.high else f"{text.partition(' ')[0]} (–)"

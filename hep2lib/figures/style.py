@@ -105,6 +105,22 @@ def look_of(number: int) -> dict[str, Any]:
     return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
 
 
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def typeset(number: float | np.number, form: str) -> str:
+    """A number as prose and tables show it: "−0.05" (".2f"), "93.4 %" (".1%"), "8 × 10⁻¹¹" (".0e")."""
+    digits, _, power = format(number, form).partition("e")
+    text = digits.replace("-", "−").replace("%", "\N{NO-BREAK SPACE}%")
+    return f"{text} × 10{str(int(power)).translate(_RAISED)}" if power else text
+
+
+def estimated(found: Interval, form: str, times: float = 1) -> str:
+    """An estimate with its interval, in units of 1 / ``times``: "0.95 (0.91 to 0.98)"."""
+    estimate, low, high = (typeset(times * end, form) for end in (found.estimate, found.low, found.high))
+    return f"{estimate} ({low} to {high})"
+
+
 def ends(found: Interval) -> str:
     """Both ends of an interval, as tables show them."""
     return f"{found.low:.3f} to {found.high:.3f}"

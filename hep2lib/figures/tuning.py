@@ -71,7 +71,7 @@ def grid_figure(means: pd.DataFrame) -> Drawing:
         axes.set(title=f"freeze {depth}", xlabel="batch size", ylabel="")
         axes.tick_params(axis="y", rotation=0)
         told.append(
-            f"freeze {depth}: {len(mine)} cell{'s' * (len(mine) > 1)}, the highest "
+            f"freeze {depth}: {len(mine)} configuration{'s' * (len(mine) > 1)}, the highest "
             f"{top.validation_auc:.3f} at batch size {top.batch_size:g}, learning rate {top.learning_rate:g}"
         )
     row[0][0].set_ylabel("learning rate")
@@ -134,8 +134,8 @@ def seed_figure(results: pd.DataFrame, spread: pd.DataFrame) -> Drawing:
     figure.legend(kept.values(), kept.keys(), loc="outside lower left", ncols=3)
     widest = rows.loc[rows["spread"].idxmax()]
     alt = (
-        f"A row for each of {len(rows)} cell{'s' * (len(rows) > 1)}, a point a seed. Seeds differ by "
-        f"{rows['spread'].min():.3f} to {rows['spread'].max():.3f} within a cell, most at freeze "
+        f"A row for each of {len(rows)} configuration{'s' * (len(rows) > 1)}, a point a seed. Seeds differ "
+        f"by {rows['spread'].min():.3f} to {rows['spread'].max():.3f} within a configuration, most at freeze "
         f"{widest['freeze']:g}, batch size {widest['batch_size']:g}, rate {widest['learning_rate']:g}."
     )
     return Drawing(figure, alt)

@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from hep2lib.errors import InputError
-from hep2lib.figures.style import style
+from hep2lib.figures.style import style, typeset
 from hep2lib.files import file_digest, write_bytes, write_json, write_text
 from hep2lib.runs.freshness import page_content, sealed
 
@@ -349,19 +349,16 @@ def _table_html(
 
 
 def _cell_text(value: object, form: Format | None) -> str:
-    """What a cell of a table reads; a number's minus is a typographic one."""
+    """What a cell of a table reads."""
     if value is None or (np.isscalar(value) and pd.isna(value)):
         return MISSING
     if callable(form):
-        text = form(value)
-    elif form is not None:
-        text = format(value, form)
-    elif isinstance(value, bool | np.bool_):
-        text = "yes" if value else "no"
-    else:
-        text = format(value, ".3f") if isinstance(value, float | np.floating) else str(value)
-    is_number = isinstance(value, int | float | np.number)
-    return text.replace("-", "−", 1) if is_number and text.startswith("-") else text
+        return form(value)
+    if form is None and isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, int | float | np.number):
+        return typeset(value, form or (".3f" if isinstance(value, float | np.floating) else ""))
+    return format(value, form or "")
 
 
 def _figure_png(figure: Figure) -> tuple[bytes, int]:

@@ -360,7 +360,7 @@ class SVMOutcome(Outcome):
 
     @property
     def gap(self) -> float:
-        """How far from its optimum any machine can be at most, as a share of the objective."""
+        """How far from its optimum any SVM can be at most, as a share of the objective."""
         return max(record["gap"] for record in self.records if record["gap"] is not None)
 
     def means(self) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """Claims: what makes each kind supported, not supported, undecided or not tested."""
 
+import re
 from dataclasses import replace
 from itertools import product
 
@@ -169,7 +170,7 @@ def test_many_claims_need_stronger_evidence():
     assert among.level == pytest.approx(1 - 0.05 / 20)
     assert among.decisive_low < one.reference < among.low
     shown = claims_table(pd.DataFrame([among])).loc[0]
-    ends = f"{100 * among.decisive_low:.1f} to {100 * among.decisive_high:.1f} (at 99.8%)"
+    ends = f"{among.decisive_low:.3f} to {among.decisive_high:.3f} (at 99.8\xa0%)"
     assert shown["Decides"] == ends
 
 
@@ -234,6 +235,7 @@ def test_the_table_says_what_a_claim_holds_with():
                 claim(reference=0.984, margin=0.011, source="Table 3"),
                 claim(kind="beats", second="poor"),
                 claim(kind="not worse", second="poor", margin=0.011, metric="accuracy"),
+                claim(reference=0.93, margin=0.011, metric="accuracy"),
             ],
             run()[1],
             {},
@@ -242,11 +244,14 @@ def test_the_table_says_what_a_claim_holds_with():
     )
     assert table["Claim"][0] == "It is so. (Table 3)"
     assert table["Holds with"].tolist() == [
-        "at least 97.3 % (margin 1.1 points)",
-        "more than +0.0 points (no margin)",
+        "at least 0.973 (margin 0.011)",
+        "more than +0.000 (no margin)",
         "at least −1.1 points (margin 1.1 points)",
+        "at least 91.9 % (margin 1.1 points)",
     ]
-    assert table["This run"].str.startswith("AUC").tolist() == [True, True, False]
+    beginnings = table["This run"].str.extract(r"^(.+?) [+−]?\d")[0].tolist()
+    assert beginnings == ["AUC", "difference of AUC", "difference of accuracy", "accuracy"]
+    assert re.fullmatch(r"accuracy \d\d\.\d % \(.*\); 300 specimens", table["This run"][3])
 
 
 def test_a_perfect_classifier_and_equal_scores():

@@ -1,4 +1,4 @@
-"""One against each: the tests that exist for themselves, in one table, corrected."""
+"""Pairs of strategies: the tests that exist for themselves, in one table, corrected."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hep2lib.evaluation.auc import ScoreError, compare_auc, holm
-from hep2lib.evaluation.claims import against_each
+from hep2lib.evaluation.claims import compare_each
 from hep2lib.evaluation.scores import run_strategies
 from hep2lib.figures.results import comparison_table
 
@@ -20,11 +20,15 @@ def found():
 
 
 def test_each_row_is_the_paired_test(found):
-    first, others = found
-    table = against_each(first, others, generator=np.random.default_rng(0), repetitions=200)
-    assert table["against"].tolist() == [other.name for other in others]
-    own = first.by_row()
-    for row, other in zip(table.itertuples(), others, strict=True):
+    best, others = found
+    pairs = [*((best, other) for other in others), (others[0], others[1])]
+    table = compare_each(pairs, generator=np.random.default_rng(0), repetitions=200)
+    assert table["second"].tolist() == [other.name for _, other in pairs]
+    shown = comparison_table(table)
+    assert shown["Difference of"].iloc[-1] == f"{others[0].name} − {others[1].name}"
+    assert set(shown.columns[3:]) == {f"p, {name}" for name in ("DeLong", "Obuchowski", "bootstrap", "Holm")}
+    for row, (first, other) in zip(table.itertuples(), pairs, strict=True):
+        own = first.by_row()
         pair = own["score"], other.by_row()["score"]
         expected = compare_auc(LABELS, *pair, OWNER, fold=own["fold"])
         assert (row.difference, row.low, row.high) == (expected.difference, expected.low, expected.high)
@@ -36,7 +40,8 @@ def test_each_row_is_the_paired_test(found):
 
 def test_specimens_make_a_test_more_careful_than_images(found):
     first, others = found
-    table = against_each(first, others, generator=np.random.default_rng(0), repetitions=200)
+    pairs = [(first, other) for other in others]
+    table = compare_each(pairs, generator=np.random.default_rng(0), repetitions=200)
     differing = table[table["p_specimens"] < 1]
     assert (differing["p_images"] < differing["p_specimens"]).mean() > 0.7
     # The bootstrap needs no formula and says about the same.
@@ -46,7 +51,8 @@ def test_specimens_make_a_test_more_careful_than_images(found):
 def test_a_row_without_difference_says_so(found):
     first, others = found
     scaled = replace(first, name="scaled", test=first.test.assign(score=3 * first.test["score"]))
-    table = against_each(first, [scaled, others[-1]], generator=np.random.default_rng(0), repetitions=200)
+    pairs = [(first, scaled), (first, others[-1])]
+    table = compare_each(pairs, generator=np.random.default_rng(0), repetitions=200)
     assert table.loc[0, ["difference", "p_images", "p_specimens", "p_bootstrap"]].tolist() == [0, 1, 1, 1]
     shown = comparison_table(table)["95 % interval"]
     assert shown[0] == "none seen"
@@ -59,4 +65,4 @@ def test_other_images_or_folds_are_refused(found):
     mixed = replace(first, name="mixed", test=first.test.assign(fold=first.test["fold"].to_numpy()[::-1]))
     for other in (shorter, mixed):
         with pytest.raises(ScoreError, match=f"'{other.name}' were tested on other images or folds"):
-            against_each(first, [other], generator=np.random.default_rng(0))
+            compare_each([(first, other)], generator=np.random.default_rng(0))

@@ -78,25 +78,29 @@ def test_tables_have_a_column_a_rule(tuned):
     assert list(rates.columns[1:]) == list(RULES.values())
     assert rates["Rate"].tolist() == list(RATE_NAMES.values())
     for name in RULES.values():
-        assert rates[name].str.fullmatch(r"-?\d\.\d\d \(-?\d\.\d\d to -?\d\.\d\d\)").all()
+        assert rates[name][:4].str.fullmatch(r"\d+\.\d \(\d+\.\d to \d+\.\d\)").all()
     counts = confusion(decided["Youden"]["label"], decided["Youden"]["decision"])
-    assert rates["Youden"][0].startswith(f"{counts.sensitivity:.2f} (")
+    assert rates["Youden"][0].startswith(f"{100 * counts.sensitivity:.1f} (")
     assert rates["Youden"][4].startswith(f"{counts.mcc:.2f} (")
     values = predictive_table(decided, {"here": 0.7, "routine": 0.2}, draw())
-    assert values.iloc[:, 0].tolist() == ["PPV, here", "NPV, here", "PPV, routine", "NPV, routine"]
+    assert values.iloc[:, 0].tolist() == [
+        f"{one} (%), {where}" for where in ("here", "routine") for one in ("PPV", "NPV")
+    ]
 
 
 def test_a_result_that_never_occurs_has_no_value(tuned):
     always = tuned.decided().assign(decision=1)
     positive, negative = predictive_table({"always": always}, {"routine": 0.2}, draw())["always"]
-    assert positive.startswith("0.20 (")
+    assert positive.startswith("20.0 (")
     assert negative == "–"
 
 
 def test_what_no_drawing_changes_has_no_interval(tuned):
-    """All images right: the bootstrap would print 1.00 (1.00 to 1.00), as if that were certain."""
+    """All images right: the bootstrap would print 100.0 (100.0 to 100.0), as if that were certain."""
     right = tuned.decided().assign(decision=tuned.test["label"])
     rates = rates_table({"right": right}, draw())["right"].tolist()
-    assert rates[3:] == ["1.00 (–)", "1.00 (–)"]
-    assert all(re.fullmatch(r"1\.00 \(0\.\d\d to 1\.00\)", text) for text in rates[:3])  # Wilson bounds them
-    assert predictive_table({"right": right}, {"routine": 0.2}, draw())["right"].tolist() == ["1.00 (–)"] * 2
+    assert rates[3:] == ["100.0 (–)", "1.00 (–)"]
+    assert all(
+        re.fullmatch(r"100\.0 \(\d\d\.\d to 100\.0\)", text) for text in rates[:3]
+    )  # Wilson bounds them
+    assert predictive_table({"right": right}, {"routine": 0.2}, draw())["right"].tolist() == ["100.0 (–)"] * 2

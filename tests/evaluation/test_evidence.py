@@ -40,12 +40,12 @@ def test_the_paper_s_claim_over_the_method_before_it(unit, low, high):
 
 def test_the_curve_runs_over_what_is_possible():
     curves = claim_curves([ACCURACIES, (0.5, 0.5)], {"images": 2080})
-    assert list(curves) == ["93.0% over 92.8%", "50.0% over 50.0%"]
-    curve = curves["93.0% over 92.8%"]["2,080 images"]
+    assert list(curves) == ["93.0 % over 92.8 %", "50.0 % over 50.0 %"]
+    curve = curves["93.0 % over 92.8 %"]["2,080 images"]
     assert (curve["apart"].iloc[0], curve["apart"].iloc[-1]) == (1934 + 1930 - 2 * 1784, 4)
     assert curve["both"].iloc[-1] == 1930 / 2080
     assert (np.diff(curve["false"]) < 0).all()
-    equal = curves["50.0% over 50.0%"]["2,080 images"]
+    equal = curves["50.0 % over 50.0 %"]["2,080 images"]
     assert (equal["both"].iloc[0], equal["both"].iloc[-1]) == (0, 0.5)
     assert equal["false"].to_numpy() == pytest.approx(0.5)
     assert agreement_needed(equal) is None
@@ -55,7 +55,7 @@ def test_four_images_for_the_first_and_none_for_the_second():
     assert false_claim(4, 0, 0) == pytest.approx(1 / 32)  # five beta(1) variables: (1 / 2) ** 5
     assert false_claim(0, 4, 0) == pytest.approx(31 / 32)
     assert false_claim(7, 7, 7) == pytest.approx(0.5)
-    images, specimens = claim_curves([ACCURACIES], UNITS)["93.0% over 92.8%"].values()
+    images, specimens = claim_curves([ACCURACIES], UNITS)["93.0 % over 92.8 %"].values()
     assert agreement_needed(images) == 4
     assert agreement_needed(specimens) is None
     assert specimens["false"].iloc[-1] == pytest.approx(1 / 8)

@@ -123,7 +123,7 @@ def test_every_claim_of_the_paper_is_judged():
         assert (verdict.verdict == "not tested") == missing == bool(verdict.reasons), verdict.claim.id
     assert set(verdicts["level"].dropna().round(6)) == {round(1 - 0.05 / 7, 6)}
     row = table[table["Claim"].str.startswith("Fine-tuning has a higher AUC than feature")].iloc[0]
-    assert re.fullmatch(r"AUC [+−].* points \([+−].* to [+−].*\); 60 specimens", row["This run"])
+    assert re.fullmatch(r"difference of AUC [+−]\S* \([+−]\S* to [+−]\S*\); 60 specimens", row["This run"])
 
 
 def test_another_seed_changes_the_estimates_and_the_same_one_does_not():

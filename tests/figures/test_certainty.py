@@ -60,22 +60,22 @@ def test_a_real_database_is_not_described_as_a_simulated_one():
 def test_the_ends_of_a_false_claim_s_curves():
     curves = claim_curves([(0.93, 0.928), (0.5, 0.5)], {"images": 2080, "specimens": 1000})
     drawing = false_claims_figure(curves)
-    assert [axes.get_title() for axes in drawing.figure.axes] == ["93.0% over 92.8%", "50.0% over 50.0%"]
-    assert "93.0% over 92.8%, 2,080 images: 0.41 to 0.03" in drawing.alt
+    assert [axes.get_title() for axes in drawing.figure.axes] == ["93.0 % over 92.8 %", "50.0 % over 50.0 %"]
+    assert "93.0 % over 92.8 %, 2,080 images: 0.41 to 0.03" in drawing.alt
     rows = false_claims_table(curves).to_numpy().tolist()
-    assert rows[0] == ["93.0% over 92.8%", "2,080 images", "4 to 296", "0.03 to 0.41", "4 or fewer"]
+    assert rows[0] == ["93.0 % over 92.8 %", "2,080 images", "4 to 296", "0.03 to 0.41", "4 or fewer"]
     assert rows[1][2:] == ["2 to 142", "0.12 to 0.43", "none"]
-    assert rows[3] == ["50.0% over 50.0%", "1,000 specimens", "0 to 1000", "0.50 to 0.50", "none"]
+    assert rows[3] == ["50.0 % over 50.0 %", "1,000 specimens", "0 to 1000", "0.50 to 0.50", "none"]
 
 
 def test_printed_aucs_are_compared_with_the_first():
     areas = {"best": 0.984, "plain": 0.98, "svm": 0.973, "equal": 0.984}
     table = printed_areas_table(areas, 1498, 582, 2.08)
     rows = table.to_numpy().tolist()
-    assert rows[0] == ["98.4%, best", 0, "0.979 to 0.988", "–", "–"]
-    assert rows[3] == ["98.0%, plain", 0, "0.974 to 0.985", "0.263", "0.68 or more"]
+    assert rows[0] == ["0.984, best", 0, "0.979 to 0.988", "–", "–"]
+    assert rows[3] == ["0.980, plain", 0, "0.974 to 0.985", "0.263", "0.68 or more"]
     assert rows[6][3:] == ["0.005", "no correlation"]
-    assert rows[8] == ["97.3%, svm", 1, "0.963 to 0.981", "0.053", "0.02 or more"]
+    assert rows[8] == ["0.973, svm", 1, "0.963 to 0.981", "0.053", "0.02 or more"]
     few = printed_areas_table({"best": 0.99, "next": 0.9899}, 5, 5, 1)
     assert few["Paired test needs"].tolist()[3:] == ["1.00 or more"] * 3
 
@@ -98,13 +98,17 @@ def test_the_table_of_calibration():
 
 def test_what_scaling_did_is_said_as_it_is():
     table = pd.DataFrame({"Scores": ["a", "b"], "Brier score": [0.2, 0.1], "ECE": [0.0871, 0.1382]})
+    table["Slope"] = ["0.41 (−0.75 to 1.56)", "4.04 (1.37 to 6.71)"]
     better_and_worse = (
-        "Here scaling makes the Brier score better (0.200 to 0.100) and the ECE worse (0.087 to 0.138)"
+        "Here scaling makes the Brier score better (0.200 to 0.100) and the ECE worse (0.087 to 0.138), and "
+        "moves the calibration slope from 0.41 to 4.04, where 1 is right"
     )
     assert scaling_words(table, "a", "b") == better_and_worse
     assert "Brier score worse (0.100 to 0.200) and the ECE better" in scaling_words(table, "b", "a")
     same = table.assign(**{"Brier score": [0.2001, 0.1999]})
     assert "the Brier score no different (0.200 to 0.200)" in scaling_words(same, "a", "b")
+    none = table.assign(Slope=["0.41 (−0.75 to 1.56)", "none: all probabilities are equal"])
+    assert scaling_words(none, "a", "b").endswith("a calibration slope that cannot be given for both")
 
 
 def judged(**changes):

@@ -2,7 +2,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pytest
 
-from hep2lib.figures.style import panels, style
+from hep2lib.figures.style import panels, style, typeset
 from hep2lib.runs.publish import Publication
 
 HOSTILE = {
@@ -59,3 +59,19 @@ def test_the_look_starts_from_the_defaults(name):
         own = {"figure.facecolor": "white", "font.size": 10}
         assert mpl.rcParams[name] == own.get(name, mpl.rcParamsDefault[name])
     plt.close("all")
+
+
+@pytest.mark.parametrize(
+    ("number", "form", "text"),
+    [
+        (-0.05, "+.2f", "−0.05"),
+        (0.934, ".1%", "93.4\xa0%"),
+        (14400, ",", "14,400"),
+        (8.4e-11, ".0e", "8 × 10⁻¹¹"),
+        (-2.5e20, ".2g", "−2.5 × 10²⁰"),
+        (1e-6, ".4g", "1 × 10⁻⁶"),
+        (float("nan"), ".3f", "nan"),
+    ],
+)
+def test_a_number_is_set_as_a_reader_meets_it(number, form, text):
+    assert typeset(number, form) == text

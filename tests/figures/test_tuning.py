@@ -165,7 +165,7 @@ def test_figures_say_what_they_show(study):
     assert [line.get_xdata()[0] for line in figure.axes[0].lines[2:]] == [11, 139]
     spread = study.seed_spread()
     figure, alt = seed_figure(study.seed_results(), spread)
-    assert "1 cells" not in alt
+    assert "1 configurations" not in alt
     assert f"{spread['spread'].max():.3f}" in alt
     drawn = figure.axes[0].collections[0].get_offsets()[:, 0]
     assert sorted(drawn) == [pytest.approx(spread["low"].item()), pytest.approx(spread["high"].item())]
@@ -185,7 +185,7 @@ def test_the_grids_and_the_curves_show_the_means(study):
     plain = means[means["rotations"] == 1]
     figure, alt = grid_figure(plain)
     best = study.best(110)
-    assert f"freeze 110: 1 cell, the highest {best.validation_auc:.3f} at batch size 4" in alt
+    assert f"freeze 110: 1 configuration, the highest {best.validation_auc:.3f} at batch size 4" in alt
     assert [axes.get_title() for axes in figure.axes] == ["freeze 110", "freeze 139"]
     assert figure.axes[0].texts[0].get_text() == f"{best.validation_auc:.3f}"
     table = study.table()
@@ -209,5 +209,5 @@ def test_of_equal_cells_the_chosen_one_is_framed():
     study = FineTuningOutcome(records, LABELS, FOLDS)
     assert (study.best().batch_size, study.best().tied) == (16, 2)
     figure, alt = grid_figure(study.means())
-    assert "2 cells, the highest 1.000 at batch size 16" in alt
+    assert "2 configurations, the highest 1.000 at batch size 16" in alt
     assert [patch.get_x() for patch in figure.axes[0].patches] == [pytest.approx(1.04)]

@@ -125,7 +125,7 @@ def write_clone(folder: Path) -> Path:
 
 
 def write_run(run: Path) -> Path:
-    """A complete run with five executed pages."""
+    """A complete run with all pages executed."""
     for page in PAGES:
         put_in_place(run, page, notebook_text(executed_page(run, page)), {})
     write_text(run / "parameters.yaml", "seed: 3\nlayers: [pool2, pool5]\nweights: random\n")

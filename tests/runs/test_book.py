@@ -42,6 +42,7 @@ def test_every_page_of_the_contents_is_rendered(small_book):
         "book/run/03-fine-tuning.html",
         "book/run/04-svm.html",
         "book/run/05-results.html",
+        "book/run/06-costs.html",
         "book/rerun.html",
         "book/about-run.html",
         "book/references.html",
@@ -149,7 +150,7 @@ def test_a_run_is_published_whole_and_the_one_before_is_gone(complete):
     assert json.loads((folder / "run.json").read_text(encoding="utf-8"))["published"] is True
     assert sorted(file.name for file in folder.glob("*.ipynb")) == [f"{page}.ipynb" for page in PAGES]
     assert not list(folder.rglob("*.svg"))
-    assert [damages(folder, page) for page in PAGES] == [[]] * 5
+    assert [damages(folder, page) for page in PAGES] == [[]] * len(PAGES)
     assert set(page_content(folder, "03-fine-tuning")["files"]) == {
         "figures/roc-curves.png",
         "notebooks/03-fine-tuning.ipynb",

@@ -25,7 +25,7 @@ def chapter(small_book):
 
 def test_values_are_quoted_and_lead_to_the_page_that_computed_them(introduction):
     links = [each.parent for each in introduction.select("a > .hep2-value")]
-    assert [link.text for link in links] == ["93.4%", "90.1% to 96.0%", "−0.05", "GoogLeNet"]
+    assert [link.text for link in links] == ["93.4\xa0%", "90.1\xa0% to 96.0\xa0%", "−0.05", "GoogLeNet"]
     assert {link["href"] for link in links} == {"run/03-fine-tuning.html"}
     assert links[0]["title"] == "fine-tuning.auc, computed in “Fine tuning”"
 
@@ -42,7 +42,7 @@ def test_a_value_on_its_own_page_is_no_link(chapter):
 
 
 def test_the_papers_numbers_and_the_parameters_are_quoted(introduction):
-    assert [each.text for each in introduction.select(".hep2-paper")] == ["98.0%"]
+    assert [each.text for each in introduction.select(".hep2-paper")] == ["98.0\xa0%"]
     assert [each.text for each in introduction.select(".hep2-parameter")] == ["3", "pool2, pool5"]
 
 

@@ -90,8 +90,8 @@ def test_later_work_is_in_the_references_and_says_what_was_read_of_it():
         assert year in entry
         assert "doi" in entry
     figure = rows[0]["Figure"]
-    assert f"{printed('later.auc'):.1%}" in figure
-    assert f"{printed('later.accuracy'):.1%}" in figure
+    assert f"AUC {printed('later.auc'):.3f}" in figure
+    assert f"accuracy {100 * printed('later.accuracy'):.1f} %" in figure
 
 
 def test_every_number_that_a_page_quotes_exists():

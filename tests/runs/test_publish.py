@@ -232,7 +232,7 @@ def test_a_table_keeps_numbers_in_full_and_shows_them_short(publish):
     content = (publish.staged / "tables" / "depths.html").read_text(encoding="utf-8")
     assert content == table.data["text/html"]
     assert " ".join(re.findall(r"<t[dh][^>]*>([^<]*)</t", content)) == (
-        "depth AUC change best 11 98.1% −0.500 yes 110 – 0.250 no"
+        "depth AUC change best 11 98.1\xa0% −0.500 yes 110 – 0.250 no"
     )
     assert ">AUC by *depth* &amp; `layer`.</caption>" in content
     assert content.count('scope="col"') == 4
