@@ -24,6 +24,8 @@ PROGRAMS = "hep2|pip|python|make|jupyter|jupytext|papermill|dask|conda|pytest|ru
 FENCE = re.compile(r"^```(\w*).*?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(rf"`((?:\.venv/bin/)?(?:{PROGRAMS})(?:\s[^`]*)?)`")
 
+FIRST_PAGE = "_build/html/book/introduction.html"
+
 NOT_TRIED = {
     "python -m venv .venv": "makes an environment: make does it for every run of the tests",
     r".venv\Scripts\Activate.ps1": "PowerShell's",
@@ -33,6 +35,7 @@ NOT_TRIED = {
     "jupyter lab --config notebooks/lab.py": "a server, of the extra lab, that runs until it is stopped; its "
     "configuration is tried in test_the_notebooks.py",
     "jupyter nbconvert --to html out.ipynb": "of the extra lab, on what papermill wrote",
+    f"chromium --headless --no-pdf-header-footer --print-to-pdf=summary.pdf {FIRST_PAGE}": "needs a browser",
     "git lfs pull": "fetches images of a database that lies on a server",
     "python -m pytest": "the tests themselves",
     "ruff check && ruff format": "tried in test_architecture.py",

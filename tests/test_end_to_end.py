@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, Tag
 from PIL import Image
 
 from hep2lib.cli import main
@@ -58,6 +58,11 @@ class Rendered:
 
     def published(self) -> dict[str, dict]:
         return {page: read(self.run / "published" / f"{page}.json") for page in PAGES}
+
+
+def read_text(node: Tag) -> str:
+    """What a reader sees of a node, on one line, with plain apostrophes."""
+    return " ".join(node.get_text().split()).replace("’", "'")
 
 
 def read(file: Path) -> dict:
@@ -109,18 +114,38 @@ def test_the_papers_tables_and_figure_are_there(rendered):
 
 
 def test_the_claims_and_why_none_is_tested_are_in_the_html(rendered):
-    for page, label in (("run/05-results", "table-claims"), ("introduction", "shown-table-claims")):
-        rows = rendered.pages[page].find(id=label).find_all("tr")[1:]
-        assert len(rows) == len(printed_claims())
-        for row, claim in zip(rows, printed_claims(), strict=True):
-            sentence, holds, obtained, decides, verdict = (c.get_text() for c in row.find_all(["th", "td"]))
-            assert sentence.startswith(claim.sentence)
-            assert holds.startswith(("at least", "more than"))
-            assert "specimens" in obtained
-            assert decides == "–"
-            assert verdict.startswith("not tested: a smaller budget than the paper's (")
-            absolute = "an absolute number under other conditions (not AIDA's 2,080 images"
-            assert (absolute in verdict) == (not claim.second)
+    rows = rendered.pages["run/05-results"].find(id="table-claims").find_all("tr")[1:]
+    assert len(rows) == len(printed_claims())
+    items = rendered.pages["paper"].article.select("dt")
+    for row, claim in zip(rows, printed_claims(), strict=True):
+        sentence, holds, obtained, decides, verdict = (c.get_text() for c in row.find_all(["th", "td"]))
+        assert sentence.startswith(claim.sentence)
+        assert holds.startswith(("at least", "more than"))
+        assert "specimens" in obtained
+        assert decides == "–"
+        assert verdict.startswith("not tested: a smaller budget than the paper's (")
+        absolute = "an absolute number under other conditions (not AIDA's 2,080 images"
+        assert (absolute in verdict) == (not claim.second)
+        (item,) = (one for one in items if read_text(one) == claim.sentence)
+        said = read_text(item.find_next("dd"))
+        assert all(text in said for text in (claim.source, holds, obtained, verdict))
+
+
+def test_the_front_page_says_what_the_run_is_worth(rendered):
+    article = rendered.pages["introduction"].article
+    text = read_text(article)
+    assert "supports 0, does not support 0, leaves 0 undecided and did not test 8." in text
+    assert "The images of this run are not the paper's, and no number from them confirms" in text
+    assert "from random weights, which have learnt nothing. So what a network gains from photographs" in text
+    assert not article.select("figure, .hep2-table")
+    assert "Source, questions" not in text  # no address is given
+    (note,) = [one.get_text() for one in article.select(".hep2-banner span") if "your own" in one.get_text()]
+    assert note == "This is a run of your own, not the published one (hep2 book)."
+
+
+def test_parameters_that_differ_from_the_published_runs_are_named(rendered):
+    (row,) = (row for row in rendered.pages["about-run"].select(".hep2-status tr") if "Not as" in row.text)
+    assert re.search(r"image_size: \d+ \(published: \d+\)", row.td.text)
 
 
 def test_values_are_published_by_every_page_of_results(rendered):
@@ -136,8 +161,8 @@ def test_nothing_that_is_published_on_random_weights_calls_them_pre_trained(rend
 
 
 def test_every_page_is_rendered(rendered):
-    expected = {f"run/{page}" for page in PAGES} | {"introduction", "rerun", "about-run", "references"}
-    assert expected <= set(rendered.pages)
+    pages = {"introduction", "paper", "glossary", "reporting", "references", "rerun", "about-run", "api"}
+    assert pages | {f"run/{page}" for page in PAGES} == set(rendered.pages)
 
 
 def test_the_pages_have_no_problem(rendered):

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import hep2api
 import hep2cite
 import hep2math
 import hep2show
@@ -20,7 +21,7 @@ from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
 
-NOT_PUBLISHED = "This is a run of your own, not the published one."
+NOT_PUBLISHED = "This is a run of your own, not the published one{}."
 FIRST_RUN = "This is a first run: small enough for a class, and too small to judge the paper by."
 
 
@@ -60,6 +61,9 @@ def add_banner(
     sentences = " ".join(
         f"<span>{html.escape(each, quote=False)}</span>" for each in app.config.hep2_statement
     )
+    address = html.escape(app.config.html_baseurl)
+    back = f', which is <a href="{address}">here</a>' if address else " (<code>hep2 book</code>)"
+    sentences = sentences.replace(NOT_PUBLISHED, NOT_PUBLISHED.format(back))
     banner = f'<aside class="hep2-banner" aria-label="About these results"><p>{sentences}</p></aside>'
     context["body"] = context["body"].replace("</h1>", f"</h1>{line}\n{banner}", 1)
 
@@ -68,9 +72,11 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register everything; called by Sphinx."""
     app.add_config_value("hep2_run", "book/run", "env")
     app.add_config_value("hep2_paper_values", "book/paper-values.yaml", "env")
+    app.add_config_value("hep2_repository", "", "env")
     app.add_config_value("hep2_statement", [], "html")
     for name, role in (("val", ValueRole), ("paper", PaperRole), ("param", ParameterRole)):
         app.add_role(name, role())
+    app.add_directive("api", hep2api.Api)
     hep2cite.setup()
     hep2show.setup(app)
     hep2math.setup(app)

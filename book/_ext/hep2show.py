@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from docutils import nodes
 from docutils.nodes import Element, Node
 from docutils.parsers.rst import directives
-from hep2quote import Run
+from hep2quote import Run, shown
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
@@ -24,9 +24,12 @@ STATUS = {
     "seed": "Seed",
     "date": "Date",
     "commit": "Commit",
+    "version": "Version of hep2lib",
+    "differs": "Not as published",
     "versions": "Versions",
     "seconds": "Seconds",
 }
+NO_DIFFERENCE = ("profile", "workers")  # parameters that no result follows from
 
 
 class hep2_table(nodes.General, nodes.Element):
@@ -168,6 +171,7 @@ class RunStatus(SphinxDirective):
             return [
                 self.state.document.reporter.warning("{run-status}: there is no run.json", line=self.lineno)
             ]
+        about["differs"] = _differences(run)
         rows = "\n".join(
             f'<tr><th scope="row">{title}</th><td>{_described(about[key])}</td></tr>'
             for key, title in STATUS.items()
@@ -175,6 +179,32 @@ class RunStatus(SphinxDirective):
         )
         table = f"<table>\n<caption>What made this run.</caption>\n<tbody>\n{rows}\n</tbody>\n</table>"
         return [nodes.raw("", f'<div class="hep2-table hep2-status">\n{table}\n</div>', format="html")]
+
+
+class Repository(SphinxDirective):
+    """``{repository}``: where the source is, if ``_config.yml`` gives its address."""
+
+    def run(self) -> list[Node]:
+        """Show a sentence, or nothing."""
+        address = self.config.hep2_repository
+        link = nodes.reference("", address, refuri=address)
+        return [nodes.paragraph("", "Source, questions, corrections: ", link)] if address else []
+
+
+def _differences(run: Run) -> str | dict[str, str]:
+    """The parameters of the run that are not those of the published one, by name; or "nothing"."""
+    own, other = (run.read(run.folder / file) for file in ("parameters.yaml", "published-parameters.yaml"))
+    if not other:  # this is the published run
+        return ""
+    pairs = {name: (own.get(name), other.get(name)) for name in own | other if name not in NO_DIFFERENCE}
+    words = {name: [_briefly(value) for value in pair] for name, pair in pairs.items() if pair[0] != pair[1]}
+    return {name: f"{here} (published: {there})" for name, (here, there) in words.items()} or "nothing"
+
+
+def _briefly(value: Any) -> str:
+    """A parameter's value in a few words."""
+    text = "" if value is None else shown(value).replace("'", "")
+    return f"{len(value)} values" if len(text) > 150 else text or "not given"
 
 
 def _described(value: object) -> str:
@@ -215,3 +245,4 @@ def setup(app: Sphinx) -> None:
     app.add_transform(NumberLinks)
     for name, directive in (("run-table", RunTable), ("run-figure", RunFigure), ("run-status", RunStatus)):
         app.add_directive(name, directive)
+    app.add_directive("repository", Repository)

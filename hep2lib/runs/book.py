@@ -64,6 +64,9 @@ def build_book(run: Path | None = None, *, project: Path | None = None) -> Path:
     executed = _executed(run, pages)
     with _beside(output) as work:
         _stage(project, run, work / "source", executed)
+        published = published_run(project) / "parameters.yaml"
+        if run != published.parent and published.is_file():
+            shutil.copyfile(published, work / "source" / RUN / "published-parameters.yaml")
         lines = {page: chapter.line for page, chapter in freshness.check(run, project=project).items()}
         write_json(work / "source" / RUN / "freshness.json", lines)
         _render(work, len(pages), output.with_name("build.log"))
@@ -155,7 +158,7 @@ def _executed(run: Path, pages: list[str]) -> list[Path]:
 def _stage(project: Path, run: Path, source: Path, executed: list[Path]) -> None:
     """Put pages and results together as the clone has them where the run is the published one."""
     source.mkdir(parents=True)
-    for name in ("_config.yml", "_toc.yml"):
+    for name in ("_config.yml", "_toc.yml", "CHANGELOG.md"):
         shutil.copyfile(project / name, source / name)
     left_out = shutil.ignore_patterns("run", "__pycache__", ".*", "_build")
     shutil.copytree(project / "book", source / "book", ignore=left_out)

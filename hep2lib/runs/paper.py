@@ -109,6 +109,27 @@ def other_conditions(database: pd.DataFrame, weights: str) -> str:
     return ", ".join(reasons)
 
 
+def paper_question(database: pd.DataFrame, weights: str) -> str:
+    """What a run's images and weights make of the paper's question: sentences, the last without full stop.
+
+    Arguments are those of ``other_conditions``.
+    """
+    images = "not the paper's, and no number from them confirms or refutes one of its numbers"
+    if database.attrs.get("simulated"):
+        images = "simulated: they say nothing about patients, and neither confirm nor refute the paper"
+    elif not other_conditions(database, "imagenet"):
+        images = "those of the paper"
+    start = f"from {Path(weights).name}; whether that learnt from photographs, as in the paper, is not known"
+    if weights == "imagenet":
+        start = "from ImageNet's weights, as in the paper"
+    elif weights in RANDOM:
+        start = (
+            "from random weights, which have learnt nothing. So what a network gains from photographs, the "
+            "paper's question, is not answered: this run shows the method, and how far one gets without"
+        )
+    return f"The images of this run are {images}. Training starts {start}"
+
+
 HOW_TO = "measure it with `python benchmarks/difficulty.py --write`"
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from hep2lib.runs.book import build_book
+from hep2lib.files import write_text
+from hep2lib.runs.book import build_book, published_run
 
-from .small_book import write_clone, write_run
+from .small_book import BOOK, PUBLISHED, SOURCE, write_clone, write_run
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,14 @@ def small_run(tmp_path_factory):
 @pytest.fixture(scope="session")
 def small_book(tmp_path_factory, small_run):
     project = write_clone(tmp_path_factory.mktemp("clone"))
+    config = (project / "_config.yml").read_text(encoding="utf-8")
+    write_text(
+        project / "_config.yml",
+        config.replace('repository: ""', f"repository: {SOURCE}").replace(
+            ' baseurl: ""', f" baseurl: {BOOK}"
+        ),
+    )
+    write_text(published_run(project) / "parameters.yaml", PUBLISHED)
     run = project / "runs" / "first"
     shutil.copytree(small_run, run)
     return SmallBook(project, run, build_book(run, project=project))

@@ -34,17 +34,26 @@ fell by $\\Delta L = \\frac{1}{n} \\sum_{i=1}^{n} \\ell_i$ {cite:p}`taormina2020
 
 [](#fig-roc-curves) and [](#table-depths) are computed in [the chapter](run/03-fine-tuning.ipynb).
 
+```{repository}
+```
+
 $$
 C = \\frac{1}{n \\lambda}
 $$
 """
 PROSE = {
     "introduction": INTRODUCTION,
+    "paper": "# The paper, item by item\n\n{term}`AUC`, {term}`auc`, {term}`areas <AUC>`.\n",
+    "glossary": "# Glossary\n\n```{glossary}\nAUC\n  The area under the curve.\n```\n",
+    "api": "# API reference\n\n```{eval-rst}\n.. api:: hep2lib.studies.svm.fit_svm\n"
+    ".. api:: hep2lib.cnn.googlenet.Section.activations\n```\n",
     "rerun": "# Run it again\n\nWith `hep2 run`.\n\n## Parameters\n\nSee [above](#run-it-again).\n",
     "about-run": "# About this run\n\n```{run-status}\n```\n",
     "reporting": "# What a reader should be told\n\nSee [the run](about-run.md): {val}`told`.\n",
     "references": "# References\n\n```{bibliography}\n```\n",
 }
+SOURCE, BOOK = "https://example.org/source", "https://example.org/book/"
+PUBLISHED = "seed: 0\nlayers: [pool2, pool5]\nfolds: 5\nworkers: 8\n"  # parameters of the published run
 BIBLIOGRAPHY = """@inproceedings{taormina2020,
   author = {Taormina, Vincenzo and Cascio, Donato},
   title = {HEp-2 Intensity Classification based on Deep Fine-tuning},
@@ -119,6 +128,7 @@ def write_clone(folder: Path) -> Path:
         )
     for page, text in PROSE.items():
         write_text(folder / "book" / f"{page}.md", text)
+    write_text(folder / "CHANGELOG.md", "# Changes\n")
     write_text(folder / "book" / "references.bib", BIBLIOGRAPHY)
     write_text(folder / "book" / "paper-values.yaml", PAPER)
     return folder
@@ -135,6 +145,8 @@ def write_run(run: Path) -> Path:
         "published": False,
         "database": {"name": "simulated database", "images": 24},
         "device": "cpu <2 cores>",
+        "commit": "0123abc",
+        "version": "0.1.0",
         "versions": {"python": "3.11", "torch": "2.6"},
         "seconds": {"01-dataset": 2.25, "03-fine-tuning": 31.0},
     }

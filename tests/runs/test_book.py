@@ -43,9 +43,14 @@ def test_every_page_of_the_contents_is_rendered(small_book):
         "book/run/04-svm.html",
         "book/run/05-results.html",
         "book/run/06-costs.html",
+        "book/paper.html",
+        "book/glossary.html",
+        "book/reporting.html",
+        "book/references.html",
         "book/rerun.html",
         "book/about-run.html",
-        "book/references.html",
+        "book/api.html",
+        "CHANGELOG.html",
     }
 
 

@@ -8,7 +8,7 @@ from bs4 import BeautifulSoup
 from hep2lib.files import RunError
 from hep2lib.runs.book import build_book
 
-from .small_book import ALT, REPOSITORY, STATEMENT, write_clone
+from .small_book import ALT, BOOK, REPOSITORY, SOURCE, STATEMENT, write_clone
 
 ORDER = ("introduction", *(f"run/{page}" for page in ("01-dataset", "02-cnn", "03-fine-tuning", "04-svm")))
 
@@ -96,6 +96,10 @@ def test_the_run_is_described(small_book):
         "Profile": "quick",
         "Database": "name: simulated database|images: 24",
         "Device": "cpu <2 cores>",
+        "Commit": "0123abc",
+        "Version of hep2lib": "0.1.0",
+        "Not as published": "seed: 3 (published: 0)|weights: random (published: not given)|"
+        "folds: not given (published: 5)",
         "Versions": "python: 3.11|torch: 2.6",
         "Seconds": "01-dataset: 2.2|03-fine-tuning: 31.0",
     }
@@ -108,8 +112,30 @@ def test_every_page_says_what_its_results_were_obtained_on(small_book, page):
     assert [each.text for each in banner.select("span")] == [
         STATEMENT,
         "This is a first run: small enough for a class, and too small to judge the paper by.",
-        "This is a run of your own, not the published one.",
+        "This is a run of your own, not the published one, which is here.",
     ]
+    assert banner.a["href"] == BOOK
+
+
+def test_the_source_is_named_once_it_has_an_address(introduction):
+    (link,) = introduction.select(f'p > a[href="{SOURCE}"]')
+    assert link.parent.text == f"Source, questions, corrections: {SOURCE}"
+
+
+def test_a_word_is_a_link_to_its_entry_in_the_glossary(small_book):
+    links = BeautifulSoup(small_book.page("paper"), "html5lib").article.select("p > a")
+    assert {link["href"] for link in links} == {"glossary.html#term-AUC"}
+    assert [link.text for link in links] == ["AUC", "auc", "areas"]
+
+
+def test_the_reference_shows_signatures_and_docstrings_of_functions_and_methods(small_book):
+    function, method = BeautifulSoup(small_book.page("api"), "html5lib").article.select("dl.py")
+    assert function.dt["id"] == "hep2lib.studies.svm.fit_svm"
+    assert "C: float" in function.dt.text
+    text = function.find("dd", recursive=False).text
+    assert "Fit a soft-margin SVM with hinge loss and a free bias" in text
+    assert "Parameters" in text
+    assert "self" not in method.dt.text
 
 
 def test_parameters_are_folded_away(chapter):
@@ -141,12 +167,17 @@ def test_every_colour_of_the_style_is_defined_for_light_and_dark():
 BAD = """# Wrong
 
 {val}`no.such` {val}`name:.1%` {val}`alone:interval` {paper}`table3.no` {paper}`table3.freeze_11`
-{param}`sede` [](#fig-no) [](#table-no) $\\nosuchthing{x}$
+{param}`sede` {term}`sede` [](#fig-no) [](#table-no) $\\nosuchthing{x}$
 
 ```{run-table} no
 ```
 
 ```{run-figure} none
+```
+
+```{eval-rst}
+.. api:: hep2lib.studies.svm.no_such
+.. api:: hep2lib.no_such.train
 ```
 """
 
@@ -170,6 +201,9 @@ def test_what_is_not_there_fails_the_build_with_page_and_line(tmp_path, small_ru
         "{param}: there is no 'sede' to quote",
         "{run-table}: this run has no table 'no'",
         "{run-figure}: this run has no figure 'none'",
+        "term not in glossary: 'sede'",
+        "api: there is no hep2lib.studies.svm.no_such",
+        "api: there is no hep2lib.no_such.train",
         "fig-no",
         "table-no",
         r"formula '\\nosuchthing{x}' cannot be drawn",

@@ -13,7 +13,13 @@ from hep2lib.evaluation.claims import KINDS, VERDICTS, ClaimError, make_claims
 from hep2lib.evaluation.leak import FIGURES, TARGETS
 from hep2lib.files import project_root
 from hep2lib.runs import paper
-from hep2lib.runs.paper import other_conditions, printed, printed_claims, smaller_budgets
+from hep2lib.runs.paper import (
+    other_conditions,
+    paper_question,
+    printed,
+    printed_claims,
+    smaller_budgets,
+)
 from hep2lib.runs.parameters import make_parameters, profile_values
 from hep2lib.simulator import simulation
 
@@ -216,6 +222,31 @@ def test_absolute_numbers_are_judged_on_aida_alone():
         other.attrs |= {key: value}
         assert other_conditions(other, "imagenet").startswith(words)
     assert other_conditions(other, "random-caffe") == "simulated images, random-caffe weights"
+
+
+@pytest.mark.parametrize(
+    ("layout", "simulated", "images"),
+    [
+        ("AIDA", False, "those of the paper"),
+        ("folders", False, "not the paper's"),
+        ("AIDA", True, "simulated: "),
+    ],
+)
+@pytest.mark.parametrize(
+    ("weights", "start"),
+    [
+        ("imagenet", "ImageNet's weights, as in the paper"),
+        ("random", "random weights, which have learnt nothing. So what a network gains from photographs"),
+        ("some/where/net.onnx", "net.onnx; whether that learnt from photographs"),
+    ],
+)
+def test_what_images_and_weights_make_of_the_papers_question(layout, simulated, images, weights, start):
+    database = pd.DataFrame({"label": np.repeat([1, 0], [1498, 582])})
+    database.attrs.update(name="a name", layout=layout, simulated=simulated)
+    said = paper_question(database, weights)
+    assert said.startswith(f"The images of this run are {images}")
+    assert f". Training starts from {start}" in said
+    assert not said.endswith(".")
 
 
 def test_the_stated_difficulty_is_that_of_this_simulator():
