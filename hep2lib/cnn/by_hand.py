@@ -81,12 +81,16 @@ class Agreement:
         self._rows: list[tuple[str, int, float, float]] = []
 
     def compare(self, operation: str, by_hand: Values, by_library: Values) -> str:
-        """Note the values of an operation, two arrays of one shape, and say how far they differ."""
+        """Note the values of an operation, two arrays of one shape, and say how far they differ.
+
+        The difference is in millionths of the largest value, both unsigned.
+        """
         largest, difference = float(np.abs(by_hand).max()), float(np.abs(by_hand - by_library).max())
-        self._rows.append((operation, by_hand.size, largest, difference))
-        return f"largest difference: {difference:.1e}, of values up to {largest:.2g}"
+        millionths = 1e6 * difference / max(largest, 1e-30)
+        self._rows.append((operation, by_hand.size, largest, millionths))
+        return f"largest difference: {millionths:.2f} millionths"
 
     def table(self) -> pd.DataFrame:
-        """One row an operation: how many values, the largest of them and the largest difference, unsigned."""
-        columns = ["Operation", "Values", "Largest value", "Largest difference"]
+        """One row an operation: how many values, the largest, the largest difference in its millionths."""
+        columns = ["Operation", "Values", "Largest value", "Largest difference (millionths)"]
         return pd.DataFrame(self._rows, columns=columns)

@@ -13,6 +13,7 @@ from hep2lib.cnn.googlenet import GoogLeNet, Section
 from hep2lib.errors import InputError
 from hep2lib.evaluation.auc import FloatArray, IntArray, ScoreError, check_count, check_labels, check_scores
 from hep2lib.evaluation.decisions import share_interval
+from hep2lib.simulator.patterns import codes
 
 GRADES = ("0", "+/-", "weak", "1+", "2+", "3+", "4+")  # of intensity, as readers write them, dim to bright
 MOST_GROUPS = 12  # in one picture
@@ -41,21 +42,29 @@ def _medians(group: npt.ArrayLike, names: Sequence[str], brightness: FloatArray)
     return {name: ordered[len(ordered) // 2] for name, ordered in rows.items()}
 
 
-def one_a_pattern(database: pd.DataFrame, brightness: FloatArray) -> dict[str, int]:
-    """For each pattern, 12 at most, the row of median brightness; commonest patterns first, negatives last.
+def one_a_pattern(database: pd.DataFrame, detail: FloatArray, most: int = 17) -> dict[str, int]:
+    """For each single pattern the row with the most fine detail, and a negative one of median detail.
+
+    Only the first image of each specimen, label and pattern counts: simulated, it has a dividing cell.
 
     Args:
-        database: columns ``label`` and ``pattern``; positives of unknown pattern count as "positive".
-        brightness: shape (images,).
+        database: columns ``label``, ``specimen`` and ``pattern`` ("" if unknown).
+        detail: shape (images,), such as the feature "fine" of `hep2lib.evaluation.baselines.HANDMADE`.
+        most: number of patterns at most, in the order of their ICAP codes; those without one after them, the
+            commonest first. Patterns known to be mixed are left out. Where no pattern is known, "positive"
+            stands for all.
     """
-    label = database["label"].to_numpy()
-    name = database["pattern"].astype(object).replace("", "positive")
-    name = name.mask((label == 0) & ~name.str.startswith("negative"), "negative").to_numpy()
-    counts = pd.Series(name[label == 1]).value_counts(sort=False)
-    positive = sorted(counts.index, key=lambda pattern: (-counts[pattern], pattern))
-    negative = sorted(set(name[label == 0]), key=lambda pattern: (len(pattern), pattern))
-    wanted = positive[: max(MOST_GROUPS - len(negative), 1)] + negative
-    return _medians(name, wanted[:MOST_GROUPS], brightness)
+    label, pattern = database["label"], database["pattern"]
+    counts = pattern[label.eq(1) & pattern.ne("")].value_counts()
+    numbers = {name: [int(code.removeprefix("AC-")) for code in codes(name)] for name in counts.index}
+    single = [name for name in numbers if len(numbers[name]) < 2]
+    single.sort(key=lambda name: (numbers[name] or [99], -counts[name], name))
+    first = ~database.duplicated(["specimen", "label", "pattern"])
+    wanted = {name: first & label.eq(1) & pattern.eq(name) for name in single[:most]}
+    wanted = wanted or {"positive": first & label.eq(1)}
+    negative = _from_dim_to_bright(first & label.eq(0), detail)
+    chosen = {name: _from_dim_to_bright(rows, detail)[-1] for name, rows in wanted.items()}
+    return chosen | {"negative": negative[len(negative) // 2]}
 
 
 def one_a_grade(database: pd.DataFrame, brightness: FloatArray) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -15,6 +16,7 @@ from matplotlib.patches import Patch, Rectangle
 from PIL import Image
 
 from hep2lib.data.folds import PARTS, Fold
+from hep2lib.data.images import decode
 from hep2lib.data.report import SUSPICIOUS_AUC, Shortcut
 from hep2lib.evaluation.auc import FloatArray
 from hep2lib.evaluation.mistakes import GRADES, MOST_GROUPS
@@ -31,10 +33,12 @@ from hep2lib.figures.style import (
     picture,
     style,
 )
-from hep2lib.simulator.patterns import find_pattern
-from hep2lib.simulator.simulation import Stage
+from hep2lib.simulator.patterns import LOOK_FOR, codes
+from hep2lib.simulator.writing import dividing_cells
 
-_WIDEST = 1400  # pixels across a figure of 7 inches: more are neither seen nor quick to draw
+_WIDTH = 5.0  # inches: a phone shows the letters of such a figure at three quarters of their size
+_WIDEST = 1000  # pixels across it: more are neither seen nor quick to draw
+_CUT = 220  # pixels: side of a close-up
 
 
 @style()
@@ -45,20 +49,73 @@ def gallery(pictures: Mapping[str, npt.NDArray[np.uint8] | torch.Tensor], column
         pictures: title to uint8, height x width x 3 or 3 x height x width.
         columns: pictures a row.
     """
-    titles = [textwrap.fill(title, 80 // columns) for title in pictures]
+    titles = [textwrap.fill(title, 60 // columns) for title in pictures]
     shown = [_shrunk(channels_last(one), _WIDEST // columns) for one in pictures.values()]
     starts = range(0, len(shown), columns)
     heights = [max(one.shape[0] / one.shape[1] for one in shown[i : i + columns]) for i in starts]
     lines = sum(max(title.count("\n") + 1 for title in titles[i : i + columns]) for i in starts)
-    height = 7 / columns * sum(heights) + 0.16 * lines
-    figure, grid = panels(len(starts), columns, 7, height, height_ratios=heights)
+    height = _WIDTH / columns * sum(heights) + 0.18 * lines
+    figure, grid = panels(len(starts), columns, _WIDTH, height, height_ratios=heights)
     for axes in grid.flat:
         axes.set_axis_off()
         axes.set_anchor("N")
     for axes, title, one in zip(grid.flat, titles, shown, strict=False):
         picture(axes, one)
-        axes.set_title(title, fontsize=9)
+        axes.set_title(title, fontsize=10)
     return figure
+
+
+@style()
+def close_ups(database: pd.DataFrame, rows: Mapping[str, int]) -> Drawing:
+    """A part of each field in the file's own pixels, made brighter, with an arrow at each dividing cell.
+
+    The part is the one with the strongest contrast, around a dividing cell where one is known. All its values
+    are multiplied so that the brightest 0.5 % of its green ones are at full scale; the factor is shown.
+
+    Args:
+        database: a table as `hep2lib.data.database.read_database` returns it.
+        rows: pattern to row number.
+    """
+    images = database["image"].iloc[list(rows.values())]
+    folder, depth = Path(database.attrs.get("folder", "")).parent, database.attrs.get("bit_depth", 16)
+    known = dividing_cells(folder, set(images)) if database.attrs.get("simulated") else {}
+    height = 3.35 * -(-len(rows) // 2)
+    figure, grid = panels(-(-len(rows) // 2), 2, _WIDTH, height)
+    grid.flat[-1].set_axis_off()
+    told = []
+    for axes, (name, row) in zip(grid.flat, rows.items(), strict=False):
+        axes.set_axis_on()
+        field = decode(Path(database["path"].iloc[row]), depth)
+        places = known.get(database["image"].iloc[row], np.empty((0, 2))) * field.shape[1::-1]
+        left, top = _corner(field[..., 1], places)
+        part = field[top : top + _CUT, left : left + _CUT]
+        factor = max(255 / max(float(np.quantile(part[..., 1], 0.995)), 1), 1)
+        picture(axes, np.clip(part * factor, 0, 255).astype(np.uint8))
+        size, places = np.array(part.shape[1::-1]), places - (left, top)
+        shown = places[((places > 0) & (places < size)).all(axis=1)]
+        for place in shown:  # an arrow from the middle to the cell's edge
+            way = (size / 2 - place) / max(float(np.hypot(*(size / 2 - place))), 1)
+            look = {"arrowstyle": "-|>", "color": PAPER, "linewidth": 2, "mutation_scale": 14}
+            axes.annotate("", place + 24 * way, place + 56 * way, arrowprops=look)
+        axes.text(0.98, 0.02, f"× {factor:.1f}", color=PAPER, ha="right", transform=axes.transAxes)
+        title, code = with_code(name), " + ".join(codes(name))
+        words = LOOK_FOR.get(code, "no pattern" if name == "negative" else "")
+        axes.set_title(textwrap.fill(title, 27), weight="bold", fontsize=10)
+        axes.set_xlabel(textwrap.fill(words, 32), fontsize=10)
+        arrows = f", {len(shown)} at dividing cells" if len(shown) else ""
+        told.append(f"{title} (times {factor:.1f}{arrows}){': ' if words else ''}{words}")
+    return Drawing(figure, f"{len(rows)} parts of fields, made brighter. {'; '.join(told)}.")
+
+
+def _corner(green: npt.NDArray[np.uint8], places: npt.NDArray[np.floating]) -> tuple[int, int]:
+    """Left and top of the square of `_CUT` pixels with the strongest contrast around one of some places."""
+    size = np.array(green.shape[::-1])
+    inside = places[((places > 30) & (places < size - 30)).all(axis=1)]
+    grid = np.stack(np.meshgrid(*(np.arange(0, n, _CUT // 4) for n in size)), -1).reshape(-1, 2)
+    near = [grid[(np.abs(grid - place) < _CUT / 2 - 30).all(axis=1)] for place in inside]
+    corners = np.clip(np.vstack(near or [grid]) - _CUT // 2, 0, np.maximum(size - _CUT, 0)).tolist()
+    left, top = max(corners, key=lambda c: float(green[c[1] : c[1] + _CUT, c[0] : c[0] + _CUT].std()))
+    return left, top
 
 
 def _shrunk(field: npt.NDArray[np.uint8], width: int) -> npt.NDArray[np.uint8]:
@@ -67,25 +124,6 @@ def _shrunk(field: npt.NDArray[np.uint8], width: int) -> npt.NDArray[np.uint8]:
         return field
     size = (width, round(field.shape[0] * width / field.shape[1]))
     return np.asarray(Image.fromarray(field).resize(size, Image.Resampling.LANCZOS))
-
-
-@style()
-def by_class(images: torch.Tensor, chosen: Mapping[int, Sequence[int]], quantiles: Sequence[float]) -> Figure:
-    """Positive fields above, negative ones below, from dim to bright.
-
-    Args:
-        images: uint8, images x 3 x height x width.
-        chosen: label to row numbers, as `hep2lib.evaluation.mistakes.at_quantiles` returns them.
-        quantiles: of the brightness within the class, one a column.
-    """
-    figure, grid = panels(2, len(quantiles), 7, 3.8)
-    for line, label in zip(grid, (1, 0), strict=True):
-        for axes, row in zip(line, chosen[label], strict=True):
-            picture(axes, images[row])
-        line[0].set_ylabel("positive" if label else "negative", fontsize=11)
-    for axes, quantile in zip(grid[0], quantiles, strict=True):
-        axes.set_title(f"{100 * quantile:.0f} % of the class\nare darker", fontsize=9)
-    return figure
 
 
 @style()
@@ -98,7 +136,7 @@ def intensity_histograms(brightness: FloatArray, labels: npt.ArrayLike) -> Figur
     """
     y, level = np.asarray(labels), 255 * np.asarray(brightness)
     bins = np.linspace(0, max(float(level.max()), 1.0), 25).tolist()
-    figure, axes = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
+    figure, axes = plt.subplots(figsize=(_WIDTH, 3.4), layout="constrained")
     for label, name, colour, hatch in ((0, "negative", NEGATIVE, "//"), (1, "positive", POSITIVE, "")):
         values = level[y == label]
         weights = np.full(values.size, 1 / values.size)
@@ -121,7 +159,7 @@ def fold_picture(folds: Sequence[Fold], database: pd.DataFrame) -> Figure:
         for code, name in enumerate(PARTS):
             part[number, np.isin(first["row"], getattr(fold, name))] = code
     positives = int((first["label"] == 1).sum())
-    figure, axes = plt.subplots(figsize=(7, 0.36 * len(folds) + 1.5), layout="constrained")
+    figure, axes = plt.subplots(figsize=(_WIDTH, 0.36 * len(folds) + 1.5), layout="constrained")
     colours = ListedColormap(list(PART_COLOURS.values()))
     axes.imshow(part, aspect="auto", interpolation="nearest", cmap=colours)
     axes.set_yticks(range(len(folds)), [str(number + 1) for number in range(len(folds))])
@@ -189,10 +227,18 @@ def characteristics(folds: Sequence[Fold], database: pd.DataFrame) -> pd.DataFra
         ``Characteristic``, ``All`` and one column a fold, as texts. Specimens and images, with the share of
         positive ones; then images by each known value of ``intensity``, ``laboratory``, ``instrument`` and
         ``sex`` (of more than 12: how many there are), the number of positive patterns, and the median
-        ``age``. What the database does not know has no row.
+        ``age``. What the database does not know has no row, nor have instruments that each
+        belong to one laboratory.
     """
+    pairs = database.reindex(columns=["laboratory", "instrument"]).astype(object).fillna("")
+    if pairs["laboratory"].ne("").all() and (pairs.nunique() == len(pairs.drop_duplicates())).all():
+        database = database.assign(instrument="")  # each laboratory has its own
     parts = {"All": database} | {str(n): database.iloc[fold.test] for n, fold in enumerate(folds, start=1)}
-    share, positive = "{:.0%}".format, database.groupby("specimen")["label"].max()
+    positive = database.groupby("specimen")["label"].max()
+
+    def share(value: float) -> str:
+        return f"{100 * value:.1f}\N{NO-BREAK SPACE}%"
+
     rows = {
         "Specimens": [part["specimen"].nunique() for part in parts.values()],
         "Positive specimens": [share(positive[part["specimen"].unique()].mean()) for part in parts.values()],
@@ -218,18 +264,16 @@ def characteristics(folds: Sequence[Fold], database: pd.DataFrame) -> pd.DataFra
 
 
 def with_code(pattern: str) -> str:
-    """A pattern's name behind its ICAP codes ("AC-4: fine speckled"), where it is one of the simulator's."""
-    try:
-        return f"{' + '.join(code for code, _ in find_pattern(pattern).parts)}: {pattern}"
-    except KeyError:
-        return pattern
+    """A pattern's name behind its ICAP codes ("AC-4 fine speckled"), where they are known."""
+    known = codes(pattern)
+    return f"{' + '.join(known)} {pattern}" if known and known[0] not in pattern.upper() else pattern
 
 
 @style()
 def leak_figure(table: pd.DataFrame) -> Figure:
     """AUC of each division in a `leak.leak_table` by kind of folds, one panel a classifier, means as bars."""
     classifiers = table.groupby("classifier", sort=False)
-    figure, row = panels(1, len(classifiers), 6.8, 3.2, sharey=True)
+    figure, row = panels(1, len(classifiers), _WIDTH, 3.2, sharey=True)
     for axes, (name, part) in zip(row[0], classifiers, strict=True):
         for place, (kind, marker) in enumerate((("by image", "o"), ("by specimen", "s"))):
             values = part.loc[part["folds"] == kind, "auc"].to_numpy()
@@ -242,23 +286,18 @@ def leak_figure(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def stages_figure(stages: Sequence[Stage]) -> Figure:
-    """One simulated field after each of `simulation.stages`, from the cells to the network's input."""
-    return gallery({f"{number}. {one.name}": one.picture for number, one in enumerate(stages, start=1)})
-
-
 @style()
 def shortcut_figure(found: Mapping[str, Sequence[Shortcut]]) -> Figure:
     """AUC of files' attributes alone: a group of bars each, in one colour what was found in a database."""
     names = list(dict.fromkeys(shortcut.attribute for shortcuts in found.values() for shortcut in shortcuts))
     width = 0.8 / len(found)
-    figure, axes = plt.subplots(figsize=(6.4, 3.2), layout="constrained")
+    figure, axes = plt.subplots(figsize=(_WIDTH, 3.2), layout="constrained")
     for number, (title, shortcuts) in enumerate(found.items()):
         area = {shortcut.attribute: shortcut.auc for shortcut in shortcuts}
         place = np.arange(len(names)) + (number - (len(found) - 1) / 2) * width
         heights = [area.get(name, np.nan) for name in names]
         bars = axes.bar(place, heights, 0.92 * width, color=COLOURS[number], label=title)
-        axes.bar_label(bars, fmt="%.2f", padding=2)
+        axes.bar_label(bars, fmt="%.3f", padding=2)
     axes.axhline(SUSPICIOUS_AUC, color=INK, linestyle="--", label="warning above")
     axes.axhline(0.5, color=INK, linestyle=":", label="tells nothing")
     axes.set_xticks(range(len(names)), names)

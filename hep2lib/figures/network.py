@@ -6,18 +6,21 @@ import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from scipy.ndimage import gaussian_filter
 from scipy.special import expit
 
-from hep2lib.cnn.layers import Layer, layer_table
+from hep2lib.cnn.layers import LEARNABLE, Kind, Layer, layer_table
 from hep2lib.figures.dataset import gallery
 from hep2lib.figures.style import (
     COLOURS,
+    FRAME,
     GREY,
     INK,
     NEGATIVE,
+    PAPER,
     POSITIVE,
     SEQUENTIAL,
     Drawing,
@@ -30,6 +33,8 @@ from hep2lib.pretraining.procedural import formulas, procedural_image
 
 Values = npt.NDArray[np.floating]
 
+_WIDTH = 5.0  # inches: a phone shows the letters of such a figure at three quarters of their size
+
 _ON_GREEN = (COLOURS[1], COLOURS[9], COLOURS[6])  # stand out from green cells, from the dark and from paper
 
 
@@ -41,7 +46,7 @@ def operation(pictures: Mapping[str, npt.NDArray]) -> Figure:
         pictures: title to a field (uint8, 3 x height x width) or to one channel (float, height x width),
             which is shown from its lowest (dark) to its highest value, with a scale.
     """
-    figure, row = panels(1, len(pictures), 7, 0.6 + 6.2 / len(pictures))
+    figure, row = panels(1, len(pictures), _WIDTH, 0.7 + 4.5 / len(pictures))
     for axes, (title, values) in zip(row[0], pictures.items(), strict=True):
         axes.set_axis_off()
         axes.set_title(title, fontsize=10)
@@ -49,7 +54,7 @@ def operation(pictures: Mapping[str, npt.NDArray]) -> Figure:
         if values.ndim == 2:
             scale = figure.colorbar(axes.images[0], ax=axes, location="bottom", shrink=0.8)
             scale.ax.tick_params(labelsize=9)
-            scale.ax.locator_params(nbins=4)
+            scale.ax.locator_params(nbins=3)
     return figure
 
 
@@ -124,24 +129,24 @@ def weights_table(compared: pd.DataFrame) -> pd.DataFrame:
 def seen_by_layers(
     fields: Mapping[str, npt.NDArray[np.uint8]], activations: Mapping[str, Mapping[str, Values]]
 ) -> Figure:
-    """One row a field: the field, then the channel of each layer that tells the two rows apart best.
+    """One column a field: the field, then the channel of each layer that tells the two columns apart best.
 
     Args:
         fields: title to uint8, 3 x height x width; two of them.
         activations: layer to title to channels x height x width.
     """
-    figure, grid = panels(len(fields), 1 + len(activations), 7, 1.75 * len(fields))
-    for line, (title, field) in zip(grid, fields.items(), strict=True):
-        picture(line[0], field)
-        line[0].set_ylabel(title, fontsize=11)
-    for column, (layer, values) in enumerate(activations.items(), start=1):
+    figure, grid = panels(1 + len(activations), len(fields), 4, 1.85 * (1 + len(activations)))
+    for axes, (title, field) in zip(grid[0], fields.items(), strict=True):
+        picture(axes, field)
+        axes.set_title(title)
+    grid[0, 0].set_ylabel("field")
+    for line, (layer, values) in zip(grid[1:], activations.items(), strict=True):
         # Borders see the zeros beside the image; they choose neither channel nor scale.
         first, second = (_inside(one) for one in values.values())
         channel = int(np.argmax(np.abs(first.mean((1, 2)) - second.mean((1, 2)))))
         both = np.stack([first[channel], second[channel]])
-        block, _, own = layer.partition("-")
-        grid[0, column].set_title(f"{block}\n{own}", fontsize=9)
-        for axes, one in zip(grid[:, column], values.values(), strict=True):
+        line[0].set_ylabel(layer.replace("-", "\n", 1))
+        for axes, one in zip(line, values.values(), strict=True):
             picture(axes, one[channel], cmap=SEQUENTIAL, vmin=both.min(), vmax=both.max())
     return figure
 
@@ -150,13 +155,14 @@ def seen_by_layers(
 def by_block(blocks: pd.DataFrame) -> Figure:
     """Parameters and operations of each row of a `block_table` as bars, the first block on top."""
     places = np.arange(len(blocks))[::-1]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(7, 4.2), sharey=True, layout="constrained")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(_WIDTH, 4.4), sharey=True, layout="constrained")
     left.barh(places, blocks["Parameters"] / 1e3, color=COLOURS[0])
     left.set(xlabel="parameters (thousands)")
     right.barh(places, blocks["Multiply-adds"] / 1e6, color=COLOURS[1])
     right.set(xlabel="multiply-adds (millions)")
     for axes in (left, right):
         axes.grid(visible=False, axis="y")
+        axes.locator_params(axis="x", nbins=4)
     left.set_yticks(places, blocks["Block"])
     return figure
 
@@ -175,62 +181,129 @@ def block_table(layers: tuple[Layer, ...], size: int = 224) -> pd.DataFrame:
         size: side of the input image, in pixels.
 
     Returns:
-        Columns ``Block``, ``Layers`` (first to last, as MATLAB counts), ``Output`` (of the last),
-        ``Receptive field`` (pixels), ``Parameters`` and ``Multiply-adds`` (for one image).
+        Columns ``Block``, ``Receptive field`` (of its last layer, in pixels), ``Parameters`` and
+        ``Multiply-adds`` (for one image).
     """
     table = layer_table(layers, size)
     name = table["name"].str.partition("-")[0].where(table["name"].str.startswith("inception"))
     name = name.where(name.notna(), table["name"].str.extract(r"^(pool[34])", expand=False))
     name[table["index"] <= 11] = "stem (to pool2)"
     name = name.fillna("input to output").mask(table["index"] >= 140, "pool5 and classifier")
-    blocks = table.groupby(name, sort=False).agg(
-        first=("index", "first"),
-        last=("index", "last"),
-        Output=("output", "last"),
-        reach=("receptive_field", "last"),
-        Parameters=("parameters", "sum"),
-        work=("multiply_adds", "sum"),
-    )
-    ends = zip(blocks.pop("first"), blocks.pop("last"), strict=True)
-    blocks.insert(0, "Layers", [f"{a}" if a == b else f"{a} to {b}" for a, b in ends])
-    blocks["Output"] = blocks["Output"].str.replace("x", " x ")
-    names = {"reach": "Receptive field", "work": "Multiply-adds"}
-    return blocks.rename(columns=names).rename_axis("Block").reset_index()
+    of = {"receptive_field": "last", "parameters": "sum", "multiply_adds": "sum"}
+    blocks = table.groupby(name, sort=False).agg(of)
+    blocks.columns = pd.Index(["Receptive field", "Parameters", "Multiply-adds"])
+    return blocks.rename_axis("Block").reset_index()
+
+
+_NAMES = {Kind.LRN: "local response norm.", Kind.AVERAGE_POOLING: "mean of each map"}
+
+
+def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
+    """An empty figure whose coordinates are inches from its upper left corner."""
+    figure = plt.figure(figsize=(width, height))
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
+    axes.set_axis_off()
+    return figure, axes
+
+
+def _box(axes: Axes, middle: tuple[float, float], size: tuple[float, float], text: str, kind: Kind) -> None:
+    corner = (middle[0] - size[0] / 2, middle[1] - size[1] / 2)
+    looks = (kind in LEARNABLE, kind.endswith("pooling"), kind == Kind.CONCATENATION)
+    colour = COLOURS[looks.index(True)] if any(looks) else GREY
+    axes.add_patch(Rectangle(corner, *size, facecolor=(colour, 0.25), edgecolor=INK, linewidth=0.8))
+    axes.text(*middle, text, ha="center", va="center")
+
+
+def _arrow(axes: Axes, *ends: tuple[float, float]) -> None:
+    look = {"arrowstyle": "-|>", "color": INK, "shrinkA": 0, "shrinkB": 0, "linewidth": 0.8}
+    axes.annotate("", ends[1], ends[0], arrowprops=look)
+
+
+def _window(layer: Layer) -> str:
+    stride = f", stride {layer.stride}" if layer.stride > 1 else ""
+    return f"{layer.kernel} × {layer.kernel}{stride}"
 
 
 @style()
-def map_of_layers(table: pd.DataFrame, depths: Sequence[int]) -> Drawing:
-    """All layers from left to right: what each computes, how large its map is, and where freezing ends.
+def network_diagram(layers: Sequence[Layer], depths: Sequence[int], size: int = 224) -> Drawing:
+    """The network as a column of boxes, an inception block in one, with lines where the frozen part ends.
 
     Args:
-        table: of the whole network (`hep2lib.cnn.layers.layer_table`).
+        layers: the whole network (`hep2lib.cnn.googlenet.architecture`).
         depths: freezing depths, numbers of leading layers.
+        size: side of the input image, in pixels.
     """
-    kinds = list(table["type"].unique())
-    block = table["name"].str.extract(r"^inception_(\w+)-output", expand=False)
-    ends = table["index"][block.notna()]
-    figure, (above, below) = plt.subplots(
-        2, 1, figsize=(7, 4.6), sharex=True, height_ratios=(2.4, 1), layout="constrained"
-    )
-    above.scatter(table["index"], table["type"].map(kinds.index), marker="|", s=60, color=COLOURS[0])
-    above.set_yticks(range(len(kinds)), kinds)
-    above.set(ylim=(len(kinds) - 0.5, -0.5), xlim=(0, len(table) + 1))
-    below.step(table["index"], table["size"], where="mid", color=COLOURS[0])
-    below.set(yscale="log", ylabel="side of the map", xlabel="last layer of each inception block")
-    below.set_xticks(ends, [f"{number}\n{name}" for number, name in zip(ends, block.dropna(), strict=True)])
-    below.set_yticks(sides := sorted(set(table["size"])), map(str, sides))
-    below.minorticks_off()
-    for depth in depths:
-        for axes in (above, below):
-            axes.axvline(depth + 0.5, color=INK, linewidth=1, linestyle="--")
-        above.text(depth + 0.5, -0.7, f"freeze {depth}", ha="center", va="bottom")
-    last = ", ".join(f"{depth} after {table['name'][depth - 1]}" for depth in depths)
-    return Drawing(
-        figure,
-        f"{len(table)} layers in order, each marked in the row of what it computes; below, the side of its "
-        f"map, from {table['size'].iloc[0]} down to {table['size'].iloc[-1]}. Lines end the frozen part: "
-        f"{last}.",
-    )
+    output = layer_table(layers, size)["output"].str.replace("x", " × ").tolist()
+    steps: list[tuple[str, Kind, int]] = []  # what is computed, and the last layer's number
+    for layer in layers:
+        if layer.name.startswith("inception"):
+            words, kind = layer.name.partition("-")[0].replace("_", " "), Kind.CONCATENATION
+        elif layer.kind in (Kind.RELU, Kind.IDENTITY, Kind.OUTPUT):
+            words, kind = steps[-1][:2]  # in the box of the layer before
+        else:
+            words, kind = _NAMES.get(layer.kind, layer.kind), layer.kind
+            words += f" {_window(layer)}" if kind in (Kind.CONVOLUTION, Kind.MAX_POOLING) else ""
+        if steps and words == steps[-1][0]:
+            steps.pop()
+        steps.append((words, kind, layer.index))
+    gaps = [0.42 if last in depths else 0.1 for _, _, last in steps]
+    figure, axes = _canvas(4.4, 0.5 + 0.24 * len(steps) + sum(gaps[:-1]))
+    heads = ((0.6, "layers", "right"), (1.85, "what is computed", "center"), (3.1, "output", "left"))
+    for x, title, side in heads:
+        axes.text(x, 0.15, title, ha=side, va="center", weight="bold")
+    y, first, told = 0.45, 1, []
+    for (words, kind, last), gap in zip(steps, gaps, strict=True):
+        numbers = f"{first}" if first == last else f"{first}–{last}"
+        _box(axes, (1.85, y), (2.3, 0.24), words, kind)
+        axes.text(0.6, y, numbers, ha="right", va="center")
+        axes.text(3.1, y, output[last - 1].removesuffix(" × 1 × 1"), ha="left", va="center")
+        told.append(f"{words} ({numbers})")
+        if last < len(layers):
+            _arrow(axes, (1.85, y + 0.12), (1.85, y + 0.12 + gap))
+        if last in depths:
+            line = y + 0.12 + gap / 2
+            axes.axhline(line, color=FRAME, linestyle="--", linewidth=1.5)
+            label = axes.text(3.1, line, f"freeze {last}", ha="left", va="center", color=FRAME, weight="bold")
+            label.set_bbox({"facecolor": PAPER, "edgecolor": "none", "pad": 2})
+            told.append(f"here ends the part that freeze {last} freezes")
+        y, first = y + 0.24 + gap, last + 1
+    return Drawing(figure, f"A column of boxes, each with its layers: {'; '.join(told)}.")
+
+
+@style()
+def block_diagram(layers: Sequence[Layer], block: str, size: int = 224) -> Drawing:
+    """One inception block: its input, four branches side by side, and what they are put together to.
+
+    Args:
+        layers: the whole network (`hep2lib.cnn.googlenet.architecture`).
+        block: such as "inception_3a".
+        size: side of the network's input image, in pixels.
+    """
+    own = {layer.name.removeprefix(f"{block}-"): layer for layer in layers if layer.name.startswith(block)}
+    side = layer_table(layers, size).set_index("name")["size"][f"{block}-output"]
+    branches = (("1x1",), ("3x3_reduce", "3x3"), ("5x5_reduce", "5x5"), ("pool", "pool_proj"))
+    figure, axes = _canvas(4.4, 3.5)
+    _box(axes, (2.2, 0.25), (4.3, 0.32), f"input: {own['1x1'].in_channels} × {side} × {side}", Kind.INPUT)
+    told = []
+    for number, branch in enumerate(branches):
+        x, above, words = 0.57 + 1.085 * number, 0.41, []
+        for y, name in zip((0.98, 1.82)[-len(branch) :], branch, strict=True):
+            layer = own[name]
+            pooling = layer.kind == Kind.MAX_POOLING
+            _arrow(axes, (x, above), (x, y - 0.27))
+            text = f"maximum\n{_window(layer)}" if pooling else f"{_window(layer)}\n{layer.channels} filters"
+            _box(axes, (x, y), (1.02, 0.54), text, layer.kind)
+            above = y + 0.27
+            words.append(text.replace("\n", ", "))
+        _arrow(axes, (x, above), (x, 2.55))
+        axes.text(x + 0.05, 2.32, f"{own[branch[-1]].channels}", ha="left", va="center")
+        told.append(" then ".join(words))
+    end = own["output"]
+    text = f"concatenated channels: {end.channels} × {side} × {side}"
+    _box(axes, (2.2, 2.71), (4.3, 0.32), text, end.kind)
+    _arrow(axes, (2.2, 2.87), (2.2, 3.15))
+    axes.text(2.2, 3.28, "to the next block", ha="center", va="center")
+    return Drawing(figure, f"{block} as boxes: four branches from one input, {'; '.join(told)}; {text}.")
 
 
 @style()
@@ -252,8 +325,8 @@ def receptive_fields(
     row, column = np.unravel_index(smooth[inner, inner].argmax(), smooth[inner, inner].shape)
     centre = (int(column) + size // 3, int(row) + size // 3)
     half = 0.75 * max(reach[name] for name in near)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(7, 4.5), layout="constrained")
-    for axes, names in ((left, near), (right, far)):
+    figure, (above, below) = plt.subplots(2, 1, figsize=(3.6, 7.9), layout="constrained")
+    for axes, names in ((above, near), (below, far)):
         axes.imshow(channels_last(field))
         axes.set_axis_off()
         for name, colour, line in zip(names, _ON_GREEN, ("solid", "dashed", "dotted"), strict=False):
@@ -262,8 +335,8 @@ def receptive_fields(
             look = {"edgecolor": colour, "linestyle": line, "label": f"{name}: {side} x {side}"}
             axes.add_patch(Rectangle(corner, side, side, fill=False, linewidth=2, **look))
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.01), fontsize=9, handlelength=2.6)
-    left.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] + half, centre[1] - half))
-    right.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
+    above.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] + half, centre[1] - half))
+    below.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
     seen = ", ".join(f"{name} {reach[name]}" for name in (*near, *far))
     return Drawing(
         figure,
@@ -278,7 +351,7 @@ def softmax_curve(scores: Mapping[str, Values]) -> Drawing:
     differences = {name: float(pair[1] - pair[0]) for name, pair in scores.items()}
     reach = max(4.0, 1.2 * max(abs(value) for value in differences.values()))
     x = np.linspace(-reach, reach, 201)
-    figure, axes = plt.subplots(figsize=(5.4, 3), layout="constrained")
+    figure, axes = plt.subplots(figsize=(_WIDTH, 3), layout="constrained")
     axes.plot(x, expit(x), color=GREY)
     looks = ({"color": POSITIVE, "marker": "o"}, {"color": NEGATIVE, "marker": "^"})
     for (name, value), look in zip(differences.items(), looks, strict=False):

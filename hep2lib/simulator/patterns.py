@@ -1,5 +1,6 @@
 """The staining patterns that are drawn, named as the international consensus (ICAP) names them."""
 
+import re
 from dataclasses import dataclass
 
 NEGATIVE = "negative"
@@ -49,6 +50,27 @@ SINGLE: dict[str, tuple[str, float]] = {
     "AC-26": ("NuMA-like", 2),
 }
 
+LOOK_FOR = {
+    "AC-1": "nuclei and dividing chromosomes evenly bright",
+    "AC-2": "uneven speckles, on dividing chromosomes too",
+    "AC-3": "40 to 80 dots a nucleus, lined up in mitosis",
+    "AC-4": "tiny speckles, dividing chromosomes dark",
+    "AC-5": "coarse speckles, dividing chromosomes dark",
+    "AC-6": "6 to 20 dots a nucleus",
+    "AC-7": "1 to 6 dots a nucleus",
+    "AC-8": "whole nucleoli, dividing chromosomes dark",
+    "AC-9": "irregular nucleoli, a rim around dividing chromosomes",
+    "AC-10": "grains in the nucleoli, pairs of dots in metaphase",
+    "AC-11": "an even nuclear rim, dividing chromosomes dark",
+    "AC-12": "a nuclear rim made of dots",
+    "AC-19": "a cloudy, almost even cytoplasm",
+    "AC-21": "coarse grains and threads all over the cytoplasm",
+    "AC-22": "grains in a ribbon at one side of the nucleus",
+    "AC-25": "spindle fibres between the poles of dividing cells",
+    "AC-26": "speckled nuclei, and spindle fibres in mitosis",
+}
+"""What shows a pattern, after ICAP (Chan et al. 2015, Front Immunol 6:412; anapatterns.org)."""
+
 # Two antibodies in one serum, each with its share of the light, and their weight; AIDA's positives are mostly
 # of this kind, its mix is not published.
 _MIXED: tuple[tuple[tuple[str, float], tuple[str, float], float], ...] = (
@@ -79,3 +101,24 @@ def find_pattern(name: str) -> Pattern:
         if name == pattern.name or ((name, 1.0),) == pattern.parts:
             return pattern
     raise KeyError(f"no pattern {name!r}; there are {', '.join(pattern.name for pattern in PATTERNS)}")
+
+
+def codes(name: str) -> tuple[str, ...]:
+    """Give the ICAP codes of a pattern of any database: one, several if it is mixed, none if not known."""
+    if numbers := re.findall(r"\bAC-?(\d+)", name.upper()):
+        return tuple(f"AC-{int(number)}" for number in numbers)
+    known = {single.casefold(): code for code, (single, _) in SINGLE.items()}
+    found = [known.get(part.strip().casefold(), "") for part in re.split("[+,;&]", name)]
+    return tuple(found) if all(found) else ()
+
+
+def compartment(name: str) -> str:
+    """Say which of ICAP's groups a pattern belongs to: "nuclear", "cytoplasmic" or "mitotic".
+
+    "" if its codes are not known, or are of several groups.
+    """
+    numbers = [int(code.removeprefix("AC-")) for code in codes(name)]
+    groups = {
+        "nuclear" if n < 15 or n == 29 else "cytoplasmic" if n < 24 else "mitotic" for n in numbers if n
+    }
+    return groups.pop() if len(groups) == 1 else ""

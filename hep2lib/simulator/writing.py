@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from PIL import Image
 from hep2lib.files import typed_path
 from hep2lib.processes import Workers, cores
 from hep2lib.progress import progress_bar
-from hep2lib.simulator.cells import PHASES
+from hep2lib.simulator.cells import INTERPHASE, PHASES
 from hep2lib.simulator.cohort import Laboratory, Specimen
 from hep2lib.simulator.physics import Physics
 from hep2lib.simulator.simulation import VERSION, Field, Simulation, SimulationError, simulate_field
@@ -330,6 +330,33 @@ def planned_images(simulation: Simulation) -> pd.DataFrame:
     table["format"] = ["JPEG" if one.format == "JPG" else one.format for one in files]
     table["width"], table["height"] = zip(*(one.size for one in files), strict=True)
     return table
+
+
+def dividing_cells(folder: Path, images: Collection[str]) -> dict[str, NDArray[np.float64]]:
+    """Find the dividing cells in specimens' first images: their fields are drawn once more.
+
+    Args:
+        folder: a simulated database's.
+        images: names of files, as the sheet has them.
+
+    Returns:
+        By image, of those that are a specimen's first, n x 2: x and y, shares of its width and height.
+        Nothing if another version of the simulator drew the database.
+    """
+    record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    own = {item.name: record[item.name] for item in fields(Simulation) if item.name in record}
+    simulation = Simulation(**own | {"parameters": Physics()})
+    if simulation.record() != record:
+        return {}
+    laboratories, specimens = simulation.draw()
+    found, number = {}, 1
+    for specimen in specimens:
+        if (name := _file_name(number, specimen)) in images:
+            field = next(fields_of(simulation, laboratories[specimen.laboratory], specimen))
+            cells = [cell for cell in _cells(name, field) if cell["Phase"] != PHASES[INTERPHASE]]
+            found[name] = np.array([(cell["X"], cell["Y"]) for cell in cells])
+        number += specimen.images
+    return found
 
 
 def parameter_table() -> pd.DataFrame:

@@ -53,5 +53,6 @@ def test_relu_keeps_what_is_positive() -> None:
 def test_agreement_states_the_largest_difference() -> None:
     both = by_hand.Agreement()
     said = both.compare("sum", np.array([1.0, -4.0]), np.array([1.5, -4.0]))
-    assert said == "largest difference: 5.0e-01, of values up to 4"
-    assert both.table().iloc[0].tolist() == ["sum", 2, 4.0, 0.5]
+    assert said == "largest difference: 125000.00 millionths"
+    assert both.table().iloc[0].tolist() == ["sum", 2, 4.0, 125_000.0]
+    assert both.compare("nothing", np.zeros(2), np.zeros(2)).startswith("largest difference: 0.00 ")

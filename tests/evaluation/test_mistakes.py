@@ -6,7 +6,13 @@ import pytest
 
 from hep2lib.evaluation.auc import ScoreError
 from hep2lib.evaluation.decisions import share_interval
-from hep2lib.evaluation.mistakes import at_quantiles, errors_by, hardest_images, one_a_grade, one_a_pattern
+from hep2lib.evaluation.mistakes import (
+    at_quantiles,
+    errors_by,
+    hardest_images,
+    one_a_grade,
+    one_a_pattern,
+)
 
 DATABASE = pd.DataFrame(
     {
@@ -28,20 +34,36 @@ def test_the_extremes_and_the_median_of_each_class() -> None:
     assert chosen[1][-1] == 0
 
 
-def test_the_median_image_of_each_pattern_and_negatives_last() -> None:
-    pattern = ["nucleolar", "nucleolar", "nucleolar", "negative", "negative", "negative", "centromere"]
-    chosen = one_a_pattern(pd.DataFrame({"label": LABEL, "pattern": pattern}), BRIGHTNESS)
-    assert list(chosen.items()) == [("nucleolar", 2), ("centromere", 6), ("negative", 4)]
+def test_of_each_single_pattern_the_image_with_most_detail_in_icaps_order() -> None:
+    rows = [  # label, specimen, pattern, detail
+        (1, "a", "NuMA-like", 0.5),
+        (1, "b", "centromere", 0.1),
+        (1, "b", "centromere", 0.9),  # not the specimen's first
+        (1, "c", "Centromere", 0.3),
+        (1, "d", "homogeneous + fine speckled", 0.9),
+        (1, "e", "stripes", 0.2),
+        (1, "e", "stripes", 0.3),
+        (1, "f", "checks", 0.2),
+        (1, "g", "", 0.9),
+        (0, "h", "negative", 0.1),
+        (0, "i", "negative, bright", 0.4),
+        (0, "j", "", 0.8),
+    ]
+    table = pd.DataFrame(rows, columns=["label", "specimen", "pattern", "detail"])
+    chosen = one_a_pattern(table, table["detail"].to_numpy())
+    expected = {"centromere": 1, "Centromere": 3, "NuMA-like": 0, "stripes": 5, "checks": 7, "negative": 10}
+    assert list(chosen.items()) == list(expected.items())
+    assert list(one_a_pattern(table, table["detail"].to_numpy(), most=1)) == ["centromere", "negative"]
 
 
 def test_without_patterns_there_is_one_image_a_class() -> None:
-    table = pd.DataFrame({"label": LABEL, "pattern": [""] * 7})
-    assert list(one_a_pattern(table, BRIGHTNESS)) == ["positive", "negative"]
+    table = pd.DataFrame({"label": LABEL, "pattern": [""] * 7, "specimen": range(7)})
+    assert one_a_pattern(table, BRIGHTNESS) == {"positive": 0, "negative": 4}
 
 
-def test_negatives_are_kept_where_there_are_many_patterns() -> None:
-    table = pd.DataFrame({"label": [1] * 14 + [0], "pattern": [*"abcdefghijklmn", ""]})
-    assert list(one_a_pattern(table, np.zeros(15))) == [*"abcdefghijk", "negative"]
+def test_a_negative_is_found_where_every_specimen_has_a_positive_image_first() -> None:
+    table = pd.DataFrame({"label": [1, 0, 1, 0], "pattern": [""] * 4, "specimen": ["a", "a", "b", "b"]})
+    assert one_a_pattern(table, np.array([0.1, 0.2, 0.3, 0.4])) == {"positive": 2, "negative": 3}
 
 
 def test_the_median_image_of_each_grade_from_dim_to_bright() -> None:

@@ -8,9 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
+from hep2lib.data.database import read_database
 from hep2lib.data.folds import specimen_folds
 from hep2lib.figures import dataset
+from hep2lib.simulator.writing import write_database
 
 matplotlib.use("agg")
 
@@ -27,7 +30,7 @@ def test_a_gallery_turns_channels_and_shrinks_what_is_too_wide():
     figure = dataset.gallery({"small": small, "large": large, "a title of many words": small}, columns=2)
     assert [axes.images[0].get_array().shape for axes in figure.axes[:3]] == [
         (8, 10, 3),
-        (350, 700, 3),
+        (250, 500, 3),
         (8, 10, 3),
     ]
     assert [axes.get_title() for axes in figure.axes[:2]] == ["small", "large"]
@@ -105,7 +108,7 @@ def test_characteristics_of_a_database_that_knows_nothing_else():
     table = dataset.characteristics(specimen_folds(database, 5), database).set_index("Characteristic")
     assert table.index.tolist() == ["Specimens", "Positive specimens", "Images", "Positive images"]
     assert table.columns.tolist() == ["All", "1", "2", "3", "4", "5"]
-    assert table["All"].tolist() == ["20", "50%", "40", "48%"]
+    assert table["All"].tolist() == ["20", "50.0\N{NO-BREAK SPACE}%", "40", "47.5\N{NO-BREAK SPACE}%"]
     assert table.loc["Specimens", "1":].astype(int).sum() == 20
     empty = database.assign(pattern="", laboratory=None, age=np.nan)
     again = dataset.characteristics(specimen_folds(database, 5), empty)
@@ -131,6 +134,65 @@ def test_characteristics_count_what_is_known():
 
 
 def test_a_pattern_has_its_codes_where_it_is_one_of_the_consensus():
-    assert dataset.with_code("fine speckled") == "AC-4: fine speckled"
-    assert dataset.with_code("homogeneous + fine speckled") == "AC-1 + AC-4: homogeneous + fine speckled"
-    assert [dataset.with_code(name) for name in ("negative", "Speckled", "")] == ["negative", "Speckled", ""]
+    assert dataset.with_code("fine speckled") == "AC-4 fine speckled"
+    assert dataset.with_code("homogeneous + fine speckled") == "AC-1 + AC-4 homogeneous + fine speckled"
+    for name in ("negative", "Speckled", "", "ac-4", "AC-4 fine speckled"):
+        assert dataset.with_code(name) == name
+
+
+def test_an_instrument_that_goes_with_the_laboratory_is_not_counted_again():
+    database = small_database()
+    database["laboratory"] = ["Laboratory 1", "Laboratory 2"] * 20
+    database["instrument"] = ["B", "A"] * 20
+    folds = specimen_folds(database, 5)
+    table = dataset.characteristics(folds, database)
+    assert table["Characteristic"].tolist()[4:] == ["Laboratory 1", "Laboratory 2"]
+    assert table["All"].tolist()[4:] == ["20", "20"]
+    alone = dataset.characteristics(folds, database.assign(laboratory=""))
+    assert alone["Characteristic"].tolist()[4:] == ["Instrument A", "Instrument B"]
+    database.loc[0, "instrument"] = "A"
+    rows = dataset.characteristics(folds, database)["Characteristic"].tolist()[4:]
+    assert rows == ["Laboratory 1", "Laboratory 2", "Instrument A", "Instrument B"]
+
+
+def test_a_close_up_shows_the_files_own_pixels_brighter_with_arrows_in_it(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    field = np.zeros((400, 600, 3), np.uint8)
+    field[..., 1] = rng.integers(40, 52, (400, 600))  # the 99.5th percentile is 51
+    for name, pixels in {"a.png": field, "b.png": field[:100, :90]}.items():
+        Image.fromarray(pixels).save(tmp_path / name)
+    database = pd.DataFrame(
+        {"image": ["a.png", "b.png"], "path": [str(tmp_path / n) for n in ("a.png", "b.png")]}
+    )
+    places = np.array([[0.8, 0.2], [0.0, 0.1], [0.9, 1.2]])  # one inside
+    monkeypatch.setattr(dataset, "dividing_cells", lambda folder, images: {"a.png": places})
+    database.attrs = {"simulated": True, "folder": str(tmp_path)}
+    rows = {"fine speckled": 0, "stripes": 1, "negative": 1}
+    figure, alt = dataset.close_ups(database, rows)
+    first, second, third, nothing = figure.axes
+    shown = first.images[0].get_array()
+    assert shown.shape == (220, 220, 3)
+    left, top = dataset._corner(field[..., 1], places * (600, 400))
+    assert np.array_equal(shown, field[top : top + 220, left : left + 220] * 5)
+    (arrow,) = [text for text in first.texts if text.get_text() == ""]
+    assert np.hypot(*(arrow.xy - np.array([480 - left, 80 - top]))) == pytest.approx(24)
+    assert "× 5.0" in [text.get_text() for text in first.texts]
+    assert first.get_title() == "AC-4 fine speckled"
+    assert first.get_xlabel().replace("\n", " ") == "tiny speckles, dividing chromosomes dark"
+    assert second.images[0].get_array().shape == (100, 90, 3)
+    assert (second.get_title(), second.get_xlabel()) == ("stripes", "")
+    assert third.get_xlabel() == "no pattern"
+    assert third.axison
+    assert not nothing.axison
+    assert "AC-4 fine speckled (times 5.0, 1 at dividing cells): tiny speckles" in alt
+    assert "stripes (times 5.0); negative" in alt
+    database.attrs = {}
+    assert "dividing cells" not in dataset.close_ups(database, rows).alt
+
+
+def test_the_dividing_cell_that_every_first_image_has_is_in_its_close_up(tmp_path):
+    write_database(tmp_path / "a", specimens=4, scale=0.5)
+    alt = dataset.close_ups(read_database(tmp_path / "a"), {"first": 0}).alt
+    assert re.fullmatch(
+        r"1 parts of fields, made brighter. first \(times [\d.]+, [1-9] at dividing cells\).", alt
+    )

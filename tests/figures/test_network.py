@@ -1,5 +1,7 @@
 """The figures about the network show what they are given, and say it in words."""
 
+import re
+
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
@@ -22,17 +24,35 @@ def closed():
     plt.close("all")
 
 
-def test_the_map_marks_every_layer_and_every_depth():
-    figure, alt = network.map_of_layers(TABLE, list(FREEZE_DEPTHS))
-    above, below = figure.axes
-    places = above.collections[0].get_offsets()
-    kinds = [text.get_text() for text in above.get_yticklabels()]
-    assert [kinds[int(row)] for row in places[:, 1]] == list(TABLE["type"])
-    assert list(places[:, 0]) == list(range(1, 145))
-    assert [line.get_xdata()[0] for line in above.lines] == [11.5, 110.5, 139.5]
-    assert below.lines[0].get_ydata().tolist() == TABLE["size"].tolist()
-    assert below.get_xticklabels()[0].get_text() == "25\n3a"
-    assert "110 after inception_4e-output" in alt
+@pytest.mark.parametrize(("variant", "boxes"), [("bvlc", 23), ("torchvision", 21)])
+def test_the_diagram_has_every_layer_once_and_a_line_at_every_depth(variant, boxes):
+    layers = architecture(variant)
+    figure, alt = network.network_diagram(layers, list(FREEZE_DEPTHS))
+    (axes,) = figure.axes
+    texts = {text.get_text(): text.get_position() for text in axes.texts}
+    rows = [text.get_text() for text in axes.texts if re.fullmatch(r"\d+(–\d+)?", text.get_text())]
+    spans = [tuple(map(int, row.split("–"))) for row in rows if texts[row][0] < 1]
+    assert len(spans) == len(axes.patches) == boxes
+    assert [n for span in spans for n in range(span[0], span[-1] + 1)] == list(range(1, 145))
+    assert len(axes.lines) == 3
+    for depth, name in zip(FREEZE_DEPTHS, ("12–25", "111", "140"), strict=True):
+        end = next(row for row in rows if texts[row][0] < 1 and row.split("–")[-1] == str(depth))
+        assert texts[end][1] < texts[f"freeze {depth}"][1] < texts[name][1]
+        assert f"here ends the part that freeze {depth} freezes" in alt
+    assert ("local response norm." in texts) == (variant == "bvlc")
+    assert f"max pooling {'3 × 3' if variant == 'bvlc' else '2 × 2'}, stride 2 (111)" in alt
+    assert "832 × 14 × 14" in texts
+
+
+@pytest.mark.parametrize(("variant", "widest"), [("bvlc", 5), ("torchvision", 3)])
+def test_a_blocks_diagram_has_its_branches_and_their_channels(variant, widest):
+    figure, alt = network.block_diagram(architecture(variant), "inception_4a", size=112)
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert "input: 480 × 7 × 7" in texts
+    assert "concatenated channels: 512 × 7 × 7" in texts
+    assert f"{widest} × {widest}\n48 filters" in texts
+    assert [text for text in texts if text.isdecimal()] == ["192", "208", "48", "64"]
+    assert f"16 filters then {widest} × {widest}, 48 filters; maximum, 3 × 3 then 1 × 1, 64 filters" in alt
 
 
 def test_receptive_fields_are_squares_of_their_size_around_the_brightest_cell():
@@ -108,7 +128,8 @@ def test_the_channel_that_tells_two_fields_apart_is_shown_on_one_scale():
     figure = network.seen_by_layers(
         fields, {"conv1-relu_7x7": dict(zip(fields, (first, 0 * first), strict=True))}
     )
-    images = [axes.images[0] for axes in figure.axes if axes.get_title() or axes.images][1::2]
+    images = [axes.images[0] for axes in figure.axes][2:]
+    assert figure.axes[2].get_ylabel() == "conv1\nrelu_7x7"
     assert [image.get_array().max() for image in images] == [3, 0]
     assert images[0].get_clim() == images[1].get_clim() == (0, 3)
 
@@ -117,8 +138,8 @@ def test_blocks_add_up_to_the_network():
     blocks = network.block_table(architecture("bvlc"))
     assert blocks["Parameters"].sum() == TABLE["parameters"].sum()
     assert blocks["Multiply-adds"].sum() == TABLE["multiply_adds"].sum()
-    assert blocks["Layers"].tolist()[:2] == ["1 to 11", "12 to 25"]
-    assert blocks["Layers"].iloc[-1] == "140 to 144"
+    assert blocks["Block"].tolist()[:2] == ["stem (to pool2)", "inception_3a"]
+    assert blocks["Receptive field"].tolist()[:2] == [27, 59]
     bars = network.by_block(blocks).axes[0].patches
     assert [bar.get_width() * 1e3 for bar in bars] == pytest.approx(blocks["Parameters"].tolist())
 

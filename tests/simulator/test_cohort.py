@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from hep2lib.simulator.cohort import both_labels, dealt, image_counts, quotas, share_of_images, stratified
-from hep2lib.simulator.patterns import BRIGHT_NEGATIVE, NEGATIVE, PATTERNS, find_pattern
+from hep2lib.simulator.patterns import (
+    BRIGHT_NEGATIVE,
+    LOOK_FOR,
+    NEGATIVE,
+    PATTERNS,
+    SINGLE,
+    codes,
+    compartment,
+    find_pattern,
+)
 from hep2lib.simulator.physics import Physics
 from hep2lib.simulator.simulation import Simulation
 from hep2lib.simulator.staining import STAININGS
@@ -139,3 +148,22 @@ def test_laboratories_differ_and_sizes_are_near_four_to_three():
     for laboratory in laboratories:
         assert laboratory.size[0] / laboratory.size[1] == pytest.approx(4 / 3, rel=0.01)
         assert 0.2 < laboratory.pixel < 0.5
+
+
+def test_a_pattern_of_any_database_has_codes_and_a_compartment_if_its_name_says_so():
+    assert codes("Fine Speckled") == ("AC-4",)
+    assert codes("homogeneous, Golgi") == ("AC-1", "AC-22")
+    assert codes("homogeneous + stripes") == ()
+    assert codes("ac5, AC-13") == ("AC-5", "AC-13")
+    assert codes("negative") == codes("stripes") == codes("") == ()
+    assert [compartment(name) for name in ("AC-14", "AC-29", "golgi", "NuMA-like")] == [
+        *("nuclear", "nuclear", "cytoplasmic", "mitotic")
+    ]
+    assert compartment("fine speckled + homogeneous nucleolar") == "nuclear"
+    assert [compartment(name) for name in ("fine speckled + cytoplasmic reticular", "stripes", "AC-0")] == [
+        ""
+    ] * 3
+
+
+def test_it_is_said_of_every_single_pattern_what_to_look_for():
+    assert list(LOOK_FOR) == list(SINGLE)

@@ -14,6 +14,7 @@ from hep2lib.simulator.cells import PHASES
 from hep2lib.simulator.physics import Physics
 from hep2lib.simulator.simulation import Simulation, SimulationError
 from hep2lib.simulator.writing import (
+    dividing_cells,
     fields_of,
     parameter_table,
     planned_images,
@@ -145,6 +146,21 @@ def test_masks_name_the_cells_of_every_image(database):
         # A cell of which only a corner shows may be lost when the mask is made as small as the picture.
         assert set(np.unique(mask).tolist()) - {0} <= listed
         assert len(listed) > 10
+
+
+def test_dividing_cells_are_where_the_masks_have_them(database, tmp_path):
+    folder = Path(database.attrs["folder"]).parent
+    cells = pd.read_csv(folder / "masks" / "cells.csv")
+    firsts = database.loc[~database["specimen"].duplicated(), "image"].tolist()
+    found = dividing_cells(folder, database["image"][:-1].tolist())
+    assert list(found) == [name for name in firsts if name != database["image"].iloc[-1]]
+    for name in found:
+        here = cells[(cells["ImageFileName"] == name) & (cells["Phase"] != "interphase")]
+        assert found[name].tolist() == here[["X", "Y"]].to_numpy().tolist() != []
+    record = json.loads((folder / "simulation.json").read_text(encoding="utf-8"))
+    for changed in ({"simulator_version": 3}, {"parameters": {}}):
+        (tmp_path / "simulation.json").write_text(json.dumps(record | changed))
+        assert dividing_cells(tmp_path, firsts) == {}, changed
 
 
 def test_specimens_differ_more_than_fields_of_one_specimen():
