@@ -197,6 +197,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_run_options(run)
     run.add_argument("--page", action="append", default=[], help="this notebook alone, as 05; repeatable")
     run.add_argument("--book", action="store_true", help="render the book afterwards")
+    records = (
+        "execute chapters 3 to 5 from the records of book/run, without training (--out: runs/from-published)"
+    )
+    run.add_argument("--from-published", action="store_true", help=records)
     run.set_defaults(command=_run)
 
     book = commands.add_parser("book", help="render the book of a run")
@@ -219,6 +223,7 @@ def _parser() -> argparse.ArgumentParser:
 
     publish = commands.add_parser("publish", help="make a run the one that comes with the clone (book/run)")
     publish.add_argument("run", type=Path, help="the run's folder")
+    publish.add_argument("--any-size", action="store_true", help="even if smaller than profile published")
     publish.set_defaults(command=_publish)
 
     pair = commands.add_parser("pair", help="write the .ipynb of every notebook from its .md source")
@@ -342,12 +347,21 @@ def _tuned(chosen: "Configuration", auc: str) -> str:
 
 
 def _run(options: argparse.Namespace) -> None:
+    from hep2lib.runs import records
+    from hep2lib.runs.freshness import recorded
     from hep2lib.runs.notebooks import PAGES, execute_run
 
     start = time.perf_counter()
     project_root("the notebooks", "run `hep2 study`, which needs none")
-    pages = sorted({_page(name, PAGES) for name in options.page}) or PAGES
+    pages = sorted({_page(name, PAGES) for name in options.page})
+    if options.from_published:
+        from hep2lib.runs.book import run_from_published
+
+        options.out = options.out or str(project_root() / "runs" / "from-published")
+        run_from_published(Path(options.out))
     run = _opened(options)
+    if not pages:
+        pages = [*(records.PAGES if recorded(run.folder) else PAGES)]
     execute_run(run, pages)
     print(f"executed in {time.perf_counter() - start:.0f} s: {run.folder}")
     if options.book:
@@ -428,7 +442,7 @@ def _clean(options: argparse.Namespace) -> None:
 def _publish(options: argparse.Namespace) -> None:
     from hep2lib.runs.book import publish_run
 
-    print(f"published: {publish_run(options.run)}")
+    print(f"published: {publish_run(options.run, any_size=options.any_size)}")
 
 
 def _pair(options: argparse.Namespace) -> int:

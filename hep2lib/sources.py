@@ -2,10 +2,13 @@
 
 import ast
 import hashlib
+import subprocess
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
+
+from hep2lib.errors import some
 
 LIBRARIES = {"torch": "torch", "torchvision": "torchvision", "sklearn": "scikit-learn"}
 """By the name they are imported by, libraries whose version changes what they compute."""
@@ -14,6 +17,28 @@ _PACKAGE = Path(__file__).resolve().parent
 # As imported: a file that is edited while a process runs is not what the process runs.
 _TEXTS = {file: file.read_text(encoding="utf-8") for file in _PACKAGE.rglob("*.py")}
 _INERT = {"ABC", "Enum", "Exception", "Generic", "NamedTuple", "Protocol", "StrEnum"}  # call no method
+
+
+def commit(clone: Path, left_out: str) -> str:
+    """The commit that a clone is at, or why it is not known; followed by which tracked files have changes.
+
+    Args:
+        clone: its folder.
+        left_out: a folder in it whose changes do not count.
+    """
+    words = ["status", "--porcelain=v2", "--branch", "-uno", "--", ".", f":(exclude){left_out}"]
+    try:
+        if not (clone / ".git").exists():  # what lies inside another repository is none of its own
+            return "not known: no git repository"
+        done = subprocess.run(["git", "-C", str(clone), *words], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        return f"not known: {type(error).__name__} of git"
+    told = [
+        line.split()[-1]
+        for line in done.stdout.splitlines()
+        if line.startswith(("# branch.oid", "1", "2", "u"))
+    ]
+    return told[0] + (f", with changes of {some(told[1:], 3)}" if told[1:] else "")
 
 
 @lru_cache

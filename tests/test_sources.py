@@ -1,11 +1,12 @@
 import ast
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from hep2lib.sources import code_digest, reached
+from hep2lib.sources import code_digest, commit, reached
 
 PACKAGE = Path(__file__).resolve().parents[1] / "hep2lib"
 
@@ -153,3 +154,28 @@ def test_attributes_are_asked_for_by_a_name_that_can_be_read_or_are_fields():
         "getattr(run, name)",  # where a whole run is executed: all of it
         "getattr(import_module(homes[name]), name)",
     }
+
+
+def test_the_commit_of_a_clone_is_known_with_what_changed_or_why_it_is_not(tmp_path, monkeypatch):
+    def git(*words):
+        author = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(["git", "-C", str(tmp_path), *author, *words], check=True, capture_output=True)
+
+    (tmp_path / "book" / "run").mkdir(parents=True)
+    for name in ("a.py", "b.py", "book/run/run.json"):
+        (tmp_path / name).write_text("1", encoding="utf-8")
+    assert commit(tmp_path, "book/run") == "not known: no git repository"
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "first")
+    clean = commit(tmp_path, "book/run")
+    assert re.fullmatch("[0-9a-f]{40}", clean)
+    (tmp_path / "book" / "run" / "run.json").write_text("2", encoding="utf-8")
+    (tmp_path / "new.py").write_text("1", encoding="utf-8")
+    assert commit(tmp_path, "book/run") == clean
+    (tmp_path / "a.py").write_text("2", encoding="utf-8")
+    (tmp_path / "b.py").unlink()
+    assert commit(tmp_path, "book/run") == f"{clean}, with changes of a.py, b.py"
+    assert commit(tmp_path / "book", "run") == "not known: no git repository"  # one inside another's
+    monkeypatch.setenv("PATH", "")
+    assert commit(tmp_path, "book/run") == "not known: FileNotFoundError of git"

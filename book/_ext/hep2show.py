@@ -25,6 +25,7 @@ STATUS = {
     "date": "Date",
     "commit": "Commit",
     "version": "Version of hep2lib",
+    "made from": "Made from",
     "differs": "Not as published",
     "versions": "Versions",
     "seconds": "Seconds",

@@ -130,11 +130,30 @@ STRENGTHS: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
 """Values of C, the inverse of the ridge penalty, among which validation chooses."""
 
 
+def image_headers(database: pd.DataFrame) -> pd.DataFrame:
+    """What the files' headers say: `width` and `height` (pixels) and `format` (str), one row an image.
+
+    Args:
+        database: `path`; or these three columns, where the files are not at hand.
+
+    Raises:
+        DatabaseError: a file that cannot be read.
+    """
+    names = ["width", "height", "format"]
+    if "path" not in database:
+        return database[names]
+    paths = progress(database["path"], "reading image headers", total=len(database), unit="image")
+    with quietly():
+        headers = [read_header(Path(path)) for path in paths]
+    rows = [(header.width, header.height, header.format) for header in headers]
+    return pd.DataFrame(rows, columns=names, index=database.index)
+
+
 def metadata_table(database: pd.DataFrame) -> pd.DataFrame:
     """What is known of an image without looking at it.
 
     Args:
-        database: as `hep2lib.data.database.read_database` returns it: `path`, and `instrument` where known.
+        database: as for `image_headers`, and `instrument` where known.
 
     Returns:
         One row an image: `width` and `height` (natural logarithms of pixels, float), `format` (str) and
@@ -143,17 +162,8 @@ def metadata_table(database: pd.DataFrame) -> pd.DataFrame:
     Raises:
         DatabaseError: a file that cannot be read.
     """
-    paths = progress(database["path"], "reading image headers", total=len(database), unit="image")
-    with quietly():
-        headers = [read_header(Path(path)) for path in paths]
-    table = pd.DataFrame(
-        {
-            "width": np.log([float(header.width) for header in headers]),
-            "height": np.log([float(header.height) for header in headers]),
-            "format": [header.format for header in headers],
-        },
-        index=database.index,
-    )
+    table = image_headers(database)
+    table = table.assign(**{name: np.log(table[name].astype(float)) for name in ("width", "height")})
     if "instrument" in database:
         table["instrument"] = database["instrument"].fillna("").astype(str)
     return table
@@ -250,12 +260,20 @@ def handmade_only(
     return _baseline("hand-made features", database, folds, [_logistic(feature, y, fold) for fold in folds])
 
 
-def run_baselines(
-    database: pd.DataFrame, images: npt.ArrayLike | torch.Tensor, folds: Sequence[Fold]
-) -> dict[str, Scores]:
-    """All four baselines by name, from the least to the most that is looked at; as for `metadata_only`."""
+def run_baselines(database: pd.DataFrame, features: FloatArray, folds: Sequence[Fold]) -> dict[str, Scores]:
+    """All four baselines by name, from the least to the most that is looked at.
+
+    Args:
+        database: as for `metadata_only`.
+        features: `handmade_features` of the images, whose first is the mean green intensity.
+        folds: as in `hep2lib.data.folds`.
+    """
+    y = _labels(database, folds)
+    brightness = [[features[rows, 0] for rows in (fold.validation, fold.test)] for fold in folds]
     found = [always_positive(database, folds), metadata_only(database, folds)]
-    found += [make(database, images, folds) for make in (intensity_only, handmade_only)]
+    found += [_baseline("mean green intensity", database, folds, brightness)]
+    learned = [_logistic(features, y, fold) for fold in folds]
+    found += [_baseline("hand-made features", database, folds, learned)]
     return {baseline.name: baseline for baseline in found}
 
 

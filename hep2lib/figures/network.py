@@ -59,31 +59,21 @@ def operation(pictures: Mapping[str, npt.NDArray]) -> Figure:
 
 
 @style()
-def first_filters(weight: Values) -> Figure:
-    """The first layer's filters, n x 3 x height x width, 16 a row, stretched to their ranges around grey."""
-    rows = -(-len(weight) // 16)
-    figure, grid = plt.subplots(rows, 16, figsize=(7, 0.46 * rows), squeeze=False)
-    figure.subplots_adjust(0, 0, 1, 1, wspace=0.12, hspace=0.12)
-    for axes in grid.flat:
-        axes.set_axis_off()
-    for axes, one in zip(grid.flat, weight, strict=False):
-        reach = max(float(np.abs(one).max()), 1e-12)
-        axes.imshow(0.5 + 0.5 * (one / reach).transpose(1, 2, 0), interpolation="nearest")
-    return figure
+def first_filters(kinds: Mapping[str, Values]) -> Figure:
+    """The first layer's filters of networks by title, 64 x 3 x 7 x 7, each stretched to its range around grey.
 
-
-@style()
-def filters_by_start(kinds: Mapping[str, Values]) -> Figure:
-    """The first layer's filters of several networks, as ``first_filters`` shows those of one; by title."""
-    figure, column = panels(len(kinds), 1, 7, 2.1 * len(kinds))
+    Sixteen a row, for any number of them and any size; a title may be "".
+    """
+    figure, column = panels(len(kinds), 1, 5, 1.55 * len(kinds))
     for axes, (title, weight) in zip(column[:, 0], kinds.items(), strict=True):
         reach = np.maximum(np.abs(weight).max((1, 2, 3), keepdims=True), 1e-12)
         framed = np.pad(0.5 + 0.5 * weight / reach, ((0, 0), (0, 0), (0, 1), (0, 1)), constant_values=1)
+        framed = np.pad(framed, ((0, -len(framed) % 16), (0, 0), (0, 0), (0, 0)), constant_values=1)
         high, wide = framed.shape[2:]
         tiles = framed.reshape(-1, 16, 3, high, wide).transpose(0, 3, 1, 4, 2)  # row, y, column, x, colour
         picture(axes, tiles.reshape(-1, 16 * wide, 3))
         axes.set_axis_off()
-        axes.set_title(title, fontsize=10)
+        axes.set_title(title)
     return figure
 
 
@@ -97,7 +87,7 @@ def procedural_gallery() -> Drawing:
         if before < wanted and (wanted == 1 or label % 9 == 0):  # from all over a large family
             image = np.rint(images[label] * (255 / images[label].max())).astype(np.uint8)
             drawn[f"{formula.family} {before + 1}" if wanted > 1 else formula.family] = image
-    return Drawing(gallery(drawn, columns=6), f"{len(drawn)} small pictures: {', '.join(drawn)}.")
+    return Drawing(gallery(drawn, columns=3), f"{len(drawn)} small pictures: {', '.join(drawn)}.")
 
 
 def weights_table(compared: pd.DataFrame) -> pd.DataFrame:

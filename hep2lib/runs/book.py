@@ -14,14 +14,18 @@ from pathlib import Path
 
 import yaml
 
-from hep2lib.errors import InputError
+from hep2lib.errors import InputError, some
 from hep2lib.files import RunError, own_name, project_root, remove_left, typed_path, write_json, write_text
 from hep2lib.progress import progress
-from hep2lib.runs import freshness
+from hep2lib.runs import freshness, records
 from hep2lib.runs.freshness import RUN, book_pages, kept_notebook, published_run
 from hep2lib.runs.notebooks import without_control
+from hep2lib.runs.parameters import make_parameters, read_parameters
+from hep2lib.sources import commit
 
 LEFT_OUT = (".svg", ".csv")  # files that the book does without
+FULL = "published"  # the profile of the book that comes with the clone
+KEPT = ("folds.csv", "weights.json")  # files of a run that its records take along
 RESULTS = ("published", "figures", "tables", "run.json", "parameters.yaml")
 
 _STEP = re.compile(r"(?:reading sources|writing output)\.\.\. \[ *\d+%\]")
@@ -77,22 +81,40 @@ def build_book(run: Path | None = None, *, project: Path | None = None) -> Path:
     return output / index.name
 
 
-def publish_run(run: Path, *, project: Path | None = None) -> Path:
-    """Make a run the one that comes with the clone: what its pages need, and nothing else, in ``book/run``.
+def publish_run(run: Path, *, any_size: bool = False, project: Path | None = None) -> Path:
+    """Make a run the one that comes with the clone: what its pages need, and its records, in ``book/run``.
 
     Args:
         run: the folder of a whole run.
+        any_size: whether it may be smaller than the profile ``published`` asks for.
         project: the clone, if not the one this package is installed from.
 
     Returns:
         The folder of the published run; what it held before is replaced as a whole.
 
     Raises:
-        BookError: if the run lacks a page or a result file.
+        BookError: if the run lacks a page, a result file or its records, is too small, or the clone has
+            changes that are not committed: pages are to be those of a commit.
+        RecordsError: if it was made from records that are not what was published.
     """
     project = project or project_root()
     run, target = typed_path(run), published_run(project)
     executed = _executed(run, book_pages(project))
+    made_of, at = run / freshness.RECORDS, commit(project, RUN)
+    if not (made_of / "about.json").is_file():
+        raise BookError(
+            f"{run}: has no records, it is of an earlier version; make them with `hep2 run --out {run}`"
+        )
+    if "changes" in at:
+        raise BookError(
+            f"{project}: cannot publish: it is at {at}, which are not committed; commit them first"
+        )
+    smaller = () if any_size else read_parameters(run / "parameters.yaml").smaller_than(make_parameters(FULL))
+    if smaller:
+        raise BookError(
+            f"{run}: is smaller than the profile {FULL} ({some(smaller)}); if it is to be the book of a "
+            "clone of your own, add --any-size"
+        )
     with _beside(target) as part:
         _stage(project, run, part / "source", executed)
         staged = part / "source" / RUN
@@ -100,7 +122,14 @@ def publish_run(run: Path, *, project: Path | None = None) -> Path:
             if heavy.suffix in LEFT_OUT:
                 heavy.unlink()
         about = json.loads((staged / "run.json").read_text(encoding="utf-8"))
-        write_json(staged / "run.json", about | {"published": True})
+        write_json(staged / "run.json", about | {"published": True, "commit": at})
+        shutil.copytree(made_of, staged / made_of.name, ignore=shutil.ignore_patterns(".*"))
+        if freshness.recorded(run):
+            records.check_seal(run)
+        else:
+            for name in KEPT:
+                shutil.copyfile(run / name, staged / made_of.name / name)
+            records.seal(staged / made_of.name)
         for page in (notebook.stem for notebook in executed):
             content = freshness.page_content(staged, page)
             if files := content.get("files"):  # a page of an earlier version has none
@@ -109,6 +138,42 @@ def publish_run(run: Path, *, project: Path | None = None) -> Path:
                 write_json(staged / "published" / f"{page}.json", content)
         _put(staged, target)
     return target
+
+
+def run_from_published(folder: Path, *, project: Path | None = None) -> None:
+    """Make a run of the published one's records, if the folder does not hold it already.
+
+    It has all pages as they were published; those of ``records.PAGES`` can be executed again.
+
+    Args:
+        folder: made as a whole or not at all.
+        project: the clone, if not the one this package is installed from.
+
+    Raises:
+        RecordsError: if the published run has no records, they are not what was published, or the folder
+            holds something else.
+    """
+    published, folder = published_run(project), typed_path(folder)
+    if not freshness.recorded(published):
+        raise records.RecordsError(f"{published}: has no records; `hep2 run` computes everything anew")
+    records.check_seal(published)
+    seals = [run / freshness.RECORDS / freshness.SEAL for run in (published, folder)]
+    if seals[1].is_file() and seals[0].read_bytes() == seals[1].read_bytes():
+        return
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        other = "is not a run made from the records of today's book/run"
+        raise records.RecordsError(f"{folder}: {other}; choose another folder (--out on the command line)")
+    with _beside(folder) as part:
+        made = part / "run"
+        shutil.copytree(published, made, ignore=shutil.ignore_patterns("*.ipynb"))
+        (made / "notebooks").mkdir()
+        for notebook in published.glob("*.ipynb"):
+            shutil.copyfile(notebook, made / "notebooks" / notebook.name)
+        for name in KEPT:
+            shutil.copyfile(made / freshness.RECORDS / name, made / name)
+        about = json.loads((made / "run.json").read_text(encoding="utf-8"))
+        write_json(made / "run.json", about | {"published": False})
+        _put(made, folder)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from hep2lib.files import file_digest, project_root, typed_path
 from hep2lib.sources import LIBRARIES, reached
 
 RUN = "book/run"  # where the book expects its run, in the clone as in a staged copy
+RECORDS, SEAL = "records", "records.json"  # a folder of a run, and the file in it that it is published with
 PACKAGE = Path(__file__).resolve().parents[1]
 PROSE = "only prose changed"
 DATABASE, WEIGHTS = "the database", "the weights (weights.json)"
@@ -40,6 +41,13 @@ _REMOVABLE = {
 }
 _ALWAYS = "from hep2lib.runs.notebooks import normalise"  # makes a page of an executed notebook
 _SIMULATOR = "from hep2lib.simulator.writing import write_database"
+_RECORDED = """
+from hep2lib.cnn.weights import load_weights
+from hep2lib.data.images import image_file
+from hep2lib.studies.fine_tuning import fine_tune
+from hep2lib.studies.gram import gram_matrices
+from hep2lib.studies.svm_study import fit_path
+"""  # what records of trials are computed by
 _NO_RESULT = ("profile", "workers")  # parameters that no result follows from
 _SETTLED = 2_000_000_000  # nanoseconds after which a file that changes has another time of modification
 
@@ -133,7 +141,7 @@ def _judged(project: Path, run: Path, page: str) -> Chapter:
         of = f"cell{'s' * (len(changed) > 1)} {listed} of {source} changed"
         say(of if changed else f"code cells of {source} were moved or taken out")
     for file in _differing(then["code"], now["code"]):
-        old, new = (dict(d.split(":") for d in made["code"].get(file, "").split()) for made in (then, now))
+        old, new = (_definitions(made["code"].get(file, "")) for made in (then, now))
         # Cells that changed may reach other definitions, which are what they were.
         names = old.keys() & new.keys() if edited else old.keys() | new.keys()
         if changed := sorted(name for name in names if old.get(name) != new.get(name)):
@@ -178,7 +186,8 @@ def made_from(project: Path, run: Path, page: str, then: Mapping[str, Any]) -> d
     Returns:
         ``cells``: a digest of each (c... code, m... prose). ``code``: by file, those of the definitions that
         the cells reach. ``versions`` of libraries. ``inputs`` and ``parameters``: a digest of each by name.
-        ``profile``: its name, what it ``says``, and which parameters were ``set`` otherwise.
+        ``profile``: its name, what it ``says``, and which parameters were ``set`` otherwise. ``kept``: the
+        calls of ``Publication.kept``.
     """
     cells, code = _read_cells(project / "notebooks" / f"{page}.md", then["given"])
     found = reached(code, PACKAGE)
@@ -205,12 +214,19 @@ def made_from(project: Path, run: Path, page: str, then: Mapping[str, Any]) -> d
         "parameters": {key: _digest(parameters[key]) for key in parameters if key not in _NO_RESULT},
         "profile": {"name": Path(name).stem, "says": says, "set": []},
         "looks": looks,
+        "kept": _calls_of_kept(code),
     }
 
 
 def record(project: Path, run: Path, page: str, given: Collection[str]) -> dict[str, Any]:
-    """What a page is about to be made from, to be kept with it."""
+    """What a page is about to be made from, to be kept with it.
+
+    Raises:
+        InputError: if it keeps what the records that the run was made from do not hold.
+    """
     made = made_from(project, run, page, {"given": sorted(given)})
+    if recorded(run):
+        made = _made_from_records(project, page, made, page_content(run, page)["from"])
     others = [page_content(run, file.stem).get("from") for file in sorted((run / "published").glob("*.json"))]
     if known := next(filter(None, others), None):
         return made | {"profile": known["profile"]}  # as it was when the run was made
@@ -220,6 +236,45 @@ def record(project: Path, run: Path, page: str, given: Collection[str]) -> dict[
         own = read_parameters(run / "parameters.yaml")
         made["profile"]["set"] = _differing(own.model_dump(), make_parameters(own.profile).model_dump())
     return made
+
+
+def recorded(run: Path) -> bool:
+    """Whether a run's records are sealed: it is the published run, or was made from its records."""
+    return (run / RECORDS / SEAL).is_file()
+
+
+def _calls_of_kept(code: str) -> list[str]:
+    calls = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)]
+    return [ast.unparse(call) for call in calls if getattr(call.func, "attr", "") == "kept"]
+
+
+def _made_from_records(
+    project: Path, page: str, made: dict[str, Any], then: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a page is made from whose records were made before, from ``then``: those follow from its code."""
+    if other := [call for call in made["kept"] if call not in then.get("kept", ())]:
+        raise InputError(
+            f"{page}: the records that this run was made from do not hold {other[0]}; a run of its own "
+            "computes it (`hep2 run`, without --from-published)"
+        )
+    _, code = _read_cells(project / "notebooks" / f"{page}.md", then["given"])
+    calls, tree = "\n".join(made["kept"]), ast.parse(code)
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    for node in imports:  # what is imported by name counts as reached
+        node.names = [one for one in node.names if re.search(rf"\b{one.asname or one.name}\b", calls)]
+    computing = "\n".join([_RECORDED, *(ast.unparse(node) for node in imports if node.names), calls])
+    for file, texts in _by_file(reached(computing, PACKAGE)).items():
+        before, now = (_definitions(one["code"].get(file, "")) for one in (then, made))
+        before = {name: before[name] for name in _definitions(texts) if name in before}
+        if now:
+            made["code"][file] = " ".join(f"{name}:{digest}" for name, digest in (now | before).items())
+    made["inputs"] |= {name: then["inputs"][name] for name in (DATABASE, WEIGHTS)}
+    return made | {"versions": made["versions"] | then["versions"], "looks": then["looks"]}
+
+
+def _definitions(texts: str) -> dict[str, str]:
+    """Digests by definition, from the text that ``_by_file`` writes."""
+    return dict(text.split(":") for text in texts.split())
 
 
 def page_content(run: Path, page: str) -> dict[str, Any]:

@@ -31,14 +31,15 @@ from hep2lib.errors import InputError
 from hep2lib.files import RunError, file_digest, project_root, typed_path, write_json, write_text
 from hep2lib.processes import cores
 from hep2lib.progress import progress
+from hep2lib.runs import records
 from hep2lib.runs.freshness import PROSE, check, kept_notebook, made_from, page_content, record, sealed
 from hep2lib.runs.pairs import KERNEL, SOURCES, NotebookError, notebook_text, read_source, refuse_edited
-from hep2lib.runs.parameters import read_parameters
 from hep2lib.runs.publish import caption_markdown, put_in_place
-from hep2lib.runs.run import Run
+from hep2lib.runs.run import RecordedRun, Run, open_run
 from hep2lib.studies.execution import close_pools
 
 PAGES = ("01-dataset", "02-cnn", "03-fine-tuning", "04-svm", "05-results", "06-costs")
+STUDIES = ("images", "folds", "fine_tuning", "batchnorm", "svm", "svm_variants", "svm_restarted")
 CELL_SECONDS = 3600.0  # for one cell: the studies have run before, but a notebook alone may run them itself
 
 _LANG = {"name": "python", "file_extension": ".py", "mimetype": "text/x-python", "pygments_lexer": "ipython3"}
@@ -90,19 +91,26 @@ def execute_run(run: Run, pages: Sequence[str] = PAGES) -> None:
     keeps the times of what is not executed.
 
     Raises:
-        InputError: if a notebook, the database, the weights or the folder cannot be used.
+        InputError: if a notebook, the database, the weights or the folder cannot be used, or a page cannot
+            be executed from the records that the run was made from.
         RunError: if a notebook fails.
     """
     _STOPPED.clear()
     _KERNELS.clear()
+    from_records = isinstance(run, RecordedRun)
+    if from_records and (more := [page for page in pages if page not in records.PAGES]):
+        raise InputError(
+            f"{run.folder}: was made from records, which {more[0]} is not executed from; {records.REAL}"
+        )
     for page in pages:  # before anything takes hours
         _known_notebook(project_root() / "notebooks" / f"{page}.md", page_values(run))
     seconds = {}
-    for name in ("images", "folds", "fine_tuning", "batchnorm", "svm", "svm_variants", "svm_restarted"):
+    for name in () if from_records else STUDIES:
         start = time.perf_counter()
         getattr(run, name)
         seconds[name.replace("_", "-")] = time.perf_counter() - start
     close_pools()
+    run.keep_records()
 
     def timed(page: str) -> tuple[str, float]:
         start = time.perf_counter()
@@ -166,7 +174,7 @@ def refresh(folder: Path, *, project: Path | None = None) -> list[str]:
     for page in stale.keys() - set(to_execute):
         _renew_prose(project, folder, page)
     if to_execute:
-        execute_run(Run(folder, read_parameters(folder / "parameters.yaml")), to_execute)
+        execute_run(open_run(folder), to_execute)
     return list(stale)
 
 

@@ -4,7 +4,9 @@ import difflib
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
@@ -204,6 +206,35 @@ class Parameters(_Strict):
     def effective(self) -> dict[str, Any]:
         """What results follow from: all but the profile's name or place, and ``MAY_DIFFER``."""
         return self.model_dump(mode="json", exclude={"profile", *MAY_DIFFER})
+
+    def smaller_than(self, other: "Parameters") -> list[str]:
+        """What a run with these parameters has less of than one with others, each in words.
+
+        Seeds do not count, which choose nothing, nor the number of specimens in a database of one's own.
+        """
+        ours, theirs = self._budget, other._budget
+        return [f"{what}: {ours[what]} of {asked}" for what, asked in theirs.items() if ours[what] < asked]
+
+    @property
+    def _budget(self) -> Counter[str]:
+        grids = [(depth, grid) for grid in self.grids for depth in grid.freeze]
+        cells = {(d, *cell) for d, grid in grids for cell in product(grid.batch_sizes, grid.learning_rates)}
+        budget = Counter(f"configurations at freeze {depth}" for depth, *_ in cells)
+        for depth, grid in grids:
+            budget |= Counter({f"epochs at freeze {depth}": grid.epochs})  # the most
+        shown = min(self.views_per_epoch or self.rotations, self.rotations)
+        return budget + Counter(
+            {
+                "specimens": 10**9 if self.data else self.specimens,
+                "pixels a side": self.image_size,
+                "folds": self.folds,
+                "rotations": self.rotations,
+                "rotated views an epoch": shown,
+                "layers for the SVM": len(set(self.svm_layers)),
+                "values of C": self.svm_values,
+                "ways of the SVM": len(set(self.svm_variants)),
+            }
+        )
 
     @property
     def run_name(self) -> str:

@@ -8,7 +8,7 @@ import math
 import re
 import shutil
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
@@ -24,7 +25,8 @@ from PIL import Image
 from hep2lib.errors import InputError
 from hep2lib.figures.style import style, typeset
 from hep2lib.files import file_digest, write_bytes, write_json, write_text
-from hep2lib.runs.freshness import page_content, sealed
+from hep2lib.runs.freshness import RECORDS, page_content, recorded, sealed
+from hep2lib.runs.records import CSV, read_array, write_array
 
 Format = str | Callable[[object], str]
 Plain = float | int | str | bool
@@ -90,7 +92,7 @@ class Publication:
         self.page = page
         self.staged = self.folder / "staged" / page
         shutil.rmtree(self.staged, ignore_errors=True)
-        self._content: dict[str, Any] = {"page": page, "values": {}, "tables": {}, "figures": {}}
+        self._content = _nothing(page)
         self._write()
 
     def value(self, name: str, value: Plain, interval: tuple[float, float] | None = None) -> None:
@@ -189,6 +191,36 @@ class Publication:
             },
         )
 
+    def kept(
+        self, name: str, rows: Sequence[int], compute: Callable[[Sequence[int]], npt.ArrayLike]
+    ) -> np.ndarray:
+        """Compute something of images, and keep it, so that the page can be executed again without them.
+
+        In a run that was made from records it is read, and ``compute`` is not called.
+
+        Args:
+            name: words joined by hyphens ("hand-made-features").
+            rows: of the database, one an image.
+            compute: takes them and returns an array whose first axis they are, as numbers.
+
+        Raises:
+            PublishError: if the name is none.
+            RecordsError: if the records do not hold it of all these rows.
+        """
+        if not _WORDS.fullmatch(name):
+            raise PublishError(f"kept {name!r}: cannot be its name; write it like 'hand-made-features'")
+        own, rows = f"{self.page}-{name}", [int(row) for row in rows]
+        file = f"{RECORDS}/{own}{CSV}"
+        if recorded(self.folder):
+            array = read_array(self.folder, own, rows)
+            write_bytes(self.staged / file, (self.folder / file).read_bytes())
+        else:
+            array = np.asarray(compute(rows))
+            write_array(self.staged, own, rows, array)
+        self._content["kept"].append(file)
+        self._write()
+        return array
+
     def _claim(self, kind: str, name: str) -> None:
         """Refuse a name that is none, or that another page has."""
         pattern, example = _NAMES[kind]
@@ -221,7 +253,7 @@ def put_in_place(run: Path, page: str, notebook: str, made_from: Mapping[str, An
     """
     staged, target = run / "staged" / page, run / "notebooks" / f"{page}.ipynb"
     with _PLACING:
-        content = page_content(staged, page) or {"page": page, "values": {}, "tables": {}, "figures": {}}
+        content = page_content(staged, page) or _nothing(page)
         _refuse_taken(run, page, content)
         write_text(staged / "notebooks" / target.name, notebook)
         names = [*_files(content), f"notebooks/{target.name}"]
@@ -232,7 +264,7 @@ def put_in_place(run: Path, page: str, notebook: str, made_from: Mapping[str, An
             (run / name).parent.mkdir(parents=True, exist_ok=True)
             (staged / name).replace(run / name)
         kept = {name for each in read_pages(run).values() for name in _files(each)}
-        for file in (*run.glob("tables/*"), *run.glob("figures/*")):
+        for file in (*run.glob("tables/*"), *run.glob("figures/*"), *run.glob(f"{RECORDS}/[0-9][0-9]-*")):
             if file.relative_to(run).as_posix() not in kept:
                 file.unlink()
         shutil.rmtree(staged)
@@ -241,10 +273,16 @@ def put_in_place(run: Path, page: str, notebook: str, made_from: Mapping[str, An
     return target
 
 
+def _nothing(page: str) -> dict[str, Any]:
+    """What a page publishes that publishes nothing."""
+    return {"page": page, "values": {}, "tables": {}, "figures": {}, "kept": []}
+
+
 def _files(content: Mapping[str, Any]) -> list[str]:
-    """The files of a page's tables and figures."""
+    """The files of a page's tables and figures, and what it keeps."""
     endings = {"tables": ("csv", "html"), "figures": ("png", "svg")}
-    return [f"{kind}/{name}.{end}" for kind in endings for name in content[kind] for end in endings[kind]]
+    shown = [f"{kind}/{name}.{end}" for kind in endings for name in content[kind] for end in endings[kind]]
+    return [*shown, *content["kept"]]
 
 
 def _refuse_taken(run: Path, own: str, content: Mapping[str, Any]) -> None:
@@ -267,7 +305,8 @@ def read_pages(run: Path | str, without: str = "") -> dict[str, dict[str, Any]]:
         without: a page that is left out.
 
     Returns:
-        By page, in order: ``{"page", "values", "tables", "figures"}``, the last three by name. A value is
+        By page, in order: ``{"page", "values", "tables", "figures", "kept"}``, three by name, and the files
+        that it keeps. A value is
         ``{"value": ..., "interval": [lower, upper]}`` (the interval only where one was given), a table
         ``{"caption", "rows", "columns"}``, a figure ``{"alt", "caption", "width"}``.
 
@@ -280,7 +319,8 @@ def read_pages(run: Path | str, without: str = "") -> dict[str, dict[str, Any]]:
             continue
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
-            pages[file.stem] = {key: content[key] for key in ("page", "values", "tables", "figures")}
+            known = {"kept": []} | content  # an earlier version kept nothing
+            pages[file.stem] = {key: known[key] for key in _nothing(file.stem)}
         except (ValueError, KeyError, TypeError):
             again = f"delete it and execute {file.stem} again"
             raise PublishError(f"{file}: not what a page publishes; {again}") from None

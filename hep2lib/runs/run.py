@@ -24,11 +24,14 @@ from hep2lib.data.database import database_checksum, read_database
 from hep2lib.data.folds import Fold, read_folds, specimen_folds, write_folds
 from hep2lib.data.images import image_file
 from hep2lib.errors import DatabaseError, InputError
+from hep2lib.evaluation.baselines import image_headers
 from hep2lib.files import BESIDE, find_kept, project_root, set_aside, typed_path, write_json
+from hep2lib.runs import records
+from hep2lib.runs.freshness import RUN, recorded
 from hep2lib.runs.parameters import MAY_DIFFER, Parameters, differences, make_parameters, read_parameters
 from hep2lib.runs.publish import Publication
 from hep2lib.simulator.writing import simulated_images, write_database
-from hep2lib.sources import code_digest
+from hep2lib.sources import code_digest, commit
 from hep2lib.studies.fine_tuning import batchnorm_study, fine_tuning_study, tuned_networks, unfolded
 from hep2lib.studies.floor import bf16_is_faster
 from hep2lib.studies.inputs import StudyInputs, kept_network, network_file
@@ -39,7 +42,17 @@ from hep2lib.studies.trial import SVMVariant, TrialStore
 CALIBRATION_IMAGES = 16
 """Simulated images that random weights are calibrated on."""
 
-PACKAGES = ("torch", "torchvision", "scikit-learn", "numpy", "pandas", "Pillow", "jupyter-book", "papermill")
+PACKAGES = (
+    "hep2lib",
+    "torch",
+    "torchvision",
+    "scikit-learn",
+    "numpy",
+    "pandas",
+    "Pillow",
+    "jupyter-book",
+    "papermill",
+)
 
 
 class RunFolderError(InputError):
@@ -320,6 +333,24 @@ class Run:
         variant = replace(SVMVariant(regularisation=self.parameters.svm_regularisation), **options)
         return svm_study(inputs or self.inputs, store, layers, self.parameters.svm_grid, variant, **networks)
 
+    def keep_records(self) -> None:
+        """Write what the studies found as tables: see ``hep2lib.runs.records``."""
+        told = ("name", "simulated", "layout", "classes", "simulation")
+        database = self.database.drop(columns="path").join(image_headers(self.database))
+        tunings = {"search": self.fine_tuning}
+        about = {
+            "database": {name: self.database.attrs[name] for name in told if name in self.database.attrs},
+            "network": asdict(self.network.provenance),
+            "device": self.device,
+        }
+        records.keep(
+            self.folder,
+            database,
+            tunings | ({"batchnorm": self.batchnorm} if self.batchnorm else {}),
+            {"": self.svm} | self.svm_variants,
+            about,
+        )
+
     def publication(self, page: str) -> Publication:
         """Where a page of the book publishes its values, tables and figures."""
         return Publication(self.folder, page)
@@ -371,9 +402,61 @@ class Run:
                 "used": self.network.provenance.description,
                 "sha256": self.network.provenance.sha256,
             },
+            "commit": commit(BESIDE, RUN),
             "device": self.device if self.device == "cpu" else torch.cuda.get_device_name(self.device),
             "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
             "seconds": {name: round(value, 2) for name, value in seconds.items()},
+        }
+
+
+class RecordedRun(Run):
+    """A run that was made from the records of another: what its studies found, without images or a network.
+
+    Raises:
+        RecordsError: if the records are not what was published; later, where images or training are needed.
+    """
+
+    def __init__(self, folder: Path, parameters: Parameters):
+        super().__init__(folder, parameters)
+        records.check_seal(folder)
+        kept, self.database = folder / records.RECORDS, records.read_images(folder)
+        self.folds = read_folds(kept / "folds.csv", self.database)
+        self.weights = json.loads((kept / "weights.json").read_text(encoding="utf-8"))
+        known = folder, self.database["label"].to_numpy(), self.folds
+        tunings, svms = records.read_tunings(*known), records.read_svms(*known)
+        self.fine_tuning, self.batchnorm = tunings["search"], tunings.get("batchnorm")
+        self.svm = svms.pop("")
+        self.svm_variants = svms
+        about = records.read_about(folder)
+        self.computed_on = about["device"]
+        # Its layers, with shapes for parameters and no values: nobody can score an image with it.
+        self.network = GoogLeNet(variant=parameters.variant, classes=2).to("meta")
+        self.network.provenance = Provenance(**about["network"])
+
+    @property
+    def device(self) -> str:
+        """Where the records were computed."""
+        return self.computed_on
+
+    @cached_property
+    def images(self) -> Tensor:
+        """Refused: there are none."""
+        raise records.RecordsError(f"{self.folder}: was made from records, without images; {records.REAL}")
+
+    @cached_property
+    def inputs(self) -> StudyInputs:
+        """Refused: nothing can be trained."""
+        raise records.RecordsError(f"{self.folder}: was made from records, without training; {records.REAL}")
+
+    def keep_records(self) -> None:
+        """Leave them as they are."""
+
+    def describe(self, seconds: dict[str, float]) -> dict[str, Any]:
+        """What was said of the run that the records are of, and that this one was made from them."""
+        about = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
+        return about | {
+            "made from": "records: chapters 3 to 5 were executed again without training",
+            "seconds": about["seconds"] | {name: round(value, 2) for name, value in seconds.items()},
         }
 
 
@@ -413,7 +496,8 @@ def open_run(folder: str | Path = "", profile: str | Path | None = None, /, **se
                 f"(`hep2 run --out {where}`); for other parameters, choose another folder (--out on the "
                 "command line)"
             )
-        return Run(where, known.model_copy(update={n: getattr(parameters, n) for n in MAY_DIFFER}))
+        kind = RecordedRun if recorded(where) else Run
+        return kind(where, known.model_copy(update={n: getattr(parameters, n) for n in MAY_DIFFER}))
     wrong = ""
     for other in (str(BESIDE / "book"), parameters.data):
         if other and where.resolve().is_relative_to(Path(other).resolve()):

@@ -83,6 +83,7 @@ class Outcome(ABC):
     records: Sequence[Record]  # one a trial, as ``fine_tune`` or ``fit_path`` of the studies return them
     labels: np.ndarray  # N; 1 is positive
     folds: Sequence[Fold]
+    known: pd.DataFrame | None = None  # ``table``, where the records hold no longer all that it follows from
 
     def table(self) -> pd.DataFrame:
         """One row a result: what it is of, ``fold``, ``validation_auc``, ``test_auc`` and more of each study.
@@ -96,6 +97,8 @@ class Outcome(ABC):
 
     @cached_property
     def _table(self) -> pd.DataFrame:
+        if self.known is not None:
+            return self.known
         rows = [table for record in self.records if len(table := self._rows(record))]
         return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
 
@@ -406,10 +409,18 @@ class SVMOutcome(Outcome):
         return self._table[chosen].reset_index(drop=True)
 
     def scores(self, choice: LayerChoice, part: str = "test") -> pd.DataFrame:
-        """Margins of every fold's test (or validation) images: see ``out_of_fold``."""
+        """Margins of every fold's test (or validation) images: see ``out_of_fold``.
+
+        Raises:
+            OutcomeError: if the records hold none of them: they need not where ``table`` is known.
+        """
         by_fold = {
             record["trial"]["fold"]: record[part][record["trial"]["values"].index(choice.value)]
             for record in self.records
             if record["trial"]["layer"] == choice.layer
         }
+        if any(scores is None for scores in by_fold.values()):
+            which = f"{choice.layer} with {self.regularisation} = {choice.value:.4g}"
+            only = "only of what validation prefers; a run of its own has all"
+            raise OutcomeError(f"SVM: the records of this run hold no scores of {which}, {only}")
         return out_of_fold(self.folds, self.labels, [by_fold[f] for f in range(len(self.folds))], part)

@@ -8,7 +8,9 @@ from PIL import Image
 from hep2lib.data.folds import Fold, specimen_folds
 from hep2lib.evaluation.auc import ScoreError, auc
 from hep2lib.evaluation.baselines import (
+    handmade_features,
     handmade_only,
+    image_headers,
     intensity_only,
     metadata_only,
     metadata_table,
@@ -48,7 +50,10 @@ def on_disk(tmp_path_factory):
 def test_out_of_fold_scores_of_all_baselines(on_disk):
     database, images = on_disk
     folds = specimen_folds(database, k=4)
-    found = run_baselines(database, images, folds)
+    found = run_baselines(database, handmade_features(images), folds)
+    alone = intensity_only(database, images, folds)
+    np.testing.assert_allclose(found["mean green intensity"].test["score"], alone.test["score"], rtol=1e-12)
+    assert found["hand-made features"].test.equals(handmade_only(database, images, folds).test)
     assert list(found) == ["always positive", "metadata only", "mean green intensity", "hand-made features"]
     y = database["label"].to_numpy()
     area = {}
@@ -77,6 +82,10 @@ def test_metadata_are_those_of_the_files(on_disk):
     assert list(table.columns) == ["width", "height", "format", "instrument"]
     assert set(table["format"]) == {"PNG", "BMP"}
     np.testing.assert_allclose(np.exp(np.unique(table["width"])), [32, 40])
+    headers = image_headers(database)
+    assert list(headers) == ["width", "height", "format"]
+    without = database.drop(columns="path").join(headers)  # where the files are not at hand
+    assert metadata_table(without).equals(table)
     assert "instrument" not in metadata_table(database.drop(columns="instrument"))
 
 

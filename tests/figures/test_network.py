@@ -76,10 +76,10 @@ def test_the_softmax_of_two_scores_lies_on_its_curve():
     assert "0.75 for the positive field, 0.50 for the negative" in alt
 
 
-def test_filters_by_start_stand_in_rows_of_sixteen_in_their_order():
+def test_first_filters_stand_in_rows_of_sixteen_in_their_order():
     weight = np.zeros((64, 3, 7, 7))
     weight[17, 0, 2, 3] = 4.0  # in the second row, the second from the left
-    figure = network.filters_by_start({"random": weight, "procedural": -weight})
+    figure = network.first_filters({"random": weight, "procedural": -weight})
     for axes, title, red in zip(figure.axes, ["random", "procedural"], [1.0, 0.0], strict=True):
         shown = np.asarray(axes.images[0].get_array())
         assert (axes.get_title(), shown.shape) == (title, (32, 128, 3))
@@ -110,14 +110,14 @@ def test_the_table_of_weights_gives_every_kind_its_range_and_the_difference_its_
     ]
 
 
-def test_filters_are_drawn_around_grey():
+def test_a_filter_of_zeros_is_grey_and_a_place_without_a_filter_white():
     weight = np.zeros((3, 3, 7, 7))
     weight[1, 0, 2, 2] = -4.0
-    figure = network.first_filters(weight)
-    shown = [axes.images[0].get_array() for axes in figure.axes if axes.images]
-    assert len(shown) == 3
-    assert (shown[0] == 0.5).all()
-    assert shown[1][2, 2].tolist() == [0, 0.5, 0.5]
+    shown = np.asarray(network.first_filters({"": weight}).axes[0].images[0].get_array())
+    assert shown.shape == (8, 128, 3)
+    assert (shown[:7, :7] == 0.5).all()
+    assert shown[2, 8 + 2].tolist() == [0, 0.5, 0.5]
+    assert (shown[:, 24:] == 1).all()
 
 
 def test_the_channel_that_tells_two_fields_apart_is_shown_on_one_scale():

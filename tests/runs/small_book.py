@@ -151,4 +151,6 @@ def write_run(run: Path) -> Path:
         "seconds": {"01-dataset": 2.25, "03-fine-tuning": 31.0},
     }
     write_text(run / "run.json", json.dumps(about))
+    for name in ("folds.csv", "weights.json", "records/about.json"):
+        write_text(run / name, "{}")
     return run

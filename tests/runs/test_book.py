@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -10,9 +11,11 @@ import psutil
 import pytest
 
 from hep2lib.files import RunError, own_name, project_root, write_json
-from hep2lib.runs.book import BookError, build_book, publish_run, published_run
+from hep2lib.runs.book import BookError, build_book, publish_run, published_run, run_from_published
 from hep2lib.runs.freshness import damages, page_content, sealed
 from hep2lib.runs.notebooks import PAGES
+from hep2lib.runs.parameters import make_parameters
+from hep2lib.runs.records import RecordsError
 
 from .htmlcheck import check_html
 from .small_book import REPOSITORY, write_clone
@@ -70,7 +73,9 @@ def test_the_published_run_is_staged_as_the_clone_has_it(tmp_path, small_run, mo
     for notebook in (run / "notebooks").iterdir():
         notebook.rename(run / notebook.name)
     (run / "notebooks").rmdir()
-    before = files(project)
+    before = [
+        name for name in files(project) if not name.endswith(("folds.csv", "weights.json", "about.json"))
+    ]
     staged = []
 
     def render(work, pages, log):
@@ -80,7 +85,7 @@ def test_the_published_run_is_staged_as_the_clone_has_it(tmp_path, small_run, mo
     monkeypatch.setattr("hep2lib.runs.book._render", render)
     assert build_book(project=project) == project / "_build" / "html" / "index.html"
     assert staged == sorted([*before, "book/run/freshness.json"])
-    assert files(project) == sorted([*before, "_build/html/index.html"])
+    assert "_build/html/index.html" in files(project)
 
 
 def remade(run, *changes):
@@ -149,7 +154,7 @@ def test_the_clone_is_found_from_the_package():
 def test_a_run_is_published_whole_and_the_one_before_is_gone(complete):
     project, run = complete
     (published_run(project) / "old").mkdir(parents=True)
-    folder = publish_run(run, project=project)
+    folder = publish_run(run, any_size=True, project=project)
     assert folder == published_run(project)
     assert not (folder / "old").exists()
     assert json.loads((folder / "run.json").read_text(encoding="utf-8"))["published"] is True
@@ -163,6 +168,93 @@ def test_a_run_is_published_whole_and_the_one_before_is_gone(complete):
     }
     assert check_html(build_book(project=project).parent) == []
     assert "This is a run of your own" not in (project / "_build/html/book/run/05-results.html").read_text()
+
+
+def git(project, *words):
+    author = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run(["git", "-C", str(project), *author, *words], check=True, capture_output=True)
+
+
+def test_a_run_is_published_of_a_commit(complete):
+    project, run = complete
+    kept = json.loads((publish_run(run, any_size=True, project=project) / "run.json").read_text())
+    assert kept["commit"] == "not known: no git repository"
+    git(project, "init", "-q")
+    git(project, "add", ".")
+    git(project, "commit", "-qm", "first")
+    file = project / "book" / "run" / "run.json"
+    file.write_text("{}", encoding="utf-8")  # what is replaced is no reason
+    (project / "new.txt").write_text("not tracked", encoding="utf-8")
+    kept = json.loads((publish_run(run, any_size=True, project=project) / "run.json").read_text())
+    assert re.fullmatch("[0-9a-f]{40}", kept["commit"])
+    (project / "book" / "rerun.md").write_text("# Run\n", encoding="utf-8")
+    before = files(project)
+    with pytest.raises(
+        BookError, match=r"[0-9a-f]{40}, with changes of book/rerun.md, which are not committed; co"
+    ):
+        publish_run(run, any_size=True, project=project)
+    assert files(project) == before
+
+
+def test_a_run_smaller_than_the_published_profile_is_published_only_if_one_says_so(complete):
+    project, run = complete
+    make_parameters("quick").write(run / "parameters.yaml")
+    with pytest.raises(
+        BookError, match=r"smaller than the profile published \(epochs at freeze 11: 3 of 10, .*any-s"
+    ):
+        publish_run(run, project=project)
+    assert not published_run(project).exists()
+    make_parameters("paper").write(run / "parameters.yaml")
+    assert publish_run(run, project=project) == published_run(project)
+
+
+def test_a_run_without_records_is_not_published(complete):
+    project, run = complete
+    shutil.rmtree(run / "records")
+    with pytest.raises(
+        BookError, match="has no records, it is of an earlier version; make them with `hep2 run --out"
+    ):
+        publish_run(run, any_size=True, project=project)
+
+
+def test_a_run_is_made_of_the_published_one_and_can_take_its_place(complete, tmp_path):
+    project, run = complete
+    folder = tmp_path / "again"
+    with pytest.raises(RecordsError, match="book/run: has no records; `hep2 run` computes everything anew"):
+        run_from_published(folder, project=project)
+    published = publish_run(run, any_size=True, project=project)
+    run_from_published(folder, project=project)
+    assert json.loads((folder / "run.json").read_text(encoding="utf-8"))["published"] is False
+    assert {"folds.csv", "weights.json", "parameters.yaml"} <= {file.name for file in folder.iterdir()}
+    assert [damages(folder, page) for page in PAGES] == [[]] * 5
+    assert build_book(folder, project=project) == folder / "html" / "index.html"
+    assert "This is a run of your own" in (folder / "html/book/run/05-results.html").read_text(
+        encoding="utf-8"
+    )
+    before = files(folder)
+    run_from_published(folder, project=project)  # it is there already
+    assert files(folder) == before
+    records = {file.name: file.read_bytes() for file in (published / "records").iterdir()}
+    publish_run(folder, any_size=True, project=project)
+    assert {file.name: file.read_bytes() for file in (published / "records").iterdir()} == records
+    (folder / "records" / "folds.csv").write_text("{}\n", encoding="utf-8")
+    with pytest.raises(RecordsError, match=r"again/records: folds.csv: not what was published"):
+        publish_run(folder, any_size=True, project=project)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("all of it", encoding="utf-8")
+    for other in (tmp_path / "mine", tmp_path / "mine" / "thesis.txt", run):
+        with pytest.raises(
+            RecordsError, match="is not a run made from the records of today's book/run; choose an"
+        ):
+            run_from_published(other, project=project)
+    (published / "records" / "about.json").write_text("", encoding="utf-8")
+    with pytest.raises(
+        RecordsError, match=r"book/run/records: about.json: not what was published; take book/run"
+    ):
+        run_from_published(tmp_path / "third", project=project)
+    assert (
+        sorted(file.name for file in tmp_path.iterdir() if file.name[0] == "." or file.name == "third") == []
+    )
 
 
 def test_of_books_made_at_once_the_last_whole_one_stays(complete, monkeypatch):

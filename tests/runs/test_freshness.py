@@ -412,12 +412,56 @@ def test_what_reads_the_books_files_is_known_by_its_name():
     assert {Path(file).name for file in freshness._READ_BY} == read
 
 
+@pytest.fixture
+def from_records(project):
+    """A run of records, whose chapter 5 keeps what ``tune`` computes of images and judges it anew."""
+    page = project / "notebooks" / "05-results.md"
+    text = page.read_text(encoding="utf-8").replace("import judge", "import judge, tune")
+    cell = 'kept = publish.kept("tuned", [1], lambda rows: tune(rows))\nfound = judge'
+    page.write_text(text.replace("found = judge", cell), encoding="utf-8")
+    execute(project, "05-results")
+    write(project / "run" / "records", "records.json", "{}")
+    return page
+
+
+def executed_from_records(project):
+    made = freshness.record(project, project / "run", "05-results", GIVEN)
+    put_in_place(project / "run", "05-results", "{}", made)
+    return reasons(project)["05-results"]
+
+
+def test_a_page_made_from_records_is_as_fresh_as_what_computed_them(project, from_records):
+    assert executed_from_records(project) == []
+    tools = project / "hep2lib" / "tools.py"
+    text = tools.read_text(encoding="utf-8")
+    tools.write_text(text.replace("return tune(run)", "return 2 * tune(run)"), encoding="utf-8")
+    assert reasons(project)["05-results"] == ["hep2lib/tools.py changed"]
+    assert executed_from_records(project) == []  # what judges the records ran today
+    tools.write_text(text.replace("RATE = 0.1", "RATE = 0.2"), encoding="utf-8")
+    assert executed_from_records(project) == ["hep2lib/tools.py changed"]  # what computed them did not
+    assert judged(project)["05-results"].definitions == {"hep2lib/tools.py": ["RATE"]}
+    assert executed_from_records(project) == ["hep2lib/tools.py changed"]  # nor does it the second time
+
+
+def test_records_do_not_follow_from_another_database_or_simulator(project, from_records):
+    (project / "hep2lib" / "simulator" / "writing.py").write_text("def write_database(f):\n    return 9\n")
+    assert executed_from_records(project) == ["the database changed"]
+
+
+def test_a_page_that_keeps_something_else_is_not_executed_from_records(project, from_records):
+    from_records.write_text(from_records.read_text(encoding="utf-8").replace("[1]", "[2]"), encoding="utf-8")
+    with pytest.raises(
+        InputError, match=r"05-results: the records .* do not hold publish.kept.*; a run of its own"
+    ):
+        executed_from_records(project)
+
+
 def test_what_makes_no_other_run_makes_no_page_stale():
     assert set(freshness._NO_RESULT) == {"profile", *MAY_DIFFER}
 
 
 def test_the_run_that_comes_with_the_clone_is_fresh():
-    """After a change that it follows from it is made anew: `hep2 run`, then `hep2 publish runs/quick`."""
+    """After a change that it follows from it is made anew: see CONTRIBUTING.md."""
     found = {page: chapter.reasons for page, chapter in check().items()}
     assert len(found) == 6
     assert found == {page: [] for page in found}

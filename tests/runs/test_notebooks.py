@@ -526,8 +526,7 @@ project = Path(sys.argv[1])
 notebooks.execute = partial(notebooks.execute, project=project)
 notebooks.project_root = lambda *words: project
 notebooks.page_values = lambda run: {"run": str(run.folder)}
-steps = ("images", "folds", "fine_tuning", "batchnorm", "svm", "svm_variants", "svm_restarted")
-run = SimpleNamespace(folder=project / "run", **dict.fromkeys(steps))
+run = SimpleNamespace(folder=project / "run", keep_records=lambda: None, **dict.fromkeys(notebooks.STUDIES))
 book.build_book = lambda folder: notebooks.execute_run(run)
 sys.argv = ["hep2", "book"]
 sys.exit(cli.main())
@@ -666,10 +665,9 @@ def test_what_a_run_has_from_another_profile_is_not_refreshed(project, monkeypat
 
 
 def test_executing_one_page_keeps_the_times_of_the_others(tmp_path, monkeypatch):
-    steps = dict.fromkeys(
-        ("images", "folds", "fine_tuning", "batchnorm", "svm", "svm_variants", "svm_restarted")
-    )
-    run = SimpleNamespace(folder=tmp_path, describe=lambda seconds: {"seconds": seconds}, **steps)
+    steps = dict.fromkeys(notebooks.STUDIES)
+    steps |= {"keep_records": lambda: kept.append(tmp_path), "describe": lambda seconds: {"seconds": seconds}}
+    kept, run = [], SimpleNamespace(folder=tmp_path, **steps)
     monkeypatch.setattr(notebooks, "page_values", lambda run: {})
     pages = []
 
@@ -681,7 +679,7 @@ def test_executing_one_page_keeps_the_times_of_the_others(tmp_path, monkeypatch)
     before = dict.fromkeys(PAGES, 100.0) | {"svm": 50.0}
     (tmp_path / "run.json").write_text(json.dumps({"seconds": before}), encoding="utf-8")
     notebooks.execute_run(run, ["05-results"])
-    assert pages == ["05-results"]
+    assert (pages, kept) == (["05-results"], [tmp_path])
     seconds = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))["seconds"]
     assert seconds["05-results"] < 50
     assert {name: seconds[name] for name in before if name != "05-results"} == {

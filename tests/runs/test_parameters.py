@@ -120,8 +120,8 @@ def test_an_unknown_profile_names_those_there_are(tmp_path, typed):
     with pytest.raises(ParameterError) as refused:
         make_parameters(typed)
     assert str(refused.value) == (
-        f"profile {typed!r}: there is none of that name; choose one of paper, published, quick, smoke, or give "
-        "the path of a YAML file, which ends in .yaml"
+        f"profile {typed!r}: there is none of that name; choose one of paper, published, quick, smoke, or "
+        "give the path of a YAML file, which ends in .yaml"
     )
 
 
@@ -410,6 +410,29 @@ def test_seeds_of_chosen_configurations_are_kept_with_a_run(tmp_path):
     assert differences(parameters.effective, more.effective) == [
         "chosen_seeds.139 is 2 there, nothing was asked for"
     ]
+
+
+def test_a_run_is_smaller_by_what_it_is_allowed_and_not_by_its_name():
+    published = make_parameters("published")
+    for profile in ("published", "paper"):
+        assert make_parameters(profile).smaller_than(published) == []
+    assert make_parameters("published", {"data": "aida", "specimens": 10}).smaller_than(published) == []
+    assert make_parameters("quick", {"data": "aida"}).smaller_than(published) == [
+        *(f"epochs at freeze {depth}: 3 of 10" for depth in (11, 110, 139)),
+        "pixels a side: 112 of 224",
+    ]
+    grid = {"batch_sizes": [16], "learning_rates": [0.01, 0.001], "epochs": 10}
+    less = {"grids": [grid | {"freeze": [139]}, grid | {"freeze": [11], "learning_rates": [0.01]}]}
+    less |= {"rotations": 1, "svm_values": 10, "svm_layers": ["pool5-7x7_s1"] * 30, "svm_variants": []}
+    assert set(make_parameters("published", less | {"chosen_seeds": {}}).smaller_than(published)) == {
+        "configurations at freeze 11: 1 of 2",
+        "configurations at freeze 110: 0 of 2",
+        "epochs at freeze 110: 0 of 10",
+        f"layers for the SVM: 1 of {len(SINGLE_TENSOR)}",
+        "rotations: 1 of 18",
+        "values of C: 10 of 20",
+        "ways of the SVM: 0 of 6",
+    }
 
 
 def test_layers_are_named_one_by_one_or_by_a_word():

@@ -21,6 +21,7 @@ from PIL import Image
 from hep2lib.errors import InputError
 from hep2lib.runs.freshness import damages
 from hep2lib.runs.publish import Publication, PublishError, caption_markdown, put_in_place, read_pages
+from hep2lib.runs.records import RecordsError
 
 ALT = "One straight line that rises from the lower left corner to the upper right one."
 
@@ -352,7 +353,43 @@ def test_pages_are_json_for_anyone(publish):
         "values": {"auc": {"value": 0.5}},
         "tables": {},
         "figures": {},
+        "kept": [],
     }
+
+
+def test_what_a_page_takes_from_images_is_kept_with_it_and_read_where_there_are_none(tmp_path):
+    maps, calls = np.arange(2 * 3 * 3, dtype=np.float32).reshape(2, 3, 3), []
+
+    def computed(rows):
+        calls.append(rows)
+        return maps
+
+    def executed():
+        publish = Publication(tmp_path, "05-results")
+        found = publish.kept("maps", np.array([7, 4]), computed)
+        put_in_place(tmp_path, "05-results", "{}", {})
+        return found
+
+    file = "records/05-results-maps.csv.gz"
+    assert np.array_equal(executed(), maps)
+    assert calls == [[7, 4]]
+    assert file in json.loads((tmp_path / "published" / "05-results.json").read_text())["files"]
+    before = (tmp_path / file).read_bytes()
+    executed()
+    assert len(calls) == 2  # a run with images computes it each time
+    (tmp_path / "records" / "records.json").write_text("{}", encoding="utf-8")  # made from records
+    assert np.array_equal(executed(), maps)
+    assert len(calls) == 2
+    assert (tmp_path / file).read_bytes() == before
+    with pytest.raises(
+        RecordsError, match="hold 05-results-maps of images 7, 4, not of 7, 5; a run of its own"
+    ):
+        Publication(tmp_path, "05-results").kept("maps", [7, 5], computed)
+    with pytest.raises(PublishError, match="kept 'all maps': cannot be its name"):
+        Publication(tmp_path, "05-results").kept("all maps", [7], computed)
+    Publication(tmp_path, "05-results")
+    put_in_place(tmp_path, "05-results", "{}", {})
+    assert not (tmp_path / file).exists()  # no page keeps it any longer
 
 
 @pytest.mark.parametrize(
