@@ -13,7 +13,7 @@ from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 from sphinx.util.docutils import SphinxDirective
 
-TABLE = re.compile(r'<div class="hep2-table" id="(?P<label>[^"]+)"')
+TABLE = re.compile(r'<div class="hep2-table(?: hep2-wide)?" id="(?P<label>[^"]+)"')
 CAPTION = re.compile(r'(?<=-caption">).*?(?=</caption>)', re.DOTALL)
 STATUS = {
     "name": "Run",
@@ -96,6 +96,27 @@ class NumberTables(SphinxTransform):
             table = hep2_table(title=html.unescape(parts["caption"]), names=[found["label"]], **parts)
             shown.replace_self(table)
             self.document.note_explicit_target(table, table)
+
+
+class LabelCells(SphinxTransform):
+    """Put its column's title into each cell of a wide table of the prose; on a phone it is shown."""
+
+    default_priority = 400
+
+    def apply(self, **_: Any) -> None:
+        """Look through the tables of this page that have four columns or more."""
+        for table in self.document.findall(nodes.table):
+            titles = [
+                entry.astext()
+                for entry in next(table.findall(nodes.thead), nodes.thead()).findall(nodes.entry)
+            ]
+            if len(titles) < 4:
+                continue
+            table["classes"].append("hep2-labelled")
+            for row in next(table.findall(nodes.tbody)).children:
+                for title, entry in list(zip(titles, row.children, strict=False))[1:]:
+                    for paragraph in entry.children[:1]:
+                        paragraph.insert(0, nodes.inline("", f"{title}: ", classes=["hep2-label"]))
 
 
 class NumberLinks(SphinxTransform):
@@ -243,6 +264,7 @@ def setup(app: Sphinx) -> None:
         ),
     )
     app.add_transform(NumberTables)
+    app.add_transform(LabelCells)
     app.add_transform(NumberLinks)
     for name, directive in (("run-table", RunTable), ("run-figure", RunFigure), ("run-status", RunStatus)):
         app.add_directive(name, directive)

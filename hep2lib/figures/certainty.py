@@ -24,6 +24,7 @@ from hep2lib.figures.style import (
     MARKERS,
     NEGATIVE,
     POSITIVE,
+    WIDTH,
     Drawing,
     ends,
     estimated,
@@ -52,7 +53,7 @@ def coverage_figure(found: Mapping[float, Mapping[str, float]], observed: float 
     methods = found[correlations[0]]
     covered = {COVERAGE_NAMES.get(one, one): [row[one] for row in found.values()] for one in methods}
     with style():
-        figure, axes = plt.subplots(figsize=(5.8, 4.8), layout="constrained")
+        figure, axes = plt.subplots(figsize=(WIDTH, 4.8), layout="constrained")
         axes.axhspan(0.93, 0.97, color=GREY, alpha=0.2, lw=0, label="93 to 97 %")
         colours = (COLOURS[1], *COLOURS[2:4], COLOURS[0])
         for (name, shares), colour, marker in zip(covered.items(), colours, MARKERS, strict=False):
@@ -73,7 +74,7 @@ def false_claims_figure(curves: Mapping[str, Mapping[str, pd.DataFrame]]) -> Dra
     """How probable it is that a claim is false, by how often both are right (``evidence.claim_curves``)."""
     words = []
     with style():
-        figure, grid = panels(1, len(curves), 3.2 * len(curves), 3.9, sharey=True)
+        figure, grid = panels(1, len(curves), WIDTH, 3.9, sharey=True)
         for axes, (claim, units) in zip(grid[0], curves.items(), strict=True):
             for (unit, curve), colour, line in zip(units.items(), COLOURS, ("-", "--", ":"), strict=False):
                 axes.plot(100 * curve["both"], curve["false"], line, color=colour, label=unit)
@@ -212,7 +213,7 @@ def spread_figure(values: Mapping[str, FloatArray]) -> Drawing:
     """
     names = list(values)
     with style():
-        figure, axes = plt.subplots(figsize=(6.2, 0.55 * len(names) + 1.5), layout="constrained")
+        figure, axes = plt.subplots(figsize=(WIDTH, 0.55 * len(names) + 1.5), layout="constrained")
         for place, name in enumerate(names):
             table = np.atleast_2d(values[name])
             for number, folds in enumerate(table):
@@ -241,7 +242,7 @@ def error_shares(tables: Mapping[str, pd.DataFrame]) -> Drawing:
     heights = [sum(0.4 + 0.6 * len(label) for label in labels) + 1.2 for labels in lines.values()]
     height = 0.27 * sum(heights) + 0.6
     with style():
-        figure, column = panels(len(tables), 1, 6.4, height, sharex=True, height_ratios=heights)
+        figure, column = panels(len(tables), 1, WIDTH, height, sharex=True, height_ratios=heights)
         for axes, (name, table) in zip(column[:, 0], tables.items(), strict=True):
             places = np.arange(len(table))
             axes.hlines(places, table["low"], table["high"], color=COLOURS[0], lw=2)
@@ -250,7 +251,7 @@ def error_shares(tables: Mapping[str, pd.DataFrame]) -> Drawing:
             labels = ["\n".join(group) + f" ({errors} of {images})" for group, errors, images in counts]
             axes.set_yticks(places, labels)
             axes.set(title=f"by {name}", ylim=(len(table) - 0.4, -0.6), xlim=(-0.02, 1.02))
-        column[-1, 0].set_xlabel("share of images decided wrongly, with 95 % interval")
+        column[-1, 0].set_xlabel("share decided wrongly, 95 % interval")
         column[-1, 0].xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
     words = []
     for name, table in tables.items():
@@ -284,7 +285,7 @@ def explained_fields(
     scale = Normalize(-reach, reach)
     blocks = -(-count // columns)
     with style():
-        figure, grid = panels(2 * blocks, columns, 2.2 * columns, 4.8 * blocks + 0.7)
+        figure, grid = panels(2 * blocks, columns, WIDTH, (8 / columns + 0.5) * blocks + 1.1)
         for axes in grid.flat:
             axes.set_axis_off()
         for number in range(count):

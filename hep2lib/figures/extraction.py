@@ -25,6 +25,7 @@ from hep2lib.figures.style import (
     PAPER,
     POSITIVE,
     SEQUENTIAL,
+    WIDTH,
     Drawing,
     ends,
     look_of,
@@ -49,7 +50,7 @@ def margins_figure(points: npt.NDArray, labels: npt.NDArray, machines: Mapping[f
         machines: fitted linear ``SVC`` by C.
     """
     words = []
-    figure, row = panels(1, len(machines), 7, 3.1, sharey=True)
+    figure, row = panels(1, len(machines), WIDTH, 2.7, sharey=True)
     low, high = points.min(0) - 0.5, points.max(0) + 0.5
     x, y = np.meshgrid(np.linspace(low[0], high[0], 120), np.linspace(low[1], high[1], 120))
     for axes, (C, machine) in zip(row[0], machines.items(), strict=True):
@@ -121,7 +122,7 @@ def depth_figure(series: Mapping[str, pd.DataFrame], paper: tuple[str, float]) -
         paper: a layer and the AUC that the paper printed for it.
     """
     words = []
-    figure, axes = plt.subplots(figsize=(6.8, 3.9), layout="constrained")
+    figure, axes = plt.subplots(figsize=(WIDTH, 3.9), layout="constrained")
     _shade_blocks(axes)
     for number, (name, table) in enumerate(series.items()):
         by_layer = table.groupby("layer", sort=False)["test_auc"].agg(["mean", "min", "max"])
@@ -149,7 +150,7 @@ def regularisation_figure(tables: Mapping[str, pd.DataFrame], chosen: Mapping[st
         chosen: by regularisation the C that is chosen.
     """
     words = []
-    figure, axes = plt.subplots(figsize=(6.4, 3.5), layout="constrained")
+    figure, axes = plt.subplots(figsize=(WIDTH, 3.5), layout="constrained")
     for number, (name, table) in enumerate(tables.items()):
         table, look = table.sort_values("C"), look_of(number)
         axes.semilogx(table["C"], table["validation_auc"], label=f"read as {name}", **look)

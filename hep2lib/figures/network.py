@@ -60,7 +60,7 @@ def operation(pictures: Mapping[str, npt.NDArray]) -> Figure:
 
 @style()
 def first_filters(kinds: Mapping[str, Values]) -> Figure:
-    """The first layer's filters of networks by title, 64 x 3 x 7 x 7, each stretched to its range around grey.
+    """The first layer's filters of networks by title, 64 x 3 x 7 x 7, stretched to their ranges around grey.
 
     Sixteen a row, for any number of them and any size; a title may be "".
     """

@@ -21,6 +21,7 @@ from hep2lib.figures.style import (
     PAPER,
     POSITIVE,
     SEQUENTIAL,
+    WIDTH,
     Drawing,
     estimated,
     panels,
@@ -33,32 +34,30 @@ from hep2lib.figures.style import (
 def roc_figure(curves: Mapping[str, RocBand], points: Mapping[str, Confusion]) -> Drawing:
     """ROC curves, the first with its pointwise band and its operating points (the paper's Figure 3).
 
-    Where all curves crowd into the upper left corner, it is drawn a second time, enlarged, below them.
+    Where all curves crowd into the upper left corner, that corner is all that is drawn. Points are open
+    markers, each larger than the one before, so that those that coincide are all seen.
 
     Args:
         curves: by name; the first is the main one.
         points: operating points of the main one by name, as confusion counts.
     """
     with style():
-        figure, axes = plt.subplots(figsize=(5.4, 6.2), layout="constrained")
-        main = next(iter(curves.values()))
+        figure, axes = plt.subplots(figsize=(4.6, 6.1), layout="constrained")
+        name, main = next(iter(curves.items()))
         lines = [(one.false_positive_rate, one.sensitivity) for one in curves.values()]
         lines.append((main.false_positive_rate, main.low))
-        places = [axes]
-        if all(np.interp(0.3, *line) >= 0.7 for line in lines):
-            places.append(axes.inset_axes((0.4, 0.1, 0.57, 0.57), xlim=(-0.01, 0.3), ylim=(0.7, 1.01)))
-            axes.indicate_inset_zoom(places[1], edgecolor=GREY)
-            places[1].tick_params(labelsize=9)
-        for place in places:
-            for (name, band), colour, line in zip(curves.items(), COLOURS, ("-", *9 * ["--"]), strict=False):
-                place.plot(band.false_positive_rate, band.sensitivity, line, color=colour, label=name)
-            look = {"color": COLOURS[0], "alpha": 0.18, "lw": 0}
-            label = f"95 % band over {main.specimens} specimens"
-            place.fill_between(main.false_positive_rate, main.low, main.high, label=label, **look)
-            for (name, at), marker in zip(points.items(), MARKERS, strict=False):
-                place.plot(1 - at.specificity, at.sensitivity, marker, color=INK, ms=6, label=name)
-        axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1, zorder=0)
-        axes.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+        for (label, band), colour, line in zip(curves.items(), COLOURS, ("-", *9 * ["--"]), strict=False):
+            axes.plot(band.false_positive_rate, band.sensitivity, line, color=colour, label=label)
+        label = f"95 % band of {name}, over {main.specimens} specimens"
+        look = {"color": COLOURS[0], "alpha": 0.18, "lw": 0, "label": label}
+        axes.fill_between(main.false_positive_rate, main.low, main.high, **look)
+        for number, ((label, at), marker) in enumerate(zip(points.items(), MARKERS, strict=False)):
+            look = {"color": INK, "mfc": "none", "ms": 6 + 3 * number, "mew": 1.3, "ls": "none"}
+            axes.plot(1 - at.specificity, at.sensitivity, marker, label=f"{name}, {label}", **look)
+        axes.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+        shown = [(1 - at.specificity, at.sensitivity) for at in points.values()]
+        if all(np.interp(0.4, *line) >= 0.6 for line in lines) and all(x < 0.4 and y > 0.6 for x, y in shown):
+            axes.set(xlim=(-0.01, 0.4), ylim=(0.6, 1.01), title="upper left corner of the square")
         axes.set_aspect("equal")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", fontsize=9)
     rates = {name: (one.sensitivity, one.specificity) for name, one in points.items()}
@@ -69,22 +68,28 @@ def roc_figure(curves: Mapping[str, RocBand], points: Mapping[str, Confusion]) -
     return Drawing(figure, f"{words} {_and(tenth)}. Operating points: {'; '.join(marked)}.")
 
 
-def forest_plot(groups: Mapping[str, Mapping[str, Interval]], reference: Mapping[str, float]) -> Drawing:
+def forest_plot(
+    groups: Mapping[str, Mapping[str, Interval]], reference: Mapping[str, float], chosen: Sequence[str] = ()
+) -> Drawing:
     """Test AUCs with their intervals, one below the other in groups; the paper's values as open diamonds.
 
     Args:
         groups: title of a group to estimates by name, the first on top.
         reference: by the same names, what the paper printed.
+        chosen: names that validation chose: a square instead of a dot.
     """
     lines = [line for title, members in groups.items() for line in ((title, None), *members.items())]
     numbers: dict[int, str] = {}
     with style():
-        figure, axes = plt.subplots(figsize=(5.8, 0.3 * len(lines) + 1.3), layout="constrained")
+        figure, axes = plt.subplots(figsize=(WIDTH, 0.3 * len(lines) + 1.3), layout="constrained")
         for place, (name, found) in enumerate(lines):
             if found is None:
                 continue
             axes.plot([found.low, found.high], [place, place], color=COLOURS[0], lw=2)
-            axes.plot(found.estimate, place, "o", color=COLOURS[0], ms=6, label="this run, 95 % interval")
+            marker, label = (
+                ("s", "chosen on validation") if name in chosen else ("o", "this run, 95 % interval")
+            )
+            axes.plot(found.estimate, place, marker, color=COLOURS[0], ms=6, label=label)
             numbers[place] = f"{found.estimate:.3f} ({found.low:.2f} to {found.high:.2f})"
             if name in reference:
                 look = {"color": COLOURS[1], "mfc": "none", "ms": 9, "label": "the paper, on AIDA"}
@@ -103,7 +108,7 @@ def forest_plot(groups: Mapping[str, Mapping[str, Interval]], reference: Mapping
         figure.legend(handles.values(), handles.keys(), loc="outside lower left", ncols=2, fontsize=9)
     estimates = {name: one.estimate for members in groups.values() for name, one in members.items()}
     ranked = sorted(estimates, key=lambda name: -estimates[name])
-    values = [f"{name} {estimates[name]:.2f}" for name in ranked]
+    values = [f"{name}{' (chosen)' * (name in chosen)} {estimates[name]:.2f}" for name in ranked]
     return Drawing(figure, f"Test AUC with interval, from highest to lowest: {_and(values)}.")
 
 
@@ -149,7 +154,7 @@ def routine_figure(days: Mapping[str, Mapping[str, float]]) -> Drawing:
         "cleared": ("negative, called negative", LIGHT, ""),
     }
     with style():
-        figure, axes = plt.subplots(figsize=(6.2, 0.72 * len(days) + 1.6), layout="constrained")
+        figure, axes = plt.subplots(figsize=(WIDTH, 0.72 * len(days) + 1.6), layout="constrained")
         left = np.zeros(len(days))
         for part, (label, colour, hatch) in parts.items():
             width = np.array([day[part] for day in days.values()])
@@ -180,7 +185,7 @@ def decision_figure(curves: Mapping[str, Mapping[str, pd.DataFrame]]) -> Drawing
     """
     words = []
     with style():
-        figure, grid = panels(1, len(curves), 3.1 * len(curves), 4.0)
+        figure, grid = panels(1, len(curves), WIDTH, 4.0)
         for axes, (title, panel) in zip(grid[0], curves.items(), strict=True):
             name, main = next(iter(panel.items()))
             at, rivals = main["threshold"], np.maximum(main["all"], 0)
@@ -211,7 +216,7 @@ def specimen_figure(reviewed: pd.DataFrame, images: pd.DataFrame) -> Drawing:
     place = pd.Series(ordered.index, index=ordered["specimen"])
     zone = reviewed.groupby("fold")[["low", "high"]].first().mean()
     with style():
-        figure, axes = plt.subplots(figsize=(6.6, 4.6), layout="constrained")
+        figure, axes = plt.subplots(figsize=(WIDTH, 4.6), layout="constrained")
         axes.axhspan(*zone, color=GREY, alpha=0.2, lw=0, label="review (mean of the folds' zones)")
         split = ordered["disagree"].to_numpy()
         ends = (ordered["lowest_score"][split], ordered["highest_score"][split])
@@ -266,7 +271,7 @@ def scales_figure(one: Scores) -> Drawing:
     areas = [*one.fold_aucs(), auc(one.test["label"], one.test["score"])]
     zero, last = scale([*one.thresholds().values()]), len(areas) - 1
     with style():
-        figure, axes = plt.subplots(figsize=(6.4, 0.45 * last + 1.8), layout="constrained")
+        figure, axes = plt.subplots(figsize=(WIDTH - 0.5, 0.45 * last + 1.8), layout="constrained")
         for label, colour, name in ((1, POSITIVE, "positive image"), (0, NEGATIVE, "negative image")):
             part = one.test[one.test["label"] == label]
             heights = np.concatenate([part["fold"], np.full(len(part), last)]) + 0.2 - 0.4 * label
@@ -278,7 +283,7 @@ def scales_figure(one: Scores) -> Drawing:
         axes.set_yticks(range(last + 1), [*(f"fold {fold + 1}" for fold in range(last)), "all, pooled"])
         axes.axhline(last - 0.5, color=INK, lw=0.8)
         axes.set(xlabel=unit, ylim=(last + 0.5, -0.5))
-        figure.legend(loc="outside lower left", ncols=3, fontsize=9)
+        figure.legend(loc="outside lower left", ncols=2, fontsize=9)
     words = (
         f"AUC by fold {min(areas[:-1]):.3f} to {max(areas[:-1]):.3f}, of all scores at once {areas[-1]:.3f}"
     )
@@ -301,7 +306,8 @@ def comparison_table(found: pd.DataFrame) -> pd.DataFrame:
     )
     names = {"p_images": "DeLong", "p_specimens": "Obuchowski", "p_bootstrap": "bootstrap", "p_holm": "Holm"}
     for column, name in names.items():
-        table[f"p, {name}"] = ["< 0.001" if p < 0.001 else f"{p:.3f}" for p in found[column]]
+        texts = found[column].map(lambda p: "< 0.001" if p < 0.001 else f"{p:.3f}", na_action="ignore")
+        table[f"p, {name}"] = texts.fillna("–")
     return table
 
 

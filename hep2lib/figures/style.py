@@ -1,7 +1,7 @@
 """One look for the whole book: colours that everybody can tell apart, letters that a phone can show.
 
-A figure is at most 7 inches wide, with letters of 9 points or more: it can be read at 390 CSS pixels and
-in print. What a colour says, a marker, a line or a word says too.
+A figure is at most `WIDTH` inches wide, with letters of 9 points or more: a phone of 390 CSS pixels shows it
+a fifth smaller, and it can still be read. What a colour says, a marker, a line or a word says too.
 """
 
 from collections.abc import Iterator
@@ -20,6 +20,9 @@ from hep2lib.evaluation.auc import Interval
 
 COLOURS = sns.color_palette("colorblind")
 """Told apart by people with any form of colour blindness."""
+
+WIDTH = 5.0
+"""Inches of the widest figure that a phone shows with letters of nine pixels or more."""
 
 MARKERS = "os^DvP"
 """One with each colour, for who sees no colours at all."""
@@ -81,7 +84,7 @@ def panels(rows: int, columns: int, width: float, height: float, **options: Any)
 def two_a_row(count: int, height: float) -> tuple[Figure, list[Axes]]:
     """A figure of so many panels, two a row, each as high, in inches; and their axes."""
     rows, columns = -(-count // 2), min(2, count)
-    figure, grid = panels(rows, columns, 2.9 * columns, height * rows)
+    figure, grid = panels(rows, columns, WIDTH / 2 * columns, height * rows)
     for axes in grid.flat[count:]:
         axes.set_axis_off()
     return figure, list(grid.flat[:count])

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from pandas.core.groupby import SeriesGroupBy
 
-from hep2lib.evaluation.scores import training_words, tuned
-from hep2lib.figures.style import COLOURS, GREY, INK, SEQUENTIAL, Drawing, ends, look_of, panels, style
+from hep2lib.evaluation.scores import tuned
+from hep2lib.figures.style import COLOURS, GREY, INK, SEQUENTIAL, WIDTH, Drawing, ends, look_of, panels, style
 from hep2lib.studies.floor import training_operations
 from hep2lib.studies.outcomes import FineTuningOutcome
 from hep2lib.studies.trial import choices, read_trial
@@ -26,7 +26,7 @@ def freezing_figure(layers: pd.DataFrame, depths: Sequence[int]) -> Drawing:
     """How parameters and multiplications add up over a ``layer_table``, with freezing depths (0 to 144)."""
     parameters = layers["parameters"].cumsum() / layers["parameters"].sum()
     multiplications = layers["multiply_adds"].cumsum() / layers["multiply_adds"].sum()
-    figure, axes = plt.subplots(figsize=(6.6, 3.6), layout="constrained")
+    figure, axes = plt.subplots(figsize=(WIDTH, 3.6), layout="constrained")
     places = range(1, len(layers) + 1)
     axes.plot(places, parameters, "-", color=COLOURS[0], linewidth=2, label="parameters")
     axes.plot(places, multiplications, "--", color=COLOURS[1], linewidth=2, label="multiplications")
@@ -57,10 +57,11 @@ def grid_figure(means: pd.DataFrame) -> Drawing:
     low, high = best["validation_auc"].min(), best["validation_auc"].max()
     scale = {"cmap": SEQUENTIAL, "vmin": low - 0.01, "vmax": high + 0.01, "cbar": False}
     depths = best.groupby("freeze")
-    widths = depths["batch_size"].nunique() ** 0.5
-    figure, row = panels(1, len(depths), 7, 3, width_ratios=widths.to_list())
+    beside = depths["batch_size"].nunique().max() * len(depths) <= 8  # more numbers do not stand side by side
+    shape = (1, len(depths), WIDTH, 3) if beside else (len(depths), 1, WIDTH, 2.3 * len(depths))
+    figure, maps = panels(*shape)
     told = []
-    for axes, (depth, mine) in zip(row[0], depths, strict=True):
+    for axes, (depth, mine) in zip(maps.flat, depths, strict=True):
         grid = mine.pivot(index="learning_rate", columns="batch_size", values="validation_auc")
         sns.heatmap(grid, ax=axes, annot=True, fmt=".3f", annot_kws={"size": 9}, linewidths=2, **scale)
         axes.grid(visible=False)
@@ -74,7 +75,8 @@ def grid_figure(means: pd.DataFrame) -> Drawing:
             f"freeze {depth}: {len(mine)} configuration{'s' * (len(mine) > 1)}, the highest "
             f"{top.validation_auc:.3f} at batch size {top.batch_size:g}, learning rate {top.learning_rate:g}"
         )
-    row[0][0].set_ylabel("learning rate")
+    for axes in maps[:, 0]:
+        axes.set_ylabel("learning rate")
     return Drawing(figure, f"Validation AUC by batch size and learning rate. {'; '.join(told)}.")
 
 
@@ -99,7 +101,7 @@ def learning_figure(table: pd.DataFrame) -> Drawing:
         table: columns ``freeze``, ``epoch``, ``fold``, ``validation_auc``: one configuration a depth.
     """
     told = []
-    figure, axes = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
+    figure, axes = plt.subplots(figsize=(WIDTH, 3.8), layout="constrained")
     for number, (depth, part) in enumerate(table.groupby("freeze")):
         mean = _over_folds(axes, part.groupby("epoch")["validation_auc"], number, f"freeze {depth}")
         told.append(
@@ -121,7 +123,7 @@ def seed_figure(results: pd.DataFrame, spread: pd.DataFrame) -> Drawing:
     """
     rows = spread.sort_values(["freeze", "mean"]).reset_index(drop=True)
     depths = sorted(rows["freeze"].unique())
-    figure, axes = plt.subplots(figsize=(6.6, 0.8 + 0.3 * len(rows)), layout="constrained")
+    figure, axes = plt.subplots(figsize=(WIDTH, 0.8 + 0.3 * len(rows)), layout="constrained")
     for place, row in rows.iterrows():
         axes.plot([row["low"], row["high"]], [place, place], color=GREY, linewidth=2, zorder=1)
         mine = results.loc[(results[_SEARCHED] == row[_SEARCHED]).all(axis=1), "validation_auc"]
@@ -150,7 +152,7 @@ def batchnorm_figure(table: pd.DataFrame) -> Drawing:
     """
     sizes = table.groupby("batch_size")
     last = int(table["epoch"].max())
-    figure, row = panels(1, len(sizes), min(7.0, 2.8 + 2.1 * len(sizes)), 3.4, sharey=True)
+    figure, row = panels(1, len(sizes), min(WIDTH, 2.8 + 2.1 * len(sizes)), 3.4, sharey=True)
     for axes, (size, part) in zip(row[0], sizes, strict=True):
         if last > 1:
             for number, kind in enumerate(("frozen", "alive")):
@@ -160,7 +162,7 @@ def batchnorm_figure(table: pd.DataFrame) -> Drawing:
             _from_frozen_to_alive(axes, part)
         axes.set_title(f"batch size {size}")
     row[0][0].set(ylabel="validation AUC", ylim=(None, min(row[0][0].get_ylim()[1], 1.008)))
-    figure.legend(*row[0][0].get_legend_handles_labels(), loc="outside lower left", ncols=5)
+    figure.legend(*row[0][0].get_legend_handles_labels(), loc="outside lower left", ncols=4)
     found = table[table["epoch"] == last].groupby(["batch_size", "batchnorm"])["validation_auc"].mean()
     told = "; ".join(f"batch size {size}, {kind}: {value:.2f}" for (size, kind), value in found.items())
     return Drawing(figure, f"Validation AUC, mean of the folds, after epoch {last}: {told}.")
@@ -299,8 +301,9 @@ def table_3(
             one, allowed = outcome.best(depth, rotated=rotated), outcome.budget(depth, rotated=rotated)
             found = tuned(outcome, one, database).auc()
             words = f"{one.batch_size}, {one.learning_rate:g}, {one.epoch}"
+            name = f"freeze {depth}" + f", {one.rotations} angles" * rotated
             paper = printed.get((depth, one.rotations), np.nan) if allowed[2] == one.rotations else np.nan
             judged = (one.validation_auc, found.estimate, ends(found), paper)
-            rows.append((training_words(outcome, one), *allowed, words, *judged))
+            rows.append((name, *allowed, words, *judged))
     chosen = ["Batch size, rate, epoch", "Validation AUC", "Test AUC", "95 % interval", "Paper's AUC"]
     return pd.DataFrame(rows, columns=["Training", *_ALLOWED, *chosen])

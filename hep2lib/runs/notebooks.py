@@ -421,6 +421,7 @@ def _describe_figure(cell: NotebookNode, page: str) -> None:
     width = figures[0].metadata.get("image/png", {}).get("width")
     cell.metadata["label"] = label
     cell.metadata["mystnb"] = NotebookNode(
+        cell.metadata.get("mystnb", {}),
         figure={"caption": caption_markdown(about["caption"]), "name": label},
         image={"alt": about["alt"]} | ({"width": f"{width}px"} if width else {}),
     )

@@ -32,13 +32,18 @@ Format = str | Callable[[object], str]
 Plain = float | int | str | bool
 
 RESOLUTIONS = (200, 160, 130, 110)  # dots per inch, tried in turn until the file is small enough
-LARGEST = 150_000  # bytes of a PNG, where the lowest resolution allows it
+LARGEST = 250_000  # bytes of a PNG, where the lowest resolution allows it
 ALT_LENGTH = 40  # characters: below that, a text names a figure and does not describe it
 MISSING = "–"
+PHONE = 48  # characters of a table's row that fit on a phone
+LONG = 24  # characters of a cell that fit in half of its width
 
 _PLACING = threading.Lock()  # pages are executed side by side
 _SAVED: dict[str, Any] = {"bbox_inches": "tight", "pad_inches": 0.05, "facecolor": "white"}
+_NUMBER = re.compile(r"(?:[<>] )?[+\-−]?\d")
 _PAGE = re.compile(r"\d\d-[a-z0-9]+(?:-[a-z0-9]+)*")
+_ROLES = {"thead": "rowgroup", "tbody": "rowgroup", "tr": "row", "td": "cell"}
+_ROLES |= {'th scope="col"': "columnheader", 'th scope="row"': "rowheader"}
 _WORDS = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _NAMES = {  # by kind, what a name looks like, and an example
     "value": (re.compile(r"[A-Za-z0-9_]+(?:[.-][A-Za-z0-9_]+)*"), "fine-tuning.auc"),
@@ -153,7 +158,7 @@ class Publication:
 
         Args:
             name: words joined by hyphens ("roc-curves").
-            figure: a Matplotlib figure, or an Axes or a seaborn grid of one. Up to 7 inches wide, with
+            figure: a Matplotlib figure, or an Axes or a seaborn grid of one. Up to 5 inches wide, with
                 letters of 9 points or more, it can be read on a phone.
             alt: what the figure shows, for who cannot see it: 40 characters or more, not the caption.
             caption: one line that says what is shown and on what it was obtained, as plain text.
@@ -370,22 +375,49 @@ def _columns(name: str, frame: pd.DataFrame, formats: Mapping[str, Format]) -> t
 def _table_html(
     frame: pd.DataFrame, caption: str, label: str, formats: Mapping[str, Format], headers: int
 ) -> str:
-    """A table as HTML: caption, scopes, numbers to the right, and a frame that scrolls sideways."""
+    """A table as HTML: caption, scopes, numbers to the right, and a frame that scrolls sideways.
+
+    A table that is wider than a phone has its column's title in every cell, for the stylesheet to show, and
+    roles, which keep it a table to a screen reader where its rows are laid out as blocks.
+    """
+    texts = [[_cell_text(value, formats.get(title)) for value in frame[title]] for title in frame.columns]
+    known = [[text for text in column if text != MISSING] for column in texts]
+    numeric = [bool(column) and all(_NUMBER.match(text) for text in column) for column in known]
+    wide = sum(map(_narrowest, frame.columns, texts, numeric)) > PHONE
     head, columns = [], []
-    for position, title in enumerate(frame.columns):
-        texts = [_cell_text(value, formats.get(title)) for value in frame[title]]
-        known = [text for text in texts if text != MISSING]
-        numeric = bool(known) and all(re.match(r"[+\-−]?\d", text) for text in known)
-        right = ' class="hep2-number"' if numeric else ""
+    for position, (title, column, number) in enumerate(zip(frame.columns, texts, numeric, strict=True)):
+        right = ' class="hep2-number"' if number else ""
+        name = html.escape(title, quote=False)
+        head.append(f'<th scope="col"{right}>{name}</th>' if name else "<td></td>")
+        long = wide and not number and max(map(len, column)) > LONG
         tag, scope = ("th", ' scope="row"') if position < headers else ("td", "")
-        head.append(f'<th scope="col"{right}>{html.escape(title, quote=False)}</th>')
-        columns.append([f"<{tag}{scope}{right}>{html.escape(text, quote=False)}</{tag}>" for text in texts])
+        given = (
+            f' data-label="{html.escape(title)}"' * bool(wide and title) + ' class="hep2-long"' * long + right
+        )
+        if number:  # broken before a bracket only
+            column = [re.sub(r" (?!\()", "\u00a0", text) for text in column]
+        columns.append([f"<{tag}{scope}{given}>{html.escape(text, quote=False)}</{tag}>" for text in column])
     body = "\n".join(f"<tr>{''.join(row)}</tr>" for row in zip(*columns, strict=True))
-    return (
-        f'<div class="hep2-table" id="{label}" role="region" aria-labelledby="{label}-caption" tabindex="0">'
-        f'\n<table>\n<caption id="{label}-caption">{html.escape(caption, quote=False)}</caption>\n'
-        f"<thead>\n<tr>{''.join(head)}</tr>\n</thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>\n"
+    table = (
+        f'<table>\n<caption id="{label}-caption">{html.escape(caption, quote=False)}</caption>\n'
+        f"<thead>\n<tr>{''.join(head)}</tr>\n</thead>\n<tbody>\n{body}\n</tbody>\n</table>"
     )
+    if wide:
+        table = re.sub(
+            f"<({'|'.join(_ROLES)})(?=[ >])", lambda tag: f'{tag[0]} role="{_ROLES[tag[1]]}"', table
+        )
+    return (
+        f'<div class="hep2-table{" hep2-wide" * wide}" id="{label}" role="region" '
+        f'aria-labelledby="{label}-caption" tabindex="0">\n{table}\n</div>\n'
+    )
+
+
+def _narrowest(title: str, texts: list[str], number: bool) -> float:
+    """Characters that a column needs: its longest word, or a dozen of a text; and the room beside it."""
+    words = [part for text in texts for part in re.split(r" (?=\()" if number else r"[ -]", text)]
+    least = 0 if number else min(12, max(map(len, texts)))
+    bold = 1.15 * max(map(len, title.split()), default=0)
+    return 2.5 + max(least, bold, *map(len, words))
 
 
 def _cell_text(value: object, form: Format | None) -> str:
@@ -417,7 +449,10 @@ def _figure_png(figure: Figure) -> tuple[bytes, int]:
         # Read again at once: speed matters, size does not.
         figure.savefig(buffer, format="png", dpi=resolution, pil_kwargs={"compress_level": 1}, **_SAVED)
         with Image.open(buffer) as drawn:
-            colours = drawn.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+            full = drawn.convert("RGB")
+        # Colours that cover the whole scale, however few pixels have them, and no steps between them.
+        palette = full.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        colours = full.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
         colours.save(compact, format="PNG", optimize=True)
         content, width, before = compact.getvalue(), round(colours.width / resolution * 96), resolution
         if len(content) <= LARGEST:

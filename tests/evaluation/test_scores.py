@@ -85,7 +85,7 @@ def test_table_3_has_the_papers_figure_only_where_depth_and_angles_are_the_paper
     records += [record(f, k, 18, 3) for f in (11, 110) for k in (0, 1)]
     outcome = FineTuningOutcome(records, np.arange(40) % 4 // 2, FOLDS)
     table = table_3(outcome, DATABASE, PRINTED)
-    rotated = [f"freeze {depth}, 18 angles, one an epoch" for depth in (11, 110)]
+    rotated = [f"freeze {depth}, 18 angles" for depth in (11, 110)]
     assert table["Training"].tolist() == ["freeze 11", "freeze 110", *rotated]
     assert table["Paper's AUC"].fillna(0).tolist() == [0.98, 0, 0, 0]  # it showed all 18 in every epoch
     assert table["Batch size, rate, epoch"].tolist() == ["16, 0.01, 1"] * 4

@@ -16,13 +16,14 @@ from hep2lib.evaluation.auc import Interval, auc
 from hep2lib.evaluation.bootstrap import RocBand, roc_band
 from hep2lib.evaluation.calibration import calibrated, decision_curve, log_odds, reliability
 from hep2lib.evaluation.coverage import ClusteredDesign, simulate_coverage
-from hep2lib.evaluation.decisions import RULES
+from hep2lib.evaluation.decisions import RULES, Confusion
 from hep2lib.evaluation.decisions import confusion as counted
 from hep2lib.evaluation.evidence import claim_curves
 from hep2lib.evaluation.mistakes import errors_by
 from hep2lib.evaluation.scores import run_strategies, seed_aucs
 from hep2lib.evaluation.specimens import review_specimens, routine_day
 from hep2lib.figures import certainty, extraction, results
+from hep2lib.figures.style import WIDTH
 from hep2lib.studies.outcomes import LayerChoice
 from hep2lib.studies.svm import PAPER_GRID
 
@@ -147,8 +148,8 @@ FIGURES += [svm_margins, svm_layers, svm_depth, svm_regularisation]
 def test_a_figure_fits_a_phone_and_says_what_it_shows(make):
     drawing = make()
     try:
-        assert drawing.figure.get_figwidth() <= 7
         drawing.figure.canvas.draw()
+        assert drawing.figure.get_tightbbox().width <= WIDTH + 0.2
         letters = [text for text in drawing.figure.findobj(Text) if text.get_text().strip()]
         assert letters
         assert min(text.get_fontsize() for text in letters) >= 9
@@ -210,9 +211,11 @@ def test_perfect_and_equal_scores_can_be_drawn(score):
 def test_the_forest_shows_what_the_paper_printed_and_whole_intervals():
     for low, begins in ((0.03, 0), (0.3, 0.3), (0.9, 0.45)):
         found = Interval(0.95, low, 0.97, 0.05, 60)
-        figure, alt = results.forest_plot({"All": {"SVM": found}}, {"SVM": 0.98})
-        assert "D" in [line.get_marker() for line in figure.axes[0].get_lines()]
-        assert "SVM 0.95" in alt
+        members = {"All": {"SVM": found, "other": found}}
+        figure, alt = results.forest_plot(members, {"SVM": 0.98}, chosen=["SVM"])
+        marked = [(line.get_marker(), *line.get_ydata()) for line in figure.axes[0].get_lines()]
+        assert [each for each in marked if each[0] in "Dso"] == [("s", 1), ("D", 1), ("o", 2)]
+        assert "SVM (chosen) 0.95 and other 0.95" in alt
         left = figure.axes[0].get_xlim()[0]
         assert left == pytest.approx(begins, abs=0.05)
         assert left < low
@@ -225,12 +228,30 @@ def curve(sensitivity, low):
     return RocBand(rate, sensitivity * rising, low * rising, sensitivity * rising, 20)
 
 
-def test_the_enlarged_corner_hides_no_curve():
-    good, wide, poor = curve(0.95, 0.9), curve(0.9, 0.5), curve(0.6, 0.5)
-    for curves, enlarged in (((good, good), 1), ((good, poor), 0), ((wide, good), 0), ((poor, good), 0)):
-        figure, _ = results.roc_figure(dict(zip(("fine-tuning", "SVM"), curves, strict=True)), POINTS)
-        assert len(figure.axes[0].child_axes) == enlarged
+def test_the_corner_hides_no_curve_and_no_point():
+    good, wide, poor = curve(0.95, 0.9), curve(0.9, 0.5), curve(0.55, 0.5)
+    inside, outside = Confusion(9, 1, 9, 1), Confusion(9, 5, 5, 1)
+    for first, second, at, begins in (
+        (good, good, inside, 0.6),
+        (good, good, outside, -0.02),
+        (good, poor, inside, -0.02),
+        (wide, good, inside, -0.02),
+        (poor, good, inside, -0.02),
+    ):
+        figure, _ = results.roc_figure({"fine-tuning": first, "SVM": second}, {"Youden": at})
+        assert figure.axes[0].get_ylim()[0] == begins
         plt.close(figure)
+
+
+def test_points_that_coincide_are_all_seen_and_the_band_says_whose_it_is():
+    at = POINTS["Youden"]
+    figure, _ = results.roc_figure({"SVM": curve(0.9, 0.8)}, {"Youden": at, "threshold 0.5": at})
+    _, *points = figure.axes[0].get_lines()
+    assert [line.get_markerfacecolor() for line in points] == ["none", "none"]
+    assert points[1].get_markersize() > points[0].get_markersize() + 2
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert words == ["SVM", "95 % band of SVM, over 20 specimens", "SVM, Youden", "SVM, threshold 0.5"]
+    plt.close(figure)
 
 
 def test_no_mistakes_are_called_none():

@@ -259,8 +259,41 @@ def test_an_index_becomes_the_headers_of_the_rows(publish):
 def test_only_numbers_stand_to_the_right(publish):
     frame = pd.DataFrame({"layer": ["pool2"], "AUC": ["0.9 (0.8 to 1.0)"], "note": ["<b>"], "none": [None]})
     table = publish.table("layers", frame, "Layers.")
-    assert re.findall(r'class="hep2-number">([^<]*)<', table.data["text/html"]) == ["AUC", "0.9 (0.8 to 1.0)"]
+    assert re.findall(r'class="hep2-number">([^<]*)<', table.data["text/html"]) == [
+        "AUC",
+        "0.9 (0.8\u00a0to\u00a01.0)",
+    ]
     assert "&lt;b&gt;" in table.data["text/html"]
+
+
+def test_a_table_wider_than_a_phone_can_be_laid_out_as_blocks_and_stays_a_table(publish):
+    auc, title = "0.9 (0.8 to 1.0)", 'Its "best" configuration'
+    frame = pd.DataFrame({"": ["freeze 11"], title: ["batches of 16, a rate of 0.001"], "AUC": [auc]})
+    wide = frame.assign(Validation=auc, Verdict="undecided so far")
+    content = publish.table("wide", wide, "Wide.").data["text/html"]
+    assert '<div class="hep2-table hep2-wide" id="table-wide"' in content
+    heads, cells = (
+        [("td", "cell"), *[("th", "columnheader")] * 4],
+        [("th", "rowheader"), *[("td", "cell")] * 4],
+    )
+    assert re.findall(r'<(\w+)[^>]* role="(\w+)"', content) == [
+        ("div", "region"),
+        *(("thead", "rowgroup"), ("tr", "row"), *heads),
+        *(("tbody", "rowgroup"), ("tr", "row"), *cells),
+    ]
+    labels = dict(re.findall(r'data-label="([^"]*)"(?: class="([^"]*)")?', content))
+    assert labels.pop("Its &quot;best&quot; configuration") == "hep2-long"
+    assert labels == {"AUC": "hep2-number", "Validation": "hep2-number", "Verdict": ""}
+    narrow = publish.table("narrow", frame[["AUC"]], "Narrow.").data["text/html"]
+    assert "hep2-wide" not in narrow
+    assert "data-label" not in narrow
+
+
+def test_a_p_value_is_a_number_that_is_not_broken(publish):
+    frame = pd.DataFrame({"p": ["< 0.001", "0.5 (0.4 to 0.6)"]}, index=pd.Index(["a", "b"], name="against"))
+    content = publish.table("p-values", frame, "P.").data["text/html"]
+    texts = re.findall(r'<td class="hep2-number">([^<]*)</td>', content)
+    assert texts == ["&lt;\u00a00.001", "0.5 (0.4\u00a0to\u00a00.6)"]
 
 
 @pytest.mark.parametrize(
