@@ -51,7 +51,7 @@ them, without training. `pandas.read_csv` opens each `.csv.gz`. A `row` is an im
 - `training-scores.csv.gz`, a line an image of a `part` in a training: P(positive) after each epoch, float32.
 - `svm.csv.gz`, a line a `layer`, `fold` and `value` of C (or lambda: `regularisation`): the areas of both
   parts, the mean hinge loss on validation, and the layer's and fold's largest duality `gap` and `seconds`.
-  `way`: empty for the study itself.
+  `way`: empty for the study itself, `restarted` and a number for other random weights.
 - `svm-scores.csv.gz`, a line an image of a `part` in a fold: its margin `score`, for the values that
   validation prefers, each layer's over all folds and each fold's own.
 - `NN-PAGE-NAME.csv.gz`: what a page took from images or networks. A column is an image (its row), a line a

@@ -39,6 +39,9 @@ from hep2lib.studies.outcomes import Configuration, FineTuningOutcome, SVMOutcom
 from hep2lib.studies.svm_study import BLOCKS, svm_study
 from hep2lib.studies.trial import SVMVariant, TrialStore
 
+RESTARTED = "restarted "
+"""What names an SVM study from other random weights begins with."""
+
 CALIBRATION_IMAGES = 16
 """Simulated images that random weights are calibrated on."""
 
@@ -347,7 +350,9 @@ class Run:
             self.folder,
             database,
             tunings | ({"batchnorm": self.batchnorm} if self.batchnorm else {}),
-            {"": self.svm} | self.svm_variants,
+            {"": self.svm}
+            | self.svm_variants
+            | {f"{RESTARTED}{n}": one for n, one in enumerate(self.svm_restarted, 1)},
             about,
         )
 
@@ -426,6 +431,7 @@ class RecordedRun(Run):
         tunings, svms = records.read_tunings(*known), records.read_svms(*known)
         self.fine_tuning, self.batchnorm = tunings["search"], tunings.get("batchnorm")
         self.svm = svms.pop("")
+        self.svm_restarted = [svms.pop(way) for way in [*svms] if way.startswith(RESTARTED)]
         self.svm_variants = svms
         about = records.read_about(folder)
         self.computed_on = about["device"]
