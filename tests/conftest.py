@@ -16,5 +16,5 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start what takes minutes before what takes seconds, so that no core waits for it at the end."""
-    long = ("test_end_to_end", "test_architecture", "test_fine_tuning")
+    long = ("test_end_to_end", "test_records_published", "test_architecture", "test_fine_tuning")
     items.sort(key=lambda item: next((n for n, name in enumerate(long) if name in item.nodeid), len(long)))

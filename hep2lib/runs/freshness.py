@@ -43,11 +43,14 @@ _ALWAYS = "from hep2lib.runs.notebooks import normalise"  # makes a page of an e
 _SIMULATOR = "from hep2lib.simulator.writing import write_database"
 _RECORDED = """
 from hep2lib.cnn.weights import load_weights
+from hep2lib.data.database import read_database
+from hep2lib.data.folds import specimen_folds
 from hep2lib.data.images import image_file
+from hep2lib.evaluation.baselines import image_headers
 from hep2lib.studies.fine_tuning import fine_tune
 from hep2lib.studies.gram import gram_matrices
 from hep2lib.studies.svm_study import fit_path
-"""  # what records of trials are computed by
+"""  # what records are computed by, apart from what pages keep
 _NO_RESULT = ("profile", "workers")  # parameters that no result follows from
 _SETTLED = 2_000_000_000  # nanoseconds after which a file that changes has another time of modification
 

@@ -450,9 +450,12 @@ def _figure_png(figure: Figure) -> tuple[bytes, int]:
         figure.savefig(buffer, format="png", dpi=resolution, pil_kwargs={"compress_level": 1}, **_SAVED)
         with Image.open(buffer) as drawn:
             full = drawn.convert("RGB")
-        # Colours that cover the whole scale, however few pixels have them, and no steps between them.
-        palette = full.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        # White, and colours that cover the whole scale, however few pixels have them; no steps between them.
+        palette = full.quantize(255, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        palette.putpalette([*(palette.getpalette() or [])[: 3 * 255], 255, 255, 255])
         colours = full.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
+        white = (np.asarray(full) == 255).all(axis=2)  # Pillow takes a colour near it instead
+        colours.paste(255, mask=Image.fromarray(255 * white.astype(np.uint8)))
         colours.save(compact, format="PNG", optimize=True)
         content, width, before = compact.getvalue(), round(colours.width / resolution * 96), resolution
         if len(content) <= LARGEST:

@@ -30,12 +30,9 @@ from hep2lib.runs.freshness import RECORDS, SEAL
 from hep2lib.studies.outcomes import FineTuningOutcome, SVMOutcome
 from hep2lib.studies.trial import FineTuningTrial, Record
 
-PAGES = ("03-fine-tuning", "04-svm", "05-results")
-"""What can be executed from records."""
-
+PAGES = ("03-fine-tuning", "04-svm", "05-results")  # what can be executed from records
 REAL = "a run of its own computes it (`hep2 run`, without --from-published)"
-PARTS = ("validation", "test")
-CSV = ".csv.gz"
+PARTS, CSV = ("validation", "test"), ".csv.gz"
 
 README = """# What these files hold
 
@@ -95,10 +92,8 @@ def keep(
     of_epochs = pd.concat(scores, ignore_index=True)
     of_epochs = of_epochs.astype({n: np.float32 for n in of_epochs if str(n).startswith("epoch ")})
     for way, study in svms.items():
-        named = ({"layer": one["trial"]["layer"], "fold": one["trial"]["fold"]} for one in study.records)
-        fits = pd.DataFrame(named).assign(
-            gap=[one["gap"] for one in study.records], seconds=[one["seconds"] for one in study.records]
-        )
+        names = ["layer", "fold", "gap", "seconds"]
+        fits = pd.DataFrame([one["trial"] | one for one in study.records])[names]
         table = study.table().merge(fits, on=["layer", "fold"], how="left")
         tables.append(table.assign(way=way, regularisation=study.regularisation))
         preferred = {(c.layer, c.value): c for c in (*map(study.best, study.layers), *study.nested())}
@@ -106,11 +101,9 @@ def keep(
             for part in PARTS:
                 of_part = study.scores(choice, part).drop(columns="label")
                 margins.append(of_part.assign(way=way, layer=layer, value=value, part=part))
-    _write(run, "database", database)
-    _write(run, "trainings", pd.DataFrame(trainings))
-    _write(run, "training-scores", of_epochs)
-    _write(run, "svm", pd.concat(tables))
-    _write(run, "svm-scores", pd.concat(margins))
+    found = {"database": database, "trainings": pd.DataFrame(trainings), "training-scores": of_epochs}
+    for name, table in (found | {"svm": pd.concat(tables), "svm-scores": pd.concat(margins)}).items():
+        _write(run, name, table)
     write_json(run / RECORDS / "about.json", about)
 
 

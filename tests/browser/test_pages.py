@@ -64,3 +64,13 @@ def test_a_figure_opens_large_from_the_keyboard(book, opened):
     page.keyboard.press("Enter")
     page.wait_for_url("**/*.png")
     assert page.evaluate("document.images[0].naturalWidth") > PHONE
+
+
+def test_a_field_is_as_bright_in_the_dark_theme_and_has_one_frame(book, opened):
+    page = opened(book / "book/run/01-dataset.html", DESKTOP)
+    in_theme(page, "dark")
+    image = page.locator("article figure img").first
+    look = {
+        name: image.evaluate(f"image => getComputedStyle(image).{name}") for name in ("filter", "padding")
+    }
+    assert look == {"filter": "none", "padding": "0px"}

@@ -94,12 +94,12 @@ def test_table_3_has_the_papers_figure_only_where_depth_and_angles_are_the_paper
     for one in records[4:]:
         one["trial"]["views_per_epoch"] = 0
     table = table_3(outcome, DATABASE, PRINTED)
-    assert table["Training"][2] == "freeze 11, all 18 angles in every epoch"
+    assert table["Training"][2] == "freeze 11, 18 angles"
     assert table["Paper's AUC"].fillna(0).tolist() == [0.98, 0, 0.984, 0]
     assert table["Views an epoch"].tolist() == [1, 1, 18, 18]
     few = [record(11, k, 1, 1) for k in (0, 1)] + [record(11, k, 6, 1, shown=0) for k in (0, 1)]
     table = table_3(FineTuningOutcome(few, outcome.labels, FOLDS), DATABASE, PRINTED)
-    assert table["Training"].tolist() == ["freeze 11", "freeze 11, all 6 angles in every epoch"]
+    assert table["Training"].tolist() == ["freeze 11", "freeze 11, 6 angles"]
     assert table["Paper's AUC"].fillna(0).tolist() == [0.98, 0]
     assert table["Views an epoch"].tolist() == [1, 6]
 

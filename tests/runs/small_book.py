@@ -47,7 +47,9 @@ PROSE = {
     "glossary": "# Glossary\n\n```{glossary}\nAUC\n  The area under the curve.\n```\n",
     "api": "# API reference\n\n```{eval-rst}\n.. api:: hep2lib.studies.svm.fit_svm\n"
     ".. api:: hep2lib.cnn.googlenet.Section.activations\n```\n",
-    "rerun": "# Run it again\n\nWith `hep2 run`.\n\n## Parameters\n\nSee [above](#run-it-again).\n",
+    "rerun": "# Run it again\n\nWith `hep2 run`.\n\n## Parameters\n\nSee [above](#run-it-again).\n"
+    "\n| name | default | range | meaning |\n|---|---|---|---|\n| `seed` | 0 | 0 to 9 | of *chance* |\n"
+    "\n| name | meaning |\n|---|---|\n| `seed` | of chance |\n",
     "about-run": "# About this run\n\n```{run-status}\n```\n",
     "reporting": "# What a reader should be told\n\nSee [the run](about-run.md): {val}`told`.\n",
     "references": "# References\n\n```{bibliography}\n```\n",

@@ -58,6 +58,15 @@ def test_a_table_is_numbered_where_it_is_computed_and_shown_again_by_that_number
     assert [th["scope"] for th in table.select("th")] == ["col"] * 4 + ["row"] * 3
 
 
+def test_the_cells_of_a_wide_table_of_the_prose_carry_their_titles(small_book):
+    wide, narrow = BeautifulSoup(small_book.page("rerun"), "html5lib").article.select("table")
+    assert "hep2-labelled" in wide["class"]
+    labels = [label.text for label in wide.select("tbody .hep2-label")]
+    assert labels == ["default: ", "range: ", "meaning: "]
+    assert wide.select_one("tbody td").text.strip() == "seed"
+    assert not narrow.select(".hep2-label")
+
+
 def test_a_figure_has_number_caption_and_alt_text_on_both_pages(introduction, chapter):
     (figure,) = chapter.select("figure")
     assert figure["id"] == "fig-roc-curves"

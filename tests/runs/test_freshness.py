@@ -412,6 +412,13 @@ def test_what_reads_the_books_files_is_known_by_its_name():
     assert {Path(file).name for file in freshness._READ_BY} == read
 
 
+def test_what_records_are_computed_by_is_in_the_package():
+    found = freshness.reached(freshness._RECORDED)
+    for line in freshness._RECORDED.strip().splitlines():
+        _, module, _, name = line.split()
+        assert f"{module}.{name}" in found
+
+
 @pytest.fixture
 def from_records(project):
     """A run of records, whose chapter 5 keeps what ``tune`` computes of images and judges it anew."""

@@ -336,6 +336,7 @@ def test_a_figure_is_drawn_at_the_size_of_its_letters_and_compact(publish):
     figure = publish.figure("line", line(6.4, 4.0), ALT, "A line.")
     with Image.open(io.BytesIO(shown_png(figure))) as image:
         assert image.mode == "P"
+        assert image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
         assert image.width / shown_width(figure) == pytest.approx(200 / 96, rel=0.01)
     assert shown_width(figure) == pytest.approx(6.4 * 96, abs=12)
     assert len(shown_png(figure)) < 50_000
@@ -347,6 +348,21 @@ def test_a_figure_too_heavy_is_drawn_with_fewer_dots(publish):
     shown = publish.figure("noise", figure, ALT, "Noise.")
     with Image.open(io.BytesIO(shown_png(shown))) as image:
         assert image.width / shown_width(shown) == pytest.approx(110 / 96, rel=0.01)
+
+
+def test_a_scale_of_few_pixels_beside_a_picture_of_many_keeps_its_colours(publish):
+    figure, axes = plt.subplots(figsize=(4, 4))
+    axes.imshow(np.random.default_rng(0).random((300, 300)), cmap="gray")
+    bar = axes.inset_axes((0.1, -0.2, 0.8, 0.04))
+    bar.imshow(np.linspace(0, 1, 256)[None], cmap="PuOr_r", aspect="auto")
+    with Image.open(io.BytesIO(shown_png(publish.figure("scale", figure, ALT, "A scale.")))) as image:
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    row = np.abs(pixels - plt.cm.PuOr_r(1.0, bytes=True)[:3]).sum(2).min(1).argmin()  # the scale's brown end
+    shown = np.unique(pixels[row], axis=0)
+    for part in (0.02, 0.2, 0.35, 0.65, 0.8, 0.98):
+        colour = plt.cm.PuOr_r(part, bytes=True)[:3]
+        assert np.abs(shown - colour).sum(1).min() <= 30, part
+    assert tuple(pixels[0, 0]) == (255, 255, 255)
 
 
 def test_what_holds_a_figure_will_do(publish):
