@@ -13,7 +13,6 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import expit
 
 from hep2lib.cnn.layers import LEARNABLE, Kind, Layer, layer_table
-from hep2lib.figures.dataset import gallery
 from hep2lib.figures.style import (
     COLOURS,
     FRAME,
@@ -29,7 +28,6 @@ from hep2lib.figures.style import (
     picture,
     style,
 )
-from hep2lib.pretraining.procedural import formulas, procedural_image
 
 Values = npt.NDArray[np.floating]
 
@@ -75,44 +73,6 @@ def first_filters(kinds: Mapping[str, Values]) -> Figure:
         axes.set_axis_off()
         axes.set_title(title)
     return figure
-
-
-def procedural_gallery() -> Drawing:
-    """Images of some procedural formulas, fractals, dead leaves and every kind of noise, each stretched."""
-    most = {"fractal": 4, "leaves": 4}
-    drawn: dict[str, npt.NDArray[np.uint8]] = {}
-    images = dict(procedural_image(number, 0, 96)[::-1] for number in range(len(formulas())))
-    for label, formula in enumerate(formulas()):
-        before, wanted = sum(title.startswith(formula.family) for title in drawn), most.get(formula.family, 1)
-        if before < wanted and (wanted == 1 or label % 9 == 0):  # from all over a large family
-            image = np.rint(images[label] * (255 / images[label].max())).astype(np.uint8)
-            drawn[f"{formula.family} {before + 1}" if wanted > 1 else formula.family] = image
-    return Drawing(gallery(drawn, columns=3), f"{len(drawn)} small pictures: {', '.join(drawn)}.")
-
-
-def weights_table(compared: pd.DataFrame) -> pd.DataFrame:
-    """Test AUC by kind of weights, and what procedural ones change, a row a study.
-
-    Args:
-        compared: as ``hep2lib.runs.paper.stated_weights`` gives it: columns ``row`` and, for each kind, its
-            AUCs in a list, ``KIND mean``, and, less random, ``KIND difference``, ``KIND low``, ``KIND high``.
-
-    Returns:
-        Columns ``Study``, one a kind (mean, and range of its starts), and the difference with its interval.
-    """
-    kinds = [name.removesuffix(" mean") for name in compared if name.endswith(" mean")]
-    table = pd.DataFrame({"Study": compared["row"]})
-    for kind in sorted(kinds, key="random".__ne__):
-        mean = compared[f"{kind} mean"]
-        table[kind.capitalize()] = [
-            f"{m:.3f} ({min(a):.3f} to {max(a):.3f})" for m, a in zip(mean, compared[kind], strict=True)
-        ]
-    for kind in kinds:
-        if kind != "random":
-            ends = compared[[f"{kind} {name}" for name in ("difference", "low", "high")]].to_numpy()
-            words = [f"{d:+.3f} ({low:+.3f} to {high:+.3f})" for d, low, high in ends]
-            table[f"{kind.capitalize()} less random"] = words
-    return table
 
 
 @style()

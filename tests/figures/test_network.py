@@ -5,14 +5,12 @@ import re
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import pytest
 from matplotlib.patches import Rectangle
 
 from hep2lib.cnn.googlenet import FREEZE_DEPTHS, architecture
 from hep2lib.cnn.layers import layer_table
 from hep2lib.figures import network
-from hep2lib.pretraining.procedural import formulas
 
 matplotlib.use("agg")
 TABLE = layer_table(architecture("bvlc"))
@@ -85,29 +83,6 @@ def test_first_filters_stand_in_rows_of_sixteen_in_their_order():
         assert (axes.get_title(), shown.shape) == (title, (32, 128, 3))
         assert shown[8 + 2, 8 + 3].tolist() == [red, 0.5, 0.5]
         assert np.unique(shown).tolist() == sorted({0.5, 1.0, red})  # else grey, and white between filters
-
-
-def test_the_gallery_shows_every_family_of_formulas_and_each_formula_once():
-    figure, alt = network.procedural_gallery()
-    titles = [axes.get_title() for axes in figure.axes if axes.images]
-    assert len(titles) == len(set(titles)) == 18
-    assert {title.partition(" ")[0] for title in titles} == {one.family for one in formulas()}
-    assert all(np.asarray(axes.images[0].get_array()).max() == 255 for axes in figure.axes if axes.images)
-    assert alt.startswith("18 small pictures: fractal 1, ")
-
-
-def test_the_table_of_weights_gives_every_kind_its_range_and_the_difference_its_interval():
-    row = {"row": "fine-tuning, freeze 11", "procedural": [0.9, 0.92], "random": [0.85, 0.9]}
-    row |= {"procedural mean": 0.91, "random mean": 0.875}
-    row |= {"procedural difference": 0.035, "procedural low": -0.01, "procedural high": 0.08}
-    assert network.weights_table(pd.DataFrame([row])).to_dict("records") == [
-        {
-            "Study": "fine-tuning, freeze 11",
-            "Random": "0.875 (0.850 to 0.900)",
-            "Procedural": "0.910 (0.900 to 0.920)",
-            "Procedural less random": "+0.035 (-0.010 to +0.080)",
-        }
-    ]
 
 
 def test_a_filter_of_zeros_is_grey_and_a_place_without_a_filter_white():
