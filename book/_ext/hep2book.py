@@ -34,6 +34,7 @@ def read_statement(app: Sphinx, config: Config) -> None:
     except (OSError, ValueError, KeyError):
         logger.warning("%s: does not say what the results were obtained on (statement)", file, type="hep2")
         return
+    statement = statement.replace("Obtained on:", "Obtained on, unless a caption says otherwise:", 1)
     notes = {FIRST_RUN: about.get("profile") == "quick", NOT_PUBLISHED: not about.get("published", True)}
     config.hep2_statement = [statement, *(note for note, holds in notes.items() if holds)]
 

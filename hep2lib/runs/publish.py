@@ -7,6 +7,7 @@ import json
 import math
 import re
 import shutil
+import textwrap
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -23,7 +24,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from hep2lib.errors import InputError
-from hep2lib.figures.style import style, typeset
+from hep2lib.figures.style import GREY, style, typeset
 from hep2lib.files import file_digest, write_bytes, write_json, write_text
 from hep2lib.runs.freshness import RECORDS, page_content, recorded, sealed
 from hep2lib.runs.records import CSV, read_array, write_array
@@ -82,6 +83,8 @@ class Publication:
     Args:
         folder: the run's folder; made if need be.
         page: the page's name, such as "03-fine-tuning".
+        mark: what the run's results were obtained on, in a few words; it stands under each figure, which may
+            leave its page.
 
     Attributes:
         staged: where everything is kept apart; what another publication left there is forgotten.
@@ -90,11 +93,11 @@ class Publication:
         PublishError: if the page's name is none.
     """
 
-    def __init__(self, folder: Path | str, page: str):
+    def __init__(self, folder: Path | str, page: str, mark: str = ""):
         if not _PAGE.fullmatch(page):
             raise PublishError(f"page {page!r}: a page is named by two digits and words, as '03-fine-tuning'")
         self.folder = Path(folder).absolute()
-        self.page = page
+        self.page, self.mark = page, mark
         self.staged = self.folder / "staged" / page
         shutil.rmtree(self.staged, ignore_errors=True)
         self._content = _nothing(page)
@@ -131,7 +134,7 @@ class Publication:
             name: words joined by hyphens ("fine-tuning-depths").
             frame: one row a row of the table. Its index, if it is more than a row number, becomes the first
                 columns; otherwise the first column says what a row is about.
-            caption: one line that says what is shown and on what it was obtained, as plain text.
+            caption: one line that says what is shown, as plain text, and on what if not on what the run was.
             formats: by column, a format such as ``".3f"`` or a function from a value to its text. Without
                 one, a fraction is shown with three decimals, truth as yes or no, a missing value as a dash.
 
@@ -153,7 +156,7 @@ class Publication:
             {"hep2": {"kind": "table", "name": name, "caption": caption}},
         )
 
-    def figure(self, name: str, figure: Figure, alt: str, caption: str) -> Shown:
+    def figure(self, name: str, figure: Figure, alt: str, caption: str, *, of_run: bool = True) -> Shown:
         """Publish a figure, close it, and return what shows it: end the cell with it.
 
         Args:
@@ -161,7 +164,8 @@ class Publication:
             figure: a Matplotlib figure, or an Axes or a seaborn grid of one. Up to 5 inches wide, with
                 letters of 9 points or more, it can be read on a phone.
             alt: what the figure shows, for who cannot see it: 40 characters or more, not the caption.
-            caption: one line that says what is shown and on what it was obtained, as plain text.
+            caption: one line that says what is shown, as plain text.
+            of_run: whether it was obtained on what the run was; if not, its caption says on what.
 
         Raises:
             PublishError: if it is no figure, the alt text or the caption does not do, or another page has
@@ -181,6 +185,9 @@ class Publication:
         if not isinstance(drawn, Figure):
             raise PublishError(f"figure {name!r}: {type(figure).__name__} is not a Matplotlib figure")
         with style():  # much of a figure is settled only when it is saved
+            if of_run:
+                mark = textwrap.fill(self.mark, int(16 * drawn.get_figwidth()))
+                drawn.text(0, -0.02, mark, fontsize=8.5, color=GREY, ha="left", va="top")
             png, width = _figure_png(drawn)
             svg = _figure_svg(drawn, name)
         write_bytes(self.staged / "figures" / f"{name}.png", png)

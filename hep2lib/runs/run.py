@@ -358,16 +358,16 @@ class Run:
 
     def publication(self, page: str) -> Publication:
         """Where a page of the book publishes its values, tables and figures."""
-        return Publication(self.folder, page)
+        return Publication(self.folder, page, self.short_statement)
 
     @property
     def short_statement(self) -> str:
-        """What results were obtained on, short enough for a caption."""
+        """What results were obtained on, short enough for the foot of a figure."""
         used = self.weights["used"]
         words = {"imagenet": "ImageNet weights", "random": "random weights"}
         weights = words.get(used, f"weights {Path(used).name}")
         name, profile = self.database.attrs["name"], self.parameters.profile_name
-        return f"Obtained on: {name}; {weights}; profile {profile}"
+        return f"{name}; {weights}; profile {profile}"
 
     @property
     def statement(self) -> str:

@@ -62,6 +62,19 @@ def test_values_are_kept_plain_with_their_intervals(publish):
     }
 
 
+def test_a_figure_says_at_its_foot_what_it_was_obtained_on(tmp_path):
+    mark = "simulated database (100 specimens, seed 0); random weights; profile quick"
+    publish = Publication(tmp_path, "03-fine-tuning", mark)
+    feet = {}
+    for name, of_run in (("own", True), ("other", False)):
+        figure = line()
+        publish.figure(name, figure, ALT, "A line.", of_run=of_run)
+        feet[name] = [text.get_text().replace("\n", " ") for text in figure.texts]
+    assert feet == {"own": [mark], "other": []}
+    heights = [Image.open(publish.staged / "figures" / f"{name}.png").height for name in feet]
+    assert heights[0] > heights[1]
+
+
 def test_the_same_results_give_the_same_files(tmp_path):
     for run in ("a", "b"):
         publish = Publication(tmp_path / run, "03-fine-tuning")
