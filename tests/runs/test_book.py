@@ -226,7 +226,7 @@ def test_a_run_is_made_of_the_published_one_and_can_take_its_place(complete, tmp
     run_from_published(folder, project=project)
     assert json.loads((folder / "run.json").read_text(encoding="utf-8"))["published"] is False
     assert {"folds.csv", "weights.json", "parameters.yaml"} <= {file.name for file in folder.iterdir()}
-    assert [damages(folder, page) for page in PAGES] == [[]] * 5
+    assert [damages(folder, page) for page in PAGES] == [[]] * len(PAGES)
     assert build_book(folder, project=project) == folder / "html" / "index.html"
     assert "This is a run of your own" in (folder / "html/book/run/05-results.html").read_text(
         encoding="utf-8"
