@@ -255,7 +255,7 @@ def execute(
                 raise
             failed.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(after, failed)
-            raise _failure(error, page, cell_seconds, failed) from None
+            raise _failure(error, page, cell_seconds, failed, temporary / "said") from None
         folders = {temporary: "", project: "", Path("~").expanduser(): "~"}
         for path in (Path(value) for value in parameters.values() if isinstance(value, str | Path)):
             if path.is_absolute() and len(path.parts) > 2 and not path.is_relative_to(project):
@@ -314,6 +314,10 @@ def _kernel(folder: Path) -> type[AsyncKernelManager]:
             self.connection_file = str(folder / "kernel.json")
             _KERNELS.append((self, folder))
 
+        async def start_kernel(self, **options: Any) -> None:
+            with (folder / "said").open("wb") as stream:  # not a terminal's: it may quarrel on its way out
+                await super().start_kernel(stderr=stream, **options)
+
         @property
         def kernel_spec(self) -> KernelSpec:
             return KernelSpec(argv=command, display_name="Python 3", language="python", env=environment)
@@ -321,13 +325,15 @@ def _kernel(folder: Path) -> type[AsyncKernelManager]:
     return ThisInterpreter
 
 
-def _failure(error: Exception, page: str, cell_seconds: float, kept: Path) -> Exception:
+def _failure(error: Exception, page: str, cell_seconds: float, kept: Path, said: Path) -> Exception:
     """What to raise instead of papermill's error: the input's fault, or ours."""
     so_far = f"The notebook as far as it got: {kept}"
     if isinstance(error, CellTimeoutError):
         return RunError(f"{page}: a cell ran longer than {cell_seconds:g} s. {so_far}")
     if not isinstance(error, PapermillExecutionError):
-        return RunError(f"{page}: the kernel died, most often for want of memory. {so_far}")
+        words = said.read_text(encoding="utf-8", errors="replace").strip().partition("\n")[0]
+        why = f"saying {words!r}" if words else "most often for want of memory"
+        return RunError(f"{page}: the kernel died, {why}. {so_far}")
     if error.ename in _input_errors():
         return InputError(str(error.evalue))
     last = terminal_text("\n".join(error.traceback)).strip().splitlines()[-1:] or [error.ename]

@@ -505,6 +505,16 @@ def test_a_cell_that_never_ends_is_ended(project):
         execute("03-fine-tuning", project / "run", {}, project=project, cell_seconds=1)
 
 
+def test_what_a_dying_kernel_says_is_passed_on_and_no_terminal_gets_it(project, capfd):
+    write(project, PARAMETERS + cell("import faulthandler, os\nfaulthandler.enable()\nos.abort()"))
+    with pytest.raises(RunError, match=r"the kernel died, saying 'Fatal Python error: Aborted'\. The note"):
+        execute("03-fine-tuning", project / "run", {}, project=project)
+    assert capfd.readouterr().err == ""
+    write(project, PARAMETERS + cell("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"))
+    with pytest.raises(RunError, match="the kernel died, most often for want of memory"):
+        execute("03-fine-tuning", project / "run", {}, project=project)
+
+
 def test_a_figure_shares_its_cell_with_nothing(project):
     both = STUDY.replace('publish.figure("curve"', 'display(1)\npublish.figure("curve"')
     write(project, PARAMETERS + both)
