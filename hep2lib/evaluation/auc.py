@@ -1,7 +1,9 @@
 """The area under the ROC curve, its variance over specimens, its interval, and paired comparisons.
 
-Throughout the room a label is 1 (positive) or 0 (negative), a higher score means "more positive", and an
-image is called positive when its score is at or above the threshold.
+Throughout the room a label ``y`` is 1 (positive) or 0 (negative), a ``score`` is finite, a higher one means
+"more positive", and an image is called positive when its score is at or above the threshold. ``specimen``
+names each image's specimen (None: images are independent) and ``fold`` the fold in which it was tested. All
+of them are of shape (images,), unless it is said otherwise, and `ScoreError` is raised where they are not.
 
 All of it is conditional on the trained models: the specimens could have been others, the training not. How
 much another seed or fold changes is another question, answered by `scores.spread`.
@@ -40,15 +42,7 @@ def check_count(values: npt.NDArray[Any], images: int, what: str) -> None:
 
 
 def check_labels(y: npt.ArrayLike, *, both: bool = True) -> IntArray:
-    """Return the labels as int64, or say what is wrong with them.
-
-    Args:
-        y: labels, shape (images,), each 0 or 1.
-        both: whether both labels must occur.
-
-    Raises:
-        ScoreError: empty, of another shape, another value than 0 and 1, or one label only.
-    """
+    """Return labels as int64; `ScoreError` for none, another value, or one only where ``both`` must occur."""
     labels = np.asarray(y)
     if labels.ndim != 1 or labels.size == 0:
         raise ScoreError(f"Labels must be a non-empty list, one an image; their shape is {labels.shape}.")
@@ -66,11 +60,7 @@ def check_labels(y: npt.ArrayLike, *, both: bool = True) -> IntArray:
 
 
 def check_scores(y: npt.ArrayLike, score: npt.ArrayLike, *, both: bool = True) -> tuple[IntArray, FloatArray]:
-    """Return labels as `check_labels` does and scores, shape (images,), as float64.
-
-    Raises:
-        ScoreError: as `check_labels`; scores of another length; a score that is NaN or infinite.
-    """
+    """Return labels as `check_labels` does, scores as float64; `ScoreError` for NaN or another length."""
     labels = check_labels(y, both=both)
     scores = np.asarray(score, dtype=np.float64)
     check_count(scores, labels.size, "scores")
@@ -84,11 +74,7 @@ def check_scores(y: npt.ArrayLike, score: npt.ArrayLike, *, both: bool = True) -
 
 
 def check_specimens(specimen: npt.ArrayLike | None, images: int) -> IntArray:
-    """Number the specimens, shape (images,), 0, 1, ... by their names; None: every image is one of its own.
-
-    Raises:
-        ScoreError: another length, or a missing name.
-    """
+    """Number specimens 0, 1, ... by name (None: each image is its own); `ScoreError` if one is missing."""
     if specimen is None:
         return np.arange(images)
     names = np.asarray(specimen)
@@ -100,15 +86,7 @@ def check_specimens(specimen: npt.ArrayLike | None, images: int) -> IntArray:
 
 
 def auc(y: npt.ArrayLike, score: npt.ArrayLike) -> float:
-    """`hep2lib.ranking.auc` after all checks: P(positive scores higher) + P(equal) / 2, 0 to 1.
-
-    Args:
-        y: labels, shape (images,), each 0 or 1.
-        score: scores, shape (images,), finite; higher means more positive.
-
-    Raises:
-        ScoreError: one label only, or a score that is not finite.
-    """
+    """`hep2lib.ranking.auc` after all checks: P(positive scores higher) + P(equal) / 2, 0 to 1."""
     return ranking.auc(*check_scores(y, score))
 
 
@@ -119,8 +97,8 @@ def placements(y: IntArray, scores: FloatArray) -> tuple[FloatArray, FloatArray]
     O(N log N) instead of the definition's O(mn).
 
     Args:
-        y: labels, shape (images,), with m ones and n zeros.
-        scores: shape (classifiers, images), finite.
+        y: labels, with m ones and n zeros.
+        scores: shape (classifiers, images).
 
     Returns:
         For the positives, shape (classifiers, m): share of negatives below, a tie counting one half. For the
@@ -135,22 +113,13 @@ def placements(y: IntArray, scores: FloatArray) -> tuple[FloatArray, FloatArray]
 
 @dataclass(frozen=True, slots=True)
 class SpecimenSums:
-    """AUCs and, per specimen, the sums from which their variances follow.
+    """AUCs and, per specimen, the sums from which their variances follow."""
 
-    Attributes:
-        auc: shape (classifiers,).
-        positive: per specimen the sum over its positive images of (placement - AUC), divided by m;
-            shape (classifiers, specimens).
-        negative: likewise for its negative images, divided by n.
-        with_positive: number of specimens that have a positive image.
-        with_negative: number of specimens that have a negative image.
-    """
-
-    auc: FloatArray
-    positive: FloatArray
-    negative: FloatArray
-    with_positive: int
-    with_negative: int
+    auc: FloatArray  # shape (classifiers,)
+    positive: FloatArray  # (classifiers, specimens): sum of its positive images' (placement - AUC) / m
+    negative: FloatArray  # likewise over its negative images, divided by n
+    with_positive: int  # number of specimens that have a positive image
+    with_negative: int  # number of specimens that have a negative image
 
     @property
     def specimens(self) -> int:
@@ -204,9 +173,9 @@ def specimen_sums(y: IntArray, scores: FloatArray, specimen: IntArray) -> Specim
     """Gather the placements by specimen.
 
     Args:
-        y: labels, shape (images,), both present.
-        scores: shape (classifiers, images), finite.
-        specimen: number of each image's specimen, shape (images,); a specimen may hold images of both labels.
+        y: labels, both present.
+        scores: shape (classifiers, images).
+        specimen: number of each image's specimen; one may hold images of both labels.
 
     Raises:
         ScoreError: all the positive, or all the negative images belong to one specimen.
@@ -238,8 +207,7 @@ def fold_sums(
     Arguments are those of `auc_interval`, with scores of shape (classifiers, images).
 
     Raises:
-        ScoreError: as `check_scores`; a specimen in two folds; in a fold, one label only or one specimen a
-            label.
+        ScoreError: a specimen in two folds; in a fold, one label only or one specimen a label.
     """
     labels = check_labels(y)
     table = np.stack([check_scores(labels, row)[1] for row in np.atleast_2d(np.asarray(scores))])
@@ -262,11 +230,7 @@ def fold_sums(
 
 
 def critical_value(level: float) -> float:
-    """Normal quantile of a two-sided interval, 1.96 for 0.95.
-
-    Raises:
-        ScoreError: a level that is not between 0 and 1.
-    """
+    """Normal quantile of a two-sided interval, 1.96 for 0.95; `ScoreError` unless 0 < level < 1."""
     if not 0 < level < 1:
         raise ScoreError(f"level is {level}; it must lie between 0 and 1, as 0.95 does.")
     return float(norm.ppf((1 + level) / 2))
@@ -293,9 +257,6 @@ def auc_bounds(
 
     Returns:
         Low ends, high ends and variances of the mean of the parts' AUCs, each of shape (classifiers,).
-
-    Raises:
-        ScoreError: an unknown scale or an impossible level.
     """
     if scale not in ("logit", "plain"):
         raise ScoreError(f"There is no scale {scale!r}; use 'logit' or 'plain'.")
@@ -494,13 +455,13 @@ def compare_seeds(
     Biometrics Bulletin 2:110), few where the seeds decide.
 
     Args:
-        databases: of each its labels, shape (images,); the scores of the first kind, shape (seeds, images),
-            and of the second, the same seeds in the same order on every database; specimens, shape
-            (images,); folds, shape (images,). A side of one seed is taken as it is.
+        databases: of each its labels; the scores of the first kind, shape (seeds, images), and of the second,
+            the same seeds in the same order on every database; specimens; folds. A side of one seed is taken
+            as it is.
         level: confidence, between 0 and 1.
 
     Raises:
-        ScoreError: as for `auc_interval`; another number of seeds on another database.
+        ScoreError: another number of seeds on another database.
     """
     areas, variance, specimens, seeds = [], 0.0, 0, set()
     for y, *scores, specimen, fold in databases:
@@ -531,16 +492,8 @@ def compare_seeds(
 def holm(p_values: npt.ArrayLike) -> FloatArray:
     """Holm's step-down correction for the number of comparisons (Holm 1979, Scand J Stat 6:65).
 
-    Holds the chance of any false rejection at the level, whatever the tests' dependence.
-
-    Args:
-        p_values: shape (tests,), each 0 to 1.
-
-    Returns:
-        Corrected p values, shape (tests,), in the order given.
-
-    Raises:
-        ScoreError: a value outside 0 to 1, or NaN.
+    Holds the chance of any false rejection at the level, whatever the tests' dependence. Returns the p
+    values, shape (tests,), corrected, in the order given; `ScoreError` for one that is not from 0 to 1.
     """
     p = np.asarray(p_values, dtype=np.float64)
     if p.ndim != 1 or not np.all((p >= 0) & (p <= 1)):

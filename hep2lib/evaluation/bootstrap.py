@@ -36,16 +36,7 @@ _ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 
 
 def weighted_auc(y: IntArray, score: FloatArray, weight: FloatArray) -> FloatArray:
-    """AUC of each repetition: a `Metric`.
-
-    Args:
-        y: labels, shape (images,).
-        score: shape (images,), finite.
-        weight: how often each image counts, shape (repetitions, images).
-
-    Returns:
-        Shape (repetitions,), 0 to 1; NaN where a label has no weight.
-    """
+    """AUC of each repetition: a `Metric`. NaN where a label has no weight."""
     positive, negative = _cumulated_weights(y, score, weight)
     # Between two thresholds the curve is straight: trapezia, which count a tie one half.
     area = np.sum(np.diff(negative, axis=1) * (positive[:, 1:] + positive[:, :-1]) / 2, axis=1)
@@ -66,8 +57,7 @@ def at_threshold(threshold: float, rate: str) -> Metric:
 
     Args:
         threshold: on the scores' scale; 0.5 where the scores are decisions (0 or 1) made fold by fold.
-        rate: a rate of `decisions.Confusion`: "accuracy", "balanced_accuracy", "sensitivity", "specificity"
-            or "mcc".
+        rate: a rate of `decisions.Confusion`: "accuracy", "balanced_accuracy", "sensitivity", ....
     """
 
     def metric(y: IntArray, score: FloatArray, weight: FloatArray) -> FloatArray:
@@ -79,17 +69,17 @@ def at_threshold(threshold: float, rate: str) -> Metric:
 def specimen_weights(
     y: IntArray, specimen: IntArray, repetitions: int, generator: Generator, fold: IntArray | None = None
 ) -> FloatArray:
-    """How often each image counts in each repetition.
+    """How often each image counts in each repetition; each kind of specimen keeps its number of specimens.
 
     Args:
-        y: labels, shape (images,).
-        specimen: numbers 0, 1, ... of the images' specimens, shape (images,).
+        y: labels.
+        specimen: numbers 0, 1, ... of the images' specimens.
         repetitions: number of drawings.
         generator: where chance comes from.
-        fold: numbers of the images' folds, shape (images,): draw within folds.
+        fold: numbers of the images' folds: draw within folds.
 
     Returns:
-        Whole numbers, shape (repetitions, images); each kind of specimen keeps its number of specimens.
+        Whole numbers, shape (repetitions, images).
     """
     count = int(specimen.max()) + 1
     kind = np.zeros(count, dtype=np.int64)
@@ -169,10 +159,8 @@ def bootstrap_p(
     """Two-sided p value of "no difference" between two classifiers, by drawing the same specimens for both.
 
     Twice the smaller share of drawings on either side of no difference, counting one more than drawn (Davison
-    & Hinkley 1997, section 4.2), so it is never 0.
-
-    Arguments and errors are those of `bootstrap_interval`, and `fold`, shape (images,), the fold in which
-    each image was tested: draw within folds, and average the folds' figures.
+    & Hinkley 1997, section 4.2), so it is never 0. Arguments and errors are those of `bootstrap_interval`;
+    with `fold`, drawings are within folds, and the folds' figures are averaged.
     """
     labels, first = check_scores(y, score_a)
     second = check_scores(y, score_b)[1]

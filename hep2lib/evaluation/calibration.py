@@ -18,7 +18,7 @@ from hep2lib.evaluation.auc import (
     check_scores,
     check_specimens,
 )
-from hep2lib.evaluation.decisions import share_interval, wilson_interval
+from hep2lib.evaluation.decisions import share_interval
 
 
 def _probabilities(
@@ -38,12 +38,7 @@ def _probabilities(
 def brier_score(y: npt.ArrayLike, probability: npt.ArrayLike) -> float:
     """Mean squared distance of P(positive) from the label, 0 to 1 (Brier 1950, Mon Weather Rev 78:1).
 
-    Args:
-        y: labels, shape (images,), each 0 or 1; one label alone is allowed.
-        probability: P(positive), shape (images,), 0 to 1.
-
-    Raises:
-        ScoreError: as `auc.check_scores`, or a value outside 0 to 1.
+    One label alone is allowed; `ScoreError` for a value outside 0 to 1.
     """
     labels, values = _probabilities(y, probability)
     return float(np.mean((values - labels) ** 2))
@@ -61,7 +56,7 @@ class Reliability:
 
 
 def reliability(
-    y: npt.ArrayLike, probability: npt.ArrayLike, specimen: npt.ArrayLike | None = None, *, bins: int = 10
+    y: npt.ArrayLike, probability: npt.ArrayLike, specimen: npt.ArrayLike, *, bins: int = 10
 ) -> Reliability:
     """The reliability curve and its summary, the expected calibration error (ECE, 0 to 1); no empty bins.
 
@@ -70,10 +65,10 @@ def reliability(
     like.
 
     Args:
-        y: labels, shape (images,), each 0 or 1.
-        probability: P(positive), shape (images,), 0 to 1.
-        specimen: name of each image's specimen, shape (images,): intervals of `decisions.share_interval` (0
-            to 1 where a bin holds one specimen); None: images are independent.
+        y: labels; one alone is allowed.
+        probability: P(positive), 0 to 1.
+        specimen: name of each image's specimen: intervals of `decisions.share_interval`, 0 to 1 where a bin
+            holds one specimen.
         bins: number of bins with as many images in each, at least 1.
 
     Raises:
@@ -87,21 +82,17 @@ def reliability(
     place, count = np.unique(place, return_inverse=True, return_counts=True)[1:]
     predicted = np.bincount(place, weights=values) / count
     observed = np.bincount(place, weights=labels) / count
-    owner = None if specimen is None else np.asarray(specimen)
     bins_images = place == np.arange(count.size)[:, None]
-    low, high = np.array([_share_ends(labels, owner, inside) for inside in bins_images]).T
+    low, high = np.array([_share_ends(labels, np.asarray(specimen), inside) for inside in bins_images]).T
     error = float(np.sum(count * np.abs(observed - predicted)) / labels.size)
     return Reliability(predicted, observed, low, high, error)
 
 
-def _share_ends(hit: npt.NDArray, owner: npt.NDArray | None, inside: npt.NDArray) -> tuple[float, float]:
+def _share_ends(hit: npt.NDArray, owner: npt.NDArray, inside: npt.NDArray) -> tuple[float, float]:
     """Ends of the interval of a share of some of the images; 0 and 1 where they are of one specimen."""
-    if owner is None:
-        found = wilson_interval(int(hit[inside].sum()), int(inside.sum()))
-    elif np.unique(owner[inside]).size > 1:
-        found = share_interval(hit[inside], owner[inside])
-    else:
+    if np.unique(owner[inside]).size < 2:
         return 0.0, 1.0
+    found = share_interval(hit[inside], owner[inside])
     return found.low, found.high
 
 
@@ -116,16 +107,11 @@ def recalibration(
 ) -> dict[str, Interval | str]:
     """Calibration intercept and slope with 95 % intervals (Van Calster et al. 2019, BMC Medicine 17:230).
 
-    The slope of a logistic regression of the labels on the log-odds of the probabilities: 1 is right, less
-    says that they are too extreme. The intercept of the same regression with the slope held at 1: 0 is right,
-    less says that they are too high on the whole. Intervals by Student's t with standard errors of the
-    one-step jackknife over specimens, the small-sample form of Liang & Zeger's (Mancl & DeRouen 2001,
+    The slope of a logistic regression of the labels on the log-odds of the probabilities (0 to 1): 1 is
+    right, less says that they are too extreme. The intercept of the same regression with the slope held at 1:
+    0 is right, less says that they are too high on the whole. Intervals by Student's t with standard errors
+    of the one-step jackknife over specimens, the small-sample form of Liang & Zeger's (Mancl & DeRouen 2001,
     Biometrics 57:126): of 100 specimens or more they held the truth in 91 to 97 of 100 simulated data sets.
-
-    Args:
-        y: labels, shape (images,), each 0 or 1, both present.
-        probability: P(positive), shape (images,), 0 to 1.
-        specimen: name of each image's specimen, shape (images,); None: images are independent.
 
     Returns:
         "intercept" and "slope"; in place of one that the images do not determine, why, in words.
@@ -208,7 +194,7 @@ STEPS = np.arange(1, 100) / 100
 def decision_curve(
     test: pd.DataFrame, prevalence: float | None = None, thresholds: FloatArray = STEPS
 ) -> pd.DataFrame:
-    """Net benefit at many thresholds with a pointwise 95 % band over specimens.
+    """Net benefit at the thresholds `STEPS` with a pointwise 95 % band over specimens.
 
     The intervals of sensitivity and specificity (`decisions.share_interval`) are put together by
     square-and-add, as in `auc.compare_auc`; the prevalence is taken as known. On simulated data sets of 30 to
@@ -285,9 +271,6 @@ def calibrated(
 
     Returns:
         ``test`` with calibrated probabilities as scores, and the folds' temperatures in order.
-
-    Raises:
-        ScoreError: as `fit_temperature`.
     """
     on_scale = log_odds if probabilities else np.asarray
     scores, temperatures = test["score"].to_numpy(np.float64).copy(), []

@@ -89,25 +89,6 @@ def _wilson(found: float, size: float, level: float) -> tuple[float, float]:
     return float(max(0.0, middle - half)), float(min(1.0, middle + half))
 
 
-def wilson_interval(successes: int, images: int) -> Interval:
-    """Wilson's score interval of a share (Wilson 1927, J Am Stat Assoc 22:209).
-
-    Assumes independent images: for several from a specimen use `share_interval`.
-
-    Args:
-        successes: 0 to `images`.
-        images: at least 1.
-
-    Raises:
-        ScoreError: counts that cannot be.
-    """
-    if images < 1 or not 0 <= successes <= images:
-        raise ScoreError(f"{successes} of {images} is no share: give successes among at least one image.")
-    found = successes / images
-    error = float(np.sqrt(found * (1 - found) / images))
-    return Interval(found, *_wilson(found, images, LEVEL), error, images)
-
-
 def _between_specimens(value: FloatArray, specimen: npt.ArrayLike | None) -> tuple[float, int]:
     """Variance of a mean over images, from the specimens' sums of deviations; number of specimens."""
     owner = check_specimens(specimen, value.size)
@@ -124,13 +105,11 @@ def share_interval(correct: npt.ArrayLike, specimen: npt.ArrayLike | None, level
     The variance is that of a ratio of specimens' sums; N images are then worth p(1 - p) / variance
     independent ones (Rao & Scott 1992, Biometrics 48:577), never more than N. Where every image is right, or
     every one wrong, an estimate of that is impossible, and each specimen counts as one image: the images of
-    one are taken to be copies.
-
-    Accuracy: `correct = (decision == y)`. Sensitivity: its rows of positives; specificity: of negatives.
+    one are taken to be copies. Without specimens it is Wilson's own (1927, J Am Stat Assoc 22:209).
 
     Args:
-        correct: whether each image counts, shape (images,), each 0 or 1.
-        specimen: name of each image's specimen, shape (images,); None: images are independent (Wilson's own).
+        correct: whether each image counts, each 0 or 1.
+        specimen: name of each image's specimen; None: images are independent.
         level: confidence, between 0 and 1.
 
     Raises:
@@ -160,7 +139,7 @@ def hits(decided: pd.DataFrame, rate: str) -> pd.DataFrame:
 
 
 def share(decided: pd.DataFrame, rate: str, level: float = LEVEL) -> Interval:
-    """Accuracy, sensitivity or specificity with its interval over specimens (`share_interval`).
+    """Accuracy, sensitivity or specificity of decisions (`hits`) with its interval (`share_interval`).
 
     Args:
         decided: ``label``, ``decision``, ``specimen``; one row an image (``Scores.decided``).
@@ -180,14 +159,8 @@ def compare_shares(
     Stat Med 17:1495). Where no image tells the two apart the variance is 0; then p is 1 and the ends are
     those of Wilson's interval for none of as many specimens, on either side.
 
-    Args:
-        correct_a: the first classifier's hits, shape (images,), each 0 or 1.
-        correct_b: the second one's.
-        specimen: as for `share_interval`.
-        level: confidence, between 0 and 1.
-
-    Raises:
-        ScoreError: lengths that differ, another value than 0 and 1, one specimen only.
+    Arguments and errors are those of `share_interval`, the hits (0 or 1) being the first and the second
+    classifier's.
     """
     first, second = (check_labels(hit, both=False).astype(np.float64) for hit in (correct_a, correct_b))
     check_count(second, first.size, "hits or misses")
@@ -264,30 +237,21 @@ class Confusion:
 def predictive_value(sensitivity: Any, specificity: Any, prevalence: float) -> Any:
     """Share of those called positive that are, at a prevalence, by Bayes' rule; NaN where none is called so.
 
-    Of those called negative it is ``predictive_value(specificity, sensitivity, 1 - prevalence)``.
-
-    Args:
-        sensitivity: 0 to 1, a number or an array.
-        specificity: likewise.
-        prevalence: share of positive specimens where the test is used, 0 to 1.
+    Of those called negative it is ``predictive_value(specificity, sensitivity, 1 - prevalence)``. All are
+    shares, 0 to 1; sensitivity and specificity may be arrays.
     """
     called = sensitivity * prevalence + (1 - specificity) * (1 - prevalence)
     return _ratio(sensitivity * prevalence, called)
 
 
 def confusion(y: npt.ArrayLike, decision: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Confusion:
-    """Count the four cells of a decision.
+    """Count the four cells of a decision; one label alone is allowed.
 
     Args:
-        y: labels, shape (images,), each 0 or 1; one label alone is allowed.
-        decision: what the images are called, shape (images,), each 0 or 1.
-        weight: how often each image counts, shape (repetitions, images); None: once.
-
-    Returns:
-        Whole counts, or with `weight` arrays of shape (repetitions,).
-
-    Raises:
-        ScoreError: another value than 0 and 1, or lengths that differ.
+        y: labels.
+        decision: what the images are called, each 0 or 1.
+        weight: how often each image counts, shape (repetitions, images): counts then have the shape
+            (repetitions,). None: once.
     """
     labels, called = check_labels(y, both=False), check_labels(decision, both=False)
     check_count(called, labels.size, "decisions")

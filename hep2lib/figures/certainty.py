@@ -181,9 +181,9 @@ def calibration_table(kinds: Mapping[str, pd.DataFrame], bins: int) -> pd.DataFr
     """
     rows = []
     for name, frame in kinds.items():
-        images = frame["label"], frame["score"]
-        texts = map(_interval_or_reason, recalibration(*images, frame["specimen"]).values())
-        rows.append((name, brier_score(*images), reliability(*images, bins=bins).error, *texts))
+        images = frame["label"], frame["score"], frame["specimen"]
+        texts = map(_interval_or_reason, recalibration(*images).values())
+        rows.append((name, brier_score(*images[:2]), reliability(*images, bins=bins).error, *texts))
     return pd.DataFrame(rows, columns=["Scores", "Brier score", "ECE", "Intercept", "Slope"])
 
 

@@ -43,7 +43,7 @@ def test_brier_score():
 
 
 def test_reliability_by_hand():
-    curve = reliability([0, 1, 1, 1], [0.2, 0.4, 0.7, 0.9], bins=2)
+    curve = reliability([0, 1, 1, 1], [0.2, 0.4, 0.7, 0.9], range(4), bins=2)
     np.testing.assert_allclose(curve.predicted, [0.3, 0.8])
     np.testing.assert_allclose(curve.observed, [0.5, 1.0])
     assert curve.error == pytest.approx(0.2)
@@ -52,18 +52,19 @@ def test_reliability_by_hand():
 
 def test_bins_hold_as_many_images_each():
     y, odds = honest(1000)
-    curve = reliability(y, expit(odds))
+    curve = reliability(y, expit(odds), np.arange(1000))
     assert curve.predicted.size == 10
     assert np.mean(curve.predicted) == pytest.approx(expit(odds).mean())
     assert np.mean(curve.observed) == pytest.approx(y.mean())
     # Bins without an image are left out.
-    assert reliability([0, 1], [0.0, 1.0]).predicted.tolist() == [0, 1]
+    assert reliability([0, 1], [0.0, 1.0], [0, 1]).predicted.tolist() == [0, 1]
 
 
 def test_honest_probabilities_have_a_small_error_and_sure_ones_a_large_one():
     y, odds = honest()
-    assert reliability(y, expit(odds)).error < 0.015
-    assert reliability(y, expit(3 * odds)).error > 0.08
+    owner = np.arange(y.size)
+    assert reliability(y, expit(odds), owner).error < 0.015
+    assert reliability(y, expit(3 * odds), owner).error > 0.08
 
 
 def test_temperature_finds_the_factor_and_keeps_the_order():
@@ -73,7 +74,7 @@ def test_temperature_finds_the_factor_and_keeps_the_order():
     assert log_loss(y, found.calibrate(3 * odds)) < log_loss(y, expit(3 * odds))
     assert not found.at_limit
     assert auc(y, found.calibrate(3 * odds)) == pytest.approx(auc(y, odds))
-    assert reliability(y, found.calibrate(3 * odds)).error < 0.015
+    assert reliability(y, found.calibrate(3 * odds), np.arange(y.size)).error < 0.015
 
 
 def test_temperature_of_a_perfect_validation_ends_at_the_limit():
@@ -108,7 +109,7 @@ def test_each_fold_is_scaled_by_its_own_validation_images():
 def test_bins_of_few_specimens_have_wider_intervals():
     y = np.repeat([0, 1, 0, 1, 1, 0], 10)
     values = np.repeat([0.2, 0.2, 0.2, 0.8, 0.8, 0.8], 10)
-    alone = reliability(y, values, bins=2)
+    alone = reliability(y, values, np.arange(60), bins=2)
     aware = reliability(y, values, np.repeat(np.arange(6), 10), bins=2)
     assert np.all(aware.high - aware.low > 1.5 * (alone.high - alone.low))
     np.testing.assert_array_equal(aware.observed, alone.observed)
@@ -120,7 +121,7 @@ def test_refusals():
     with pytest.raises(ScoreError, match=r"Row 1 has the score -0\.3, which is no probability"):
         brier_score([1, 0], [0.7, -0.3])
     with pytest.raises(ScoreError, match="bins=0"):
-        reliability([1, 0], [0.7, 0.3], bins=0)
+        reliability([1, 0], [0.7, 0.3], [0, 1], bins=0)
     with pytest.raises(ScoreError, match="not finite"):
         fit_temperature([1, 0], [np.nan, 0.3])
     with pytest.raises(ScoreError, match="All 2 images are positive"):
