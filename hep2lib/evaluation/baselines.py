@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from hep2lib.data.folds import Fold
 from hep2lib.data.images import quietly, read_header
-from hep2lib.evaluation.auc import FloatArray, IntArray, ScoreError, auc
+from hep2lib.evaluation.auc import FloatArray, IntArray, ScoreError, auc, check_count
 from hep2lib.evaluation.scores import Scores, with_specimens
 from hep2lib.progress import progress
 from hep2lib.studies.outcomes import log_losses, out_of_fold
@@ -51,26 +51,14 @@ def _tensor(images: npt.ArrayLike | torch.Tensor) -> torch.Tensor:
 
 
 def mean_green(images: npt.ArrayLike | torch.Tensor) -> FloatArray:
-    """Mean of the green channel, where the fluorescein glows.
-
-    Args:
-        images: uint8, shape (images, 3, height, width).
-
-    Returns:
-        Shape (images,), 0 to 1.
-
-    Raises:
-        ScoreError: images of another type or shape.
-    """
+    """Mean of the green channel, where the fluorescein glows, 0 to 1; images as for `handmade_features`."""
     green = _tensor(images)[:, 1]
     blocks = [green[i : i + _BLOCK].double().mean(dim=(1, 2)) / 255 for i in range(0, len(green), _BLOCK)]
     return torch.cat(blocks).numpy() if blocks else np.empty(0)
 
 
 def handmade_features(images: npt.ArrayLike | torch.Tensor) -> FloatArray:
-    """The features of `HANDMADE`, of each image's green channel.
-
-    Each is computed from its image alone: no fold can leak into another.
+    """The features of `HANDMADE`, of each image's green channel, from that image alone.
 
     Args:
         images: uint8, shape (images, 3, height, width), height and width at least 15.
@@ -150,17 +138,11 @@ def image_headers(database: pd.DataFrame) -> pd.DataFrame:
 
 
 def metadata_table(database: pd.DataFrame) -> pd.DataFrame:
-    """What is known of an image without looking at it.
-
-    Args:
-        database: as for `image_headers`, and `instrument` where known.
+    """What is known of an image without looking at it; argument and errors as for `image_headers`.
 
     Returns:
-        One row an image: `width` and `height` (natural logarithms of pixels, float), `format` (str) and
-        perhaps `instrument` (str).
-
-    Raises:
-        DatabaseError: a file that cannot be read.
+        One row an image: `width` and `height` (natural logarithms of pixels, float), `format` (str) and,
+        where the database has it, `instrument` (str).
     """
     table = image_headers(database)
     table = table.assign(**{name: np.log(table[name].astype(float)) for name in ("width", "height")})
@@ -197,7 +179,7 @@ def _logistic(feature: FloatArray, y: IntArray, fold: Fold) -> list[FloatArray]:
 
 
 def _baseline(
-    name: str, database: pd.DataFrame, folds: Sequence[Fold], parts: list[list[FloatArray]]
+    name: str, database: pd.DataFrame, folds: Sequence[Fold], parts: Sequence[Sequence[FloatArray]]
 ) -> Scores:
     """Scores from those of each fold's validation and test parts."""
     y = database["label"].to_numpy(dtype=np.int64)
@@ -208,72 +190,46 @@ def _baseline(
     return Scores(name, "each fold's threshold", validation, test, probabilities=True)
 
 
-def always_positive(database: pd.DataFrame, folds: Sequence[Fold]) -> Scores:
-    """Call every image positive: its accuracy is the share of positives, its AUC 0.5."""
-    _labels(database, folds)
-    parts = [[np.ones(fold.validation.size), np.ones(fold.test.size)] for fold in folds]
-    return _baseline("always positive", database, folds, parts)
-
-
 def metadata_only(database: pd.DataFrame, folds: Sequence[Fold]) -> Scores:
-    """Logistic regression on width, height, format and instrument: what a shortcut alone would reach.
-
-    Args:
-        database: `label`, `specimen`, `path`, and `instrument` where known; one row an image.
-        folds: as in `hep2lib.data.folds`.
-
-    Raises:
-        DatabaseError: a file that cannot be read.
-        ScoreError: one label only in a fold's part.
-    """
-    y = _labels(database, folds)
-    table = metadata_table(database)
+    """Logistic regression on `metadata_table`: what a shortcut alone would reach; errors as for it."""
+    y, table = _labels(database, folds), metadata_table(database)
     parts = [_logistic(_one_hot(table, fold.train), y, fold) for fold in folds]
     return _baseline("metadata only", database, folds, parts)
 
 
-def intensity_only(
-    database: pd.DataFrame, images: npt.ArrayLike | torch.Tensor, folds: Sequence[Fold]
-) -> Scores:
-    """The mean of the green channel as the score, brighter being more positive; only the threshold is chosen.
-
-    Args:
-        database: `label` and `specimen`, one row an image.
-        images: uint8, shape (images, 3, height, width), row i being the database's.
-        folds: as in `hep2lib.data.folds`.
-
-    Raises:
-        ScoreError: images of another type, shape or number; one label only in a fold's part.
-    """
-    y = _labels(database, folds)
-    green = mean_green(_matching(images, y))
-    parts = [[green[fold.validation], green[fold.test]] for fold in folds]
+def intensity_only(database: pd.DataFrame, brightness: FloatArray, folds: Sequence[Fold]) -> Scores:
+    """`mean_green` of the database's images as the score, brighter being more positive."""
+    check_count(brightness, len(_labels(database, folds)), "brightness")
+    parts = [[brightness[fold.validation], brightness[fold.test]] for fold in folds]
     return _baseline("mean green intensity", database, folds, parts)
 
 
-def handmade_only(
-    database: pd.DataFrame, images: npt.ArrayLike | torch.Tensor, folds: Sequence[Fold]
-) -> Scores:
-    """Logistic regression on the features of `HANDMADE`; arguments and errors as for `intensity_only`."""
+def handmade_only(database: pd.DataFrame, features: FloatArray, folds: Sequence[Fold]) -> Scores:
+    """Logistic regression on the `handmade_features` of the database's images."""
     y = _labels(database, folds)
-    feature = handmade_features(_matching(images, y))
-    return _baseline("hand-made features", database, folds, [_logistic(feature, y, fold) for fold in folds])
+    check_count(features[:, 0], len(y), "features")
+    return _baseline("hand-made features", database, folds, [_logistic(features, y, fold) for fold in folds])
 
 
 def run_baselines(database: pd.DataFrame, features: FloatArray, folds: Sequence[Fold]) -> dict[str, Scores]:
     """All four baselines by name, from the least to the most that is looked at.
 
     Args:
-        database: as for `metadata_only`.
+        database: `label`, `specimen`, and what `metadata_table` needs; one row an image.
         features: `handmade_features` of the images, whose first is the mean green intensity.
         folds: as in `hep2lib.data.folds`.
+
+    Raises:
+        DatabaseError: a file that cannot be read.
+        ScoreError: one label only in a fold's part.
     """
-    y = _labels(database, folds)
-    brightness = [[features[rows, 0] for rows in (fold.validation, fold.test)] for fold in folds]
-    found = [always_positive(database, folds), metadata_only(database, folds)]
-    found += [_baseline("mean green intensity", database, folds, brightness)]
-    learned = [_logistic(features, y, fold) for fold in folds]
-    found += [_baseline("hand-made features", database, folds, learned)]
+    everyone = [[np.ones(fold.validation.size), np.ones(fold.test.size)] for fold in folds]
+    found = (
+        _baseline("always positive", database, folds, everyone),  # accuracy: the positives' share; AUC: 0.5
+        metadata_only(database, folds),
+        intensity_only(database, features[:, 0], folds),
+        handmade_only(database, features, folds),
+    )
     return {baseline.name: baseline for baseline in found}
 
 
@@ -284,10 +240,3 @@ def _labels(database: pd.DataFrame, folds: Sequence[Fold]) -> IntArray:
             if np.unique(y[getattr(fold, part)]).size < 2:
                 raise ScoreError(f"The {part} part of fold {number} has one label only; use fewer folds.")
     return y
-
-
-def _matching(images: npt.ArrayLike | torch.Tensor, y: IntArray) -> torch.Tensor:
-    tensor = _tensor(images)
-    if len(tensor) != y.size:
-        raise ScoreError(f"There are {len(tensor)} images and {y.size} rows in the database; give one a row.")
-    return tensor

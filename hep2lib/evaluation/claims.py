@@ -46,32 +46,19 @@ class ClaimError(InputError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """One sentence of the paper, in a form that can be judged.
+    """One sentence of the paper, in a form that can be judged; `ClaimError` for one that cannot."""
 
-    Attributes:
-        id: short, unique, for links.
-        sentence: what the paper says, in words.
-        kind: one of `KINDS`.
-        first: name of the result that the claim is about.
-        second: name of the one it is compared with; "" for "reaches".
-        metric: one of `METRICS`; "auc" is the mean of the folds' AUCs (of two with other folds: pooled).
-        reference: the paper's figure, 0 to 1, for "reaches"; None for a comparison.
-        margin: how much difference matters, 0 to less than 1.
-        source: page or table of the paper.
-    """
-
-    id: str
-    sentence: str
-    kind: str
-    first: str
-    second: str = ""
-    metric: str = "auc"
-    reference: float | None = None
-    margin: float = 0.0
-    source: str = ""
+    id: str  # short, unique, for links
+    sentence: str  # what the paper says, in words
+    kind: str  # one of `KINDS`
+    first: str  # name of the result that the claim is about
+    second: str = ""  # name of the one it is compared with; "" for "reaches"
+    metric: str = "auc"  # one of `METRICS`; "auc" is the mean of the folds' AUCs (of other folds: pooled)
+    reference: float | None = None  # the paper's figure, 0 to 1, for "reaches"; None for a comparison
+    margin: float = 0.0  # how much difference matters, 0 to less than 1
+    source: str = ""  # page or table of the paper
 
     def __post_init__(self) -> None:
-        """Refuse a claim that cannot be judged."""
         if problem := self._problem():
             raise ClaimError(f"Claim {self.id!r}: {problem}")
 
@@ -98,10 +85,7 @@ class Claim:
 
 
 def make_claims(records: Sequence[Mapping[str, Any]]) -> list[Claim]:
-    """Make claims of records read from a file.
-
-    Args:
-        records: mappings with the names of `Claim`'s attributes.
+    """Make claims of records read from a file: mappings with the names of `Claim`'s attributes.
 
     Raises:
         ClaimError: an unknown or missing name, two claims with one id, or a claim that cannot be judged.

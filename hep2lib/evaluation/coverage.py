@@ -10,21 +10,13 @@ from hep2lib.evaluation.auc import FloatArray, IntArray, ScoreError, auc_bounds,
 
 @dataclass(frozen=True, slots=True)
 class ClusteredDesign:
-    """How the images of a coverage study are made; each specimen has one label, as in AIDA.
-
-    Attributes:
-        specimens: number of specimens.
-        images_per_specimen: numbers of images that specimens have in turn.
-        positive: share of positive specimens, 0 to 1.
-        area: the true AUC, 0.5 to 1 (the ends excluded).
-        correlation: of two images of one specimen, given the label, 0 (independent) to 1 (copies).
-    """
+    """How the images of a coverage study are made; each specimen has one label, as in AIDA."""
 
     specimens: int = 100
-    images_per_specimen: tuple[int, ...] = (1, 2, 3, 4)
-    positive: float = 0.6
-    area: float = 0.95
-    correlation: float = 0.7
+    images_per_specimen: tuple[int, ...] = (1, 2, 3, 4)  # numbers of images that specimens have in turn
+    positive: float = 0.6  # share of positive specimens, 0 to 1
+    area: float = 0.95  # the true AUC, 0.5 to 1 (the ends excluded)
+    correlation: float = 0.7  # of two images of one specimen, given the label, 0 to 1 (copies)
 
     def labels(self) -> tuple[IntArray, IntArray]:
         """Labels and specimen numbers, both of shape (images,); the same in every repetition."""

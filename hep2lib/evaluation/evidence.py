@@ -47,14 +47,11 @@ def claim_curves(
 
     Args:
         claims: accuracies, 0 to 1, of the method said to be better and of the other one.
-        units: what counts as one piece of evidence ("images"), and how many there are.
+        units: what counts as one piece of evidence ("images"), and how many there are, 1 or more.
 
     Returns:
         By claim and by unit: ``both`` (share that both had right, rising), ``apart`` (number that one alone
         had right) and ``false`` (the probability).
-
-    Raises:
-        ScoreError: an accuracy outside 0 to 1, or no unit.
     """
     curves: dict[str, dict[str, pd.DataFrame]] = {}
     for better, other in claims:
@@ -86,13 +83,10 @@ def area_interval(
 
     Args:
         area: the AUC, between 0 and 1.
-        positive: number of positive images.
-        negative: number of negative images.
+        positive: number of positive images, 1 or more.
+        negative: number of negative images, likewise.
         images_per_specimen: on average.
         correlation: of the images of one specimen, 0 (independent) to 1 (copies).
-
-    Raises:
-        ScoreError: an AUC of 0 or 1, fewer than one image, or a correlation outside its range.
     """
     if not (0 < area < 1 and min(positive, negative, images_per_specimen) >= 1 and 0 <= correlation <= 1):
         raise ScoreError("An AUC and a correlation lie between 0 and 1; numbers of images are 1 or more.")

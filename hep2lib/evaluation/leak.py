@@ -14,7 +14,13 @@ from hep2lib.data.database import read_database
 from hep2lib.data.folds import Fold, specimen_folds
 from hep2lib.data.images import load_images
 from hep2lib.evaluation.auc import FloatArray, IntArray, auc
-from hep2lib.evaluation.baselines import handmade_features, handmade_only, intensity_only, metadata_only
+from hep2lib.evaluation.baselines import (
+    handmade_features,
+    handmade_only,
+    intensity_only,
+    mean_green,
+    metadata_only,
+)
 from hep2lib.evaluation.decisions import share
 from hep2lib.simulator.writing import write_database
 
@@ -45,16 +51,7 @@ Hand-made features reached an accuracy of 0.855 (Benammar 2016) and 0.857 (Di Ca
 
 
 def image_folds(database: pd.DataFrame, k: int, seed: int) -> list[Fold]:
-    """`specimen_folds` as if each image were a specimen of its own: the wrong way, to see what it does.
-
-    Args:
-        database: columns ``image`` and ``label``.
-        k: number of folds, at least 2.
-        seed: of the shuffle.
-
-    Raises:
-        FoldError: a class has too few images.
-    """
+    """`specimen_folds` as if each image were a specimen of its own: the wrong way, to see what it does."""
     return specimen_folds(database[["image", "label"]].assign(specimen=database["image"]), k, seed)
 
 
@@ -71,16 +68,9 @@ def shared_share(folds: Sequence[Fold], database: pd.DataFrame) -> float:
 
 
 def cross_validated_auc(feature: FloatArray, y: IntArray, folds: Sequence[Fold], classifier: str) -> float:
-    """Mean over the folds of the test AUC of a classifier on standardised features.
+    """Mean over the folds of the test AUC of a classifier (of `CLASSIFIERS`) on standardised features.
 
-    Args:
-        feature: shape (images, features).
-        y: labels, shape (images,), each 0 or 1.
-        folds: any division.
-        classifier: one of `CLASSIFIERS`.
-
-    Raises:
-        ScoreError: a test part with one label only.
+    ``feature`` is of shape (images, features), ``y`` of shape (images,), each 0 or 1.
     """
     areas = []
     # Features and labels are checked by whoever made them; checking anew takes longer than fitting.
@@ -132,11 +122,7 @@ def leak_table(
 
 
 def leak_summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Means of a `leak_table` over the divisions, one row a classifier.
-
-    Returns:
-        Columns ``Classifier``, ``AUC, folds by image``, ``AUC, folds by specimen`` and ``Difference``.
-    """
+    """Means of a `leak_table` over the divisions, one row a classifier, as a reader's table."""
     means = table.pivot_table(index="classifier", columns="folds", values="auc", sort=False)
     frame = means[list(_KINDS)].add_prefix("AUC, folds ").rename_axis(index="Classifier", columns=None)
     frame["Difference"] = means["by image"] - means["by specimen"]
@@ -146,7 +132,7 @@ def leak_summary(table: pd.DataFrame) -> pd.DataFrame:
 def measure_difficulty(
     folder: Path, seed: int, specimens: int = 100, *, scale: float = 1.0, divisions: int = 10
 ) -> dict[str, float]:
-    """Write a simulated database and measure how hard it is.
+    """Write a simulated database and measure how hard it is: the figures of `FIGURES`, in its order.
 
     Args:
         folder: where the database is written; does not exist, or holds this very database.
@@ -155,9 +141,6 @@ def measure_difficulty(
         scale: factor on the pictures' width and height.
         divisions: of the images into folds of each kind.
 
-    Returns:
-        The figures of `FIGURES`, in its order.
-
     Raises:
         SimulationError: an impossible parameter, or a folder that holds something else.
         FoldError: too few specimens of a class.
@@ -165,11 +148,15 @@ def measure_difficulty(
     write_database(folder, specimens, seed, scale=scale)
     database = read_database(folder)
     images, folds = load_images(database), specimen_folds(database, seed=seed)
-    alone = {"intensity": intensity_only(database, images, folds), "metadata": metadata_only(database, folds)}
-    alone["hand-made"] = handmade_only(database, images, folds)
+    features = handmade_features(images)
+    alone = {
+        "intensity": intensity_only(database, mean_green(images), folds),
+        "metadata": metadata_only(database, folds),
+        "hand-made": handmade_only(database, features, folds),
+    }
     area = {name: float(one.fold_aucs().mean()) for name, one in alone.items()}
     area["hand-made accuracy"] = share(alone["hand-made"].decided(), "accuracy").estimate
-    leak = leak_table(database, handmade_features(images), divisions=divisions, seed=seed)
+    leak = leak_table(database, features, divisions=divisions, seed=seed)
     means = leak.groupby(["classifier", "folds"])["auc"].mean()
     for name in CLASSIFIERS:
         area |= {f"{name}, {kind}": float(means[name, kind]) for kind in _KINDS}

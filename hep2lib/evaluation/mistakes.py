@@ -46,13 +46,13 @@ def one_a_pattern(database: pd.DataFrame, detail: FloatArray, most: int = 17) ->
     """For each single pattern the row with the most fine detail, and a negative one of median detail.
 
     Only the first image of each specimen, label and pattern counts: simulated, it has a dividing cell.
+    Patterns come in the order of their ICAP codes, those without one after them, the commonest first; those
+    known to be mixed are left out. Where no pattern is known, "positive" stands for all.
 
     Args:
         database: columns ``label``, ``specimen`` and ``pattern`` ("" if unknown).
         detail: shape (images,), such as the feature "fine" of `hep2lib.evaluation.baselines.HANDMADE`.
-        most: number of patterns at most, in the order of their ICAP codes; those without one after them, the
-            commonest first. Patterns known to be mixed are left out. Where no pattern is known, "positive"
-            stands for all.
+        most: number of patterns at most.
     """
     label, pattern = database["label"], database["pattern"]
     counts = pattern[label.eq(1) & pattern.ne("")].value_counts()
@@ -70,10 +70,8 @@ def one_a_pattern(database: pd.DataFrame, detail: FloatArray, most: int = 17) ->
 def one_a_grade(database: pd.DataFrame, brightness: FloatArray) -> dict[str, int]:
     """For each intensity grade, the row of median brightness, from the dimmest grade to the brightest.
 
-    Args:
-        database: columns ``label`` and, where known, ``intensity``; other words than the usual grades come
-            after them, in alphabetical order. Where no intensity is known, the two classes take their place.
-        brightness: shape (images,).
+    Other words than the usual ``GRADES`` come after them, in alphabetical order. Where the database has no
+    ``intensity``, the two classes take its place. ``brightness`` is of shape (images,).
     """
     known = "intensity" in database and database["intensity"].ne("").any()
     grade = database["intensity"] if known else database["label"].map({0: "negative", 1: "positive"})
@@ -101,9 +99,6 @@ def errors_by(
         `specimens`, `errors`, `missed` (positives called negative), `false_alarms` (negatives called
         positive), `share` (of images in error), `low` and `high` (its 95 % interval,
         `decisions.share_interval`; 0 and 1 where the group has one specimen).
-
-    Raises:
-        ScoreError: no such column, or decisions of another number or value.
     """
     if column not in database:
         raise ScoreError(f"There is no column {column!r}; there are {', '.join(map(str, database.columns))}.")
@@ -121,18 +116,12 @@ def errors_by(
         together = f"{len(rest)} smaller groups"
         group = group.mask(group.isin(rest), together)
         order = [*order[: most - 1], together]
-    cases = pd.DataFrame(
-        {
-            "specimen": database["specimen"],
-            "errors": called != y,
-            "missed": (called == 0) & (y == 1),
-            "false_alarms": (called == 1) & (y == 0),
-        }
-    )
+    wrong = {"errors": called != y, "missed": called < y, "false_alarms": called > y}
+    cases = pd.DataFrame({"specimen": database["specimen"], **wrong})
     groups = cases.groupby(group)
     table = groups.size().to_frame("images")
     table["specimens"] = groups["specimen"].nunique()
-    table = table.join(groups[["errors", "missed", "false_alarms"]].sum())
+    table = table.join(groups[list(wrong)].sum())
     table["share"] = groups["errors"].mean()
     table[["low", "high"]] = 0.0, 1.0
     for name, part in groups:
@@ -147,15 +136,12 @@ def hardest_images(database: pd.DataFrame, score: npt.ArrayLike) -> pd.DataFrame
 
     Args:
         database: `label`, `specimen`, one row an image; other columns are kept.
-        score: shape (images,), finite, on one scale, 0 being the threshold.
+        score: on one scale, 0 being the threshold.
 
     Returns:
         At most 6 rows of the database, each its specimen's worst field, positives first and the worst of a
         label first, with `row` (in the database), `score`, `beyond` (how far on the wrong side of the
         threshold) and `error` ("missed", "false alarm" or "called right").
-
-    Raises:
-        ScoreError: scores of another number, or not finite.
     """
     y, scores = check_scores(database["label"], score, both=False)
     beyond = np.where(y == 1, -scores, scores)

@@ -47,27 +47,17 @@ class Scores:
         return self.test.sort_values("row", kind="stable", ignore_index=True)
 
     def decided(self, rule: str = "youden") -> pd.DataFrame:
-        """Test scores with a column ``decision``, 0 or 1, each fold's by its own threshold.
-
-        Args:
-            rule: one of ``decisions.RULES``, applied to the fold's validation images.
-
-        Raises:
-            ScoreError: an unknown rule, or one label only among a fold's validation images.
-        """
+        """Test scores with a column ``decision``, 0 or 1, by each fold's own threshold (``thresholds``)."""
         called = self.test["score"] >= self.test["fold"].map(self.thresholds(rule))
         return self.test.assign(decision=called.astype(np.int64))
 
     def one_scale(self, part: str = "test") -> pd.DataFrame:
         """Scores of all folds on one scale, so that one ROC curve can be drawn of them.
 
-        Each fold's scores come from a model of its own, and models need not mean the same by 0.7. They
-        are measured from the fold's Youden threshold, in standard deviations of the fold's validation scores,
+        Each fold's scores come from a model of its own, and models need not mean the same by 0.7. They are
+        measured from the fold's Youden threshold, in standard deviations of the fold's validation scores,
         probabilities as log odds. Within a fold the order stays, and with it the fold's AUC; 0 is every
-        fold's threshold. Test labels have no part in it.
-
-        Args:
-            part: "test" or "validation".
+        fold's threshold. Test labels have no part in it. ``part`` is "test" or "validation".
         """
         frame = self.test if part == "test" else self.validation
         scores = np.zeros(len(frame))
@@ -90,11 +80,7 @@ class Scores:
         return auc_interval(test["label"], test["score"], test["specimen"], level, fold=test["fold"])
 
     def fold_aucs(self) -> FloatArray:
-        """Test AUC of each fold, shape (folds,), in the order of their numbers.
-
-        Raises:
-            ScoreError: as ``auc.auc``, with the fold.
-        """
+        """Test AUC of each fold, shape (folds,); errors as of ``auc.auc``, with the fold."""
         values = []
         for fold, part in self.test.groupby("fold"):
             try:
@@ -104,7 +90,14 @@ class Scores:
         return np.array(values)
 
     def thresholds(self, rule: str = "youden") -> dict[int, float]:
-        """Each fold's threshold, from its validation images; ``rule`` and errors as for ``decided``."""
+        """Each fold's threshold, from its validation images.
+
+        Args:
+            rule: one of ``decisions.RULES``, applied to the fold's validation images.
+
+        Raises:
+            ScoreError: an unknown rule, or one label only among a fold's validation images.
+        """
         return {
             fold: choose_threshold(part["label"], part["score"], rule, default=self.default)
             for fold, part in self.validation.groupby("fold")
@@ -112,12 +105,7 @@ class Scores:
 
 
 def with_specimens(scores: pd.DataFrame, database: pd.DataFrame) -> pd.DataFrame:
-    """Out-of-fold scores with their images' specimens, as `Scores` holds them.
-
-    Args:
-        scores: ``row``, ``fold``, ``label``, ``score`` (``hep2lib.studies.outcomes.out_of_fold``).
-        database: its ``specimen`` column says which images belong together.
-    """
+    """Out-of-fold scores (`outcomes.out_of_fold`) with their images' ``specimen``, as `Scores` holds them."""
     specimen = database["specimen"].to_numpy()[scores["row"]]
     return scores.assign(specimen=specimen).reset_index(drop=True)
 
@@ -133,16 +121,10 @@ class Spread:
 
 
 def spread(values: npt.ArrayLike) -> Spread:
-    """Describe several values of one figure, over folds or over seeds.
+    """Describe several values of one figure, over folds or over seeds; `ScoreError` for none, or NaN.
 
     A description, no interval: the folds of one cross-validation share most of their training images, and no
     unbiased variance of their mean exists (Bengio & Grandvalet 2004, J Mach Learn Res 5:1089).
-
-    Args:
-        values: shape (count,), finite, at least one.
-
-    Raises:
-        ScoreError: no value, or one that is not finite.
     """
     numbers = np.asarray(values, dtype=np.float64)
     if numbers.ndim != 1 or numbers.size == 0 or not np.all(np.isfinite(numbers)):
@@ -184,14 +166,13 @@ def tuned(
     Raises:
         OutcomeError: if a fold has no such training, or it ended before that epoch.
     """
-    parts = [with_specimens(outcome.scores(choice, part), database) for part in ("validation", "test")]
-    chosen = [choice] if isinstance(choice, Configuration) else choice
-    words = dict.fromkeys(
+    words = [
         f"{training_words(outcome, one)}, batch size {one.batch_size}, learning rate {one.learning_rate:g}, "
         f"epoch {one.epoch}"
-        for one in chosen
-    )
-    return Scores(name, "; ".join(words), parts[0], parts[1], probabilities=True)
+        for one in ([choice] if isinstance(choice, Configuration) else choice)
+    ]
+    parts = (with_specimens(outcome.scores(choice, part), database) for part in ("validation", "test"))
+    return Scores(name, "; ".join(dict.fromkeys(words)), *parts, probabilities=True)
 
 
 def extracted(
@@ -201,14 +182,10 @@ def extracted(
     name: str = BEST_SVM,
 ) -> Scores:
     """Scores of an SVM on a layer's activations; arguments as for ``tuned``."""
-    chosen = [choice] * len(outcome.folds) if isinstance(choice, LayerChoice) else choice
-    parts = []
-    for part in ("validation", "test"):
-        tables = [outcome.scores(one, part) for one in chosen]
-        of_folds = [table[table["fold"] == fold] for fold, table in enumerate(tables)]
-        parts.append(with_specimens(pd.concat(of_folds), database))
-    words = dict.fromkeys(f"{one.layer}, {outcome.regularisation} = {one.value:.4g}" for one in chosen)
-    return Scores(name, "; ".join(words), parts[0], parts[1], probabilities=False)
+    chosen = [choice] if isinstance(choice, LayerChoice) else choice
+    words = [f"{one.layer}, {outcome.regularisation} = {one.value:.4g}" for one in chosen]
+    parts = (with_specimens(outcome.scores(choice, part), database) for part in ("validation", "test"))
+    return Scores(name, "; ".join(dict.fromkeys(words)), *parts, probabilities=False)
 
 
 def run_strategies(
@@ -251,8 +228,7 @@ def run_strategies(
 def seed_aucs(outcome: FineTuningOutcome, choice: Configuration) -> FloatArray:
     """Test AUC of every training of a configuration: what another seed, or another fold, gives.
 
-    Returns:
-        Shape (seeds, folds), of the seeds that were trained on every fold; values 0 to 1.
+    Shape (seeds, folds), of the seeds that were trained on every fold; values 0 to 1.
     """
     table = outcome.table()
     names = [*SEARCHED, "epoch"]

@@ -12,12 +12,8 @@ from hep2lib.evaluation.scores import Scores
 def specimen_decisions(y: npt.ArrayLike, score: npt.ArrayLike, specimen: npt.ArrayLike) -> pd.DataFrame:
     """Put the fields of each specimen together.
 
-    A specimen is positive if any of its images is labelled so (in AIDA all of them agree).
-
-    Args:
-        y: labels of the images, shape (images,), each 0 or 1; one label alone is allowed.
-        score: shape (images,), finite, on one scale, 0 being the threshold.
-        specimen: name of each image's specimen, shape (images,).
+    A specimen is positive if any of its images is labelled so (in AIDA all of them agree). One label alone is
+    allowed; scores are on one scale, 0 being the threshold.
 
     Returns:
         One row a specimen, in order of names: `specimen`; `label`; `fields` (number of images); `mean_score`;
@@ -25,9 +21,6 @@ def specimen_decisions(y: npt.ArrayLike, score: npt.ArrayLike, specimen: npt.Arr
         `by_mean` (1 where the mean score is at or above the threshold); `by_majority` (1 where at least half
         of the fields are: a tie is positive, because a missed positive costs more than a second look);
         `disagree` (True where the fields are on both sides of the threshold).
-
-    Raises:
-        ScoreError: as `auc.check_scores`; a missing specimen.
     """
     labels, scores = check_scores(y, score, both=False)
     names = np.asarray(specimen)
@@ -59,20 +52,12 @@ def intraclass_correlation(y: npt.ArrayLike, score: npt.ArrayLike, specimen: npt
     """Intraclass correlation coefficient (ICC): how alike a specimen's scores are, given their label.
 
     The analysis-of-variance estimator for groups of unequal size (Donner 1986, Int Stat Rev 54:67), of scores
-    from which their label's mean has been taken. With it, N images of n a specimen are worth about
-    N / (1 + (n - 1) correlation) independent ones.
-
-    Args:
-        y: labels, shape (images,), each 0 or 1; the images of a specimen share theirs.
-        score: shape (images,), finite, on one scale.
-        specimen: name of each image's specimen, shape (images,).
+    on one scale from which their label's mean has been taken. With it, N images of n a specimen are worth
+    about N / (1 + (n - 1) correlation) independent ones. The images of a specimen share their label.
 
     Returns:
         Below 0 (images differ more within specimens than between them) to 1 (copies); NaN where no specimen
         has two images, or no label has two specimens.
-
-    Raises:
-        ScoreError: as `auc.check_scores`; a missing specimen.
     """
     labels, scores = check_scores(y, score, both=False)
     owner = check_specimens(specimen, labels.size)
@@ -92,22 +77,15 @@ def intraclass_correlation(y: npt.ArrayLike, score: npt.ArrayLike, specimen: npt
 
 
 def choose_zone(y: npt.ArrayLike, score: npt.ArrayLike) -> tuple[float, float]:
-    """Choose the review zone on validation scores: as narrow as two promises allow.
+    """Choose the review zone on validation scores, of images or specimens: as narrow as two promises allow.
 
     They are that 95 % of the positives are not called negative, and 95 % of the negatives not positive. Where
     one threshold keeps both promises there is nothing to review, and both ends are put in the middle of the
     thresholds that do.
 
-    Args:
-        y: validation labels, shape (images,) or (specimens,), both present.
-        score: validation scores, of the same shape, finite.
-
     Returns:
         Low and high end: below the low one negative, at or above the high one positive, between them a person
         looks again (``np.digitize(score, zone)`` is 0, 2 and 1).
-
-    Raises:
-        ScoreError: as `decisions.choose_threshold`.
     """
     low = choose_threshold(y, score, "sensitivity")
     high = choose_threshold(y, score, "specificity")
@@ -159,9 +137,8 @@ def review_specimens(scores: Scores) -> pd.DataFrame:
 def decision_table(images: pd.DataFrame, decisions: pd.DataFrame) -> pd.DataFrame:
     """Rates of three ways to decide: by field, by the specimen's mean score, by its fields' majority.
 
-    Args:
-        images: `label` and `score`, 0 being the threshold.
-        decisions: what `specimen_decisions` returned for them.
+    ``images`` have a `label` and a `score`, 0 being the threshold; ``decisions`` are their
+    `specimen_decisions`.
     """
     kinds = {
         "each field by itself": confusion(images["label"], images["score"] >= 0),
@@ -173,15 +150,10 @@ def decision_table(images: pd.DataFrame, decisions: pd.DataFrame) -> pd.DataFram
 
 
 def routine_day(sensitivity: float, specificity: float, prevalence: float) -> dict[str, float]:
-    """Carry sensitivity and specificity over to 1,000 routine sera, by Bayes' rule.
+    """Carry sensitivity and specificity over to 1,000 routine sera, by Bayes' rule; all are shares, 0 to 1.
 
     Assumes that they stay what they are where the prevalence differs. They often do not: an enriched set of
     unanimous readings is easier than consecutive routine sera (spectrum bias).
-
-    Args:
-        sensitivity: 0 to 1.
-        specificity: 0 to 1.
-        prevalence: share of positive sera, 0 to 1.
 
     Returns:
         Expected numbers, not whole ones: `found` and `missed` (positive sera called positive, called

@@ -106,6 +106,10 @@ class Outcome(ABC):
     def _rows(self, record: Record) -> pd.DataFrame:
         """A trial's part of the table."""
 
+    def _each(self, choice: Choice | Sequence[Choice]) -> Sequence[Choice]:
+        """One choice a fold, where one is given for all."""
+        return choice if isinstance(choice, Sequence) else [choice] * len(self.folds)
+
     def _judged(self, record: Record, scores: dict[str, Any], losses: Losses) -> dict[str, Any]:
         """Areas of both parts, and the mean validation loss, from the scores of a trial's fold."""
         fold = self.folds[record["trial"]["fold"]]
@@ -293,9 +297,7 @@ class FineTuningOutcome(Outcome):
         Raises:
             OutcomeError: if a fold has no such training, or it ended before that epoch.
         """
-        if isinstance(configuration, Configuration):
-            configuration = [configuration] * len(self.folds)
-        chosen = enumerate(configuration)
+        chosen = enumerate(self._each(configuration))
         scores = [self._training(c, fold)["epochs"][c.epoch - 1][part] for fold, c in chosen]
         return out_of_fold(self.folds, self.labels, scores, part)
 
@@ -408,19 +410,19 @@ class SVMOutcome(Outcome):
         chosen = self._table["value"] == self._table["layer"].map(preferred)
         return self._table[chosen].reset_index(drop=True)
 
-    def scores(self, choice: LayerChoice, part: str = "test") -> pd.DataFrame:
-        """Margins of every fold's test (or validation) images: see ``out_of_fold``.
+    def scores(self, choice: LayerChoice | Sequence[LayerChoice], part: str = "test") -> pd.DataFrame:
+        """Margins of every fold's test (or validation) images: see ``FineTuningOutcome.scores``.
 
         Raises:
             OutcomeError: if the records hold none of them: they need not where ``table`` is known.
         """
-        by_fold = {
-            record["trial"]["fold"]: record[part][record["trial"]["values"].index(choice.value)]
-            for record in self.records
-            if record["trial"]["layer"] == choice.layer
-        }
-        if any(scores is None for scores in by_fold.values()):
-            which = f"{choice.layer} with {self.regularisation} = {choice.value:.4g}"
-            only = "only of what validation prefers; a run of its own has all"
-            raise OutcomeError(f"SVM: the records of this run hold no scores of {which}, {only}")
-        return out_of_fold(self.folds, self.labels, [by_fold[f] for f in range(len(self.folds))], part)
+        records = {(one["trial"]["layer"], one["trial"]["fold"]): one for one in self.records}
+        scores = []
+        for fold, one in enumerate(self._each(choice)):
+            record = records[one.layer, fold]
+            scores.append(record[part][record["trial"]["values"].index(one.value)])
+            if scores[-1] is None:
+                which = f"{one.layer} with {self.regularisation} = {one.value:.4g}"
+                only = "only of what validation prefers; a run of its own has all"
+                raise OutcomeError(f"SVM: the records of this run hold no scores of {which}, {only}")
+        return out_of_fold(self.folds, self.labels, scores, part)

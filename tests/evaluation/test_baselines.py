@@ -12,6 +12,7 @@ from hep2lib.evaluation.baselines import (
     handmade_only,
     image_headers,
     intensity_only,
+    mean_green,
     metadata_only,
     metadata_table,
     run_baselines,
@@ -50,10 +51,11 @@ def on_disk(tmp_path_factory):
 def test_out_of_fold_scores_of_all_baselines(on_disk):
     database, images = on_disk
     folds = specimen_folds(database, k=4)
-    found = run_baselines(database, handmade_features(images), folds)
-    alone = intensity_only(database, images, folds)
+    features = handmade_features(images)
+    found = run_baselines(database, features, folds)
+    alone = intensity_only(database, mean_green(images), folds)
     np.testing.assert_allclose(found["mean green intensity"].test["score"], alone.test["score"], rtol=1e-12)
-    assert found["hand-made features"].test.equals(handmade_only(database, images, folds).test)
+    assert found["hand-made features"].test.equals(handmade_only(database, features, folds).test)
     assert list(found) == ["always positive", "metadata only", "mean green intensity", "hand-made features"]
     y = database["label"].to_numpy()
     area = {}
@@ -101,7 +103,7 @@ def test_a_format_that_training_never_saw_is_no_error(on_disk):
 def test_nothing_to_learn_is_chance():
     database, images = fields(lift=0, specimens=200)
     folds = specimen_folds(database, k=4)
-    found = handmade_only(database, images, folds).test
+    found = handmade_only(database, handmade_features(images), folds).test
     assert auc(found["label"], found["score"]) == pytest.approx(0.5, abs=0.1)
 
 
@@ -110,8 +112,8 @@ def test_choices_do_not_see_the_test_labels():
     fold = specimen_folds(database, k=4)[0]
     other = database.copy()
     other.loc[fold.test, "label"] = 1 - other.loc[fold.test, "label"]
-    for make in (handmade_only, intensity_only):
-        one, two = (make(which, images, [fold]).decided() for which in (database, other))
+    for make, told in ((handmade_only, handmade_features), (intensity_only, mean_green)):
+        one, two = (make(which, told(images), [fold]).decided() for which in (database, other))
         np.testing.assert_array_equal(one["score"], two["score"])
         np.testing.assert_array_equal(one["decision"], two["decision"])
 
@@ -119,7 +121,7 @@ def test_choices_do_not_see_the_test_labels():
 def test_validation_chooses_the_threshold():
     database, images = fields(lift=20)
     fold = specimen_folds(database, k=4)[0]
-    baseline = intensity_only(database, images, [fold])
+    baseline = intensity_only(database, mean_green(images), [fold])
     y, green = database["label"].to_numpy(), images[:, 1].mean(axis=(1, 2)) / 255
     threshold = choose_threshold(y[fold.validation], green[fold.validation], "youden")
     np.testing.assert_array_equal(baseline.decided()["decision"], green[fold.test] >= threshold)
@@ -128,18 +130,20 @@ def test_validation_chooses_the_threshold():
 def test_refusals():
     database, images = fields(lift=10)
     folds = specimen_folds(database, k=4)
-    with pytest.raises(ScoreError, match="79 images and 80 rows"):
-        intensity_only(database, images[1:], folds)
+    with pytest.raises(ScoreError, match=r"80 images and brightness of shape \(79,\)"):
+        intensity_only(database, mean_green(images[1:]), folds)
+    with pytest.raises(ScoreError, match=r"80 images and features of shape \(79,\)"):
+        handmade_only(database, handmade_features(images[1:]), folds)
     positive = np.flatnonzero(database["label"] == 1)
     lonely = Fold(positive[:20], folds[0].validation, folds[0].test)
     with pytest.raises(ScoreError, match="train part of fold 0 has one label only"):
-        handmade_only(database, images, [lonely])
+        handmade_only(database, handmade_features(images), [lonely])
 
 
 def test_of_strengths_that_separate_validation_the_likeliest_is_taken():
     """Every strength puts these in order; the smallest would say about a half of every image."""
     database, images = fields(lift=100)
     folds = specimen_folds(database, k=4)
-    known = handmade_only(database, images, folds).validation
+    known = handmade_only(database, handmade_features(images), folds).validation
     assert (known[known["label"] == 1]["score"] > 0.9).all()
     assert (known[known["label"] == 0]["score"] < 0.1).all()

@@ -11,7 +11,7 @@ from hep2lib.cnn.googlenet import GoogLeNet
 from hep2lib.cnn.weights import load_weights
 from hep2lib.data.folds import Fold
 from hep2lib.evaluation.auc import auc
-from hep2lib.evaluation.baselines import handmade_only, intensity_only
+from hep2lib.evaluation.baselines import handmade_features, handmade_only, intensity_only, mean_green
 from hep2lib.evaluation.calibration import calibrated
 from hep2lib.evaluation.decisions import RULES
 from hep2lib.evaluation.scores import run_strategies
@@ -128,8 +128,8 @@ def test_thresholds_temperatures_and_zones_are_the_same(twice):
 
 
 def test_baselines_choose_the_same(twice, images):
-    for make in (handmade_only, intensity_only):
-        before, after = (make(database, images, FOLDS).decided() for _, _, database in twice)
+    for make, told in ((handmade_only, handmade_features(images)), (intensity_only, mean_green(images))):
+        before, after = (make(database, told, FOLDS).decided() for _, _, database in twice)
         np.testing.assert_array_equal(before["score"], after["score"])
         np.testing.assert_array_equal(before["decision"], after["decision"])
 

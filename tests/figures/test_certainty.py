@@ -87,7 +87,9 @@ def test_the_table_of_calibration():
     table = calibration_table({"own": frame, "perfect": perfect, "equal": equal, "sure": sure}, bins=5)
     table = table.set_index("Scores")
     assert table.loc["own", "Brier score"] == pytest.approx(brier_score(LABELS, frame["score"]))
-    assert table.loc["own", "ECE"] == pytest.approx(reliability(LABELS, frame["score"], frame["specimen"], bins=5).error)
+    assert table.loc["own", "ECE"] == pytest.approx(
+        reliability(LABELS, frame["score"], frame["specimen"], bins=5).error
+    )
     slope = recalibration(LABELS, frame["score"], OWNER)["slope"]
     assert table.loc["own", "Slope"] == f"{slope.estimate:.2f} ({slope.low:.2f} to {slope.high:.2f})"
     assert table.loc["perfect", "Slope"] == "none: the probabilities separate the labels"
