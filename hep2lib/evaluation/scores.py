@@ -171,8 +171,8 @@ def tuned(
         f"epoch {one.epoch}"
         for one in ([choice] if isinstance(choice, Configuration) else choice)
     ]
-    parts = (with_specimens(outcome.scores(choice, part), database) for part in ("validation", "test"))
-    return Scores(name, "; ".join(dict.fromkeys(words)), *parts, probabilities=True)
+    parts = [with_specimens(outcome.scores(choice, part), database) for part in ("validation", "test")]
+    return Scores(name, "; ".join(dict.fromkeys(words)), parts[0], parts[1], probabilities=True)
 
 
 def extracted(
@@ -184,8 +184,8 @@ def extracted(
     """Scores of an SVM on a layer's activations; arguments as for ``tuned``."""
     chosen = [choice] if isinstance(choice, LayerChoice) else choice
     words = [f"{one.layer}, {outcome.regularisation} = {one.value:.4g}" for one in chosen]
-    parts = (with_specimens(outcome.scores(choice, part), database) for part in ("validation", "test"))
-    return Scores(name, "; ".join(dict.fromkeys(words)), *parts, probabilities=False)
+    parts = [with_specimens(outcome.scores(choice, part), database) for part in ("validation", "test")]
+    return Scores(name, "; ".join(dict.fromkeys(words)), parts[0], parts[1], probabilities=False)
 
 
 def run_strategies(

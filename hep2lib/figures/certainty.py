@@ -119,11 +119,7 @@ def printed_areas_table(
 
 
 def reliability_figure(curves: Mapping[str, Reliability]) -> Drawing:
-    """Reliability curves, one panel each, two a row: the share of positives against what was predicted.
-
-    Args:
-        curves: by title, as ``calibration.reliability`` returns them.
-    """
+    """Curves of ``calibration.reliability`` by title: the share of positives against what was predicted."""
     with style():
         figure, grid = two_a_row(len(curves), 3.0)
         for axes, (title, curve), colour in zip(grid, curves.items(), COLOURS, strict=False):
@@ -144,8 +140,7 @@ def reliability_figure(curves: Mapping[str, Reliability]) -> Drawing:
 def outcome_figure(kinds: Mapping[str, pd.DataFrame]) -> Drawing:
     """Distributions of P(positive), of positive images upwards, of negative ones downwards; one panel each.
 
-    Args:
-        kinds: by title, ``label`` (0 or 1, both present) and ``score`` (P(positive)).
+    ``kinds`` are by title ``label`` (0 or 1, both present) and ``score`` (P(positive)).
     """
     words = []
     with style():
@@ -208,8 +203,7 @@ def scaling_words(table: pd.DataFrame, before: str, after: str) -> str:
 def spread_figure(values: Mapping[str, FloatArray]) -> Drawing:
     """Every fold of every seed as a point, the means of the seeds as bars: what chance alone moves.
 
-    Args:
-        values: test AUCs by strategy, each of shape (seeds, folds); strategies without a seed have one row.
+    ``values`` are test AUCs by strategy, each of shape (seeds, folds), of one row where there is no seed.
     """
     names = list(values)
     with style():
@@ -235,8 +229,7 @@ def spread_figure(values: Mapping[str, FloatArray]) -> Drawing:
 def error_shares(tables: Mapping[str, pd.DataFrame]) -> Drawing:
     """Share of wrongly decided images in each group, with its interval; one panel a way of grouping.
 
-    Args:
-        tables: what ``mistakes.errors_by`` returns, by what the groups are; every group is shown.
+    ``tables`` are those of ``mistakes.errors_by``, by what the groups are; every group is shown.
     """
     lines = {name: [textwrap.wrap(group, 30) for group in table["group"]] for name, table in tables.items()}
     heights = [sum(0.4 + 0.6 * len(label) for label in labels) + 1.2 for labels in lines.values()]
@@ -309,16 +302,12 @@ def explained_fields(
 
 
 def reported(database: pd.DataFrame, weights: str, groups: Sequence[str]) -> dict[str, str]:
-    """What the page on reporting (STARD-AI, CLAIM) says of this run in particular, in words.
+    """What the page on reporting (STARD-AI, CLAIM) says of this run in particular, in words by name.
 
     Args:
         database: as ``read_database`` returns it.
         weights: where the network's weights come from, in words.
         groups: by what the errors were counted.
-
-    Returns:
-        Texts by name: ``source``, ``selection``, ``reference``, ``annotation``, ``people``, ``ethics``,
-        ``places``, ``weights``, ``failures`` and ``fairness``.
     """
     simulated = database.attrs.get("simulated")
     told = _SIMULATED if simulated else _GIVEN
@@ -367,14 +356,9 @@ def _places(database: pd.DataFrame) -> str:
 
 
 def sample_size_table(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """How many specimens would decide each undecided claim, if its estimate stayed where it is.
+    """How many specimens would decide each undecided claim of ``claims.judge``, if its estimate stayed.
 
-    Args:
-        verdicts: what ``claims.judge`` returned.
-
-    Returns:
-        ``Undecided claim``, ``Specimens here`` and ``Specimens to decide``; one row that says so where no
-        claim is undecided.
+    Where no claim is undecided, one row says so.
     """
     rows = []
     for one in verdicts[verdicts["verdict"] == "undecided"].itertuples():

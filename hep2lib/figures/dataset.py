@@ -27,6 +27,7 @@ from hep2lib.figures.style import (
     PAPER,
     PART_COLOURS,
     POSITIVE,
+    WIDTH,
     Drawing,
     channels_last,
     panels,
@@ -36,26 +37,20 @@ from hep2lib.figures.style import (
 from hep2lib.simulator.patterns import LOOK_FOR, codes
 from hep2lib.simulator.writing import dividing_cells
 
-_WIDTH = 5.0  # inches: a phone shows the letters of such a figure at three quarters of their size
 _WIDEST = 1000  # pixels across it: more are neither seen nor quick to draw
 _CUT = 220  # pixels: side of a close-up
 
 
 @style()
 def gallery(pictures: Mapping[str, npt.NDArray[np.uint8] | torch.Tensor], columns: int = 4) -> Figure:
-    """Fields side by side, each with its title above.
-
-    Args:
-        pictures: title to uint8, height x width x 3 or 3 x height x width.
-        columns: pictures a row.
-    """
+    """Fields side by side, each with its title above; uint8, height x width x 3 or 3 x height x width."""
     titles = [textwrap.fill(title, 60 // columns) for title in pictures]
     shown = [_shrunk(channels_last(one), _WIDEST // columns) for one in pictures.values()]
     starts = range(0, len(shown), columns)
     heights = [max(one.shape[0] / one.shape[1] for one in shown[i : i + columns]) for i in starts]
     lines = sum(max(title.count("\n") + 1 for title in titles[i : i + columns]) for i in starts)
-    height = _WIDTH / columns * sum(heights) + 0.18 * lines
-    figure, grid = panels(len(starts), columns, _WIDTH, height, height_ratios=heights)
+    height = WIDTH / columns * sum(heights) + 0.18 * lines
+    figure, grid = panels(len(starts), columns, WIDTH, height, height_ratios=heights)
     for axes in grid.flat:
         axes.set_axis_off()
         axes.set_anchor("N")
@@ -71,16 +66,13 @@ def close_ups(database: pd.DataFrame, rows: Mapping[str, int]) -> Drawing:
 
     The part is the one with the strongest contrast, around a dividing cell where one is known. All its values
     are multiplied so that the brightest 0.5 % of its green ones are at full scale; the factor is shown.
-
-    Args:
-        database: a table as `hep2lib.data.database.read_database` returns it.
-        rows: pattern to row number.
+    ``rows`` are by pattern those of the database (`hep2lib.data.database.read_database`).
     """
     images = database["image"].iloc[list(rows.values())]
     folder, depth = Path(database.attrs.get("folder", "")).parent, database.attrs.get("bit_depth", 16)
     known = dividing_cells(folder, set(images)) if database.attrs.get("simulated") else {}
     height = 3.35 * -(-len(rows) // 2)
-    figure, grid = panels(-(-len(rows) // 2), 2, _WIDTH, height)
+    figure, grid = panels(-(-len(rows) // 2), 2, WIDTH, height)
     grid.flat[-1].set_axis_off()
     told = []
     for axes, (name, row) in zip(grid.flat, rows.items(), strict=False):
@@ -128,15 +120,10 @@ def _shrunk(field: npt.NDArray[np.uint8], width: int) -> npt.NDArray[np.uint8]:
 
 @style()
 def intensity_histograms(brightness: FloatArray, labels: npt.ArrayLike) -> Figure:
-    """Distribution of the mean green value in both classes.
-
-    Args:
-        brightness: mean of the green channel, shape (images,), 0 to 1.
-        labels: shape (images,), 1 or 0.
-    """
+    """Distribution of the mean green value (``brightness``, 0 to 1) in both classes."""
     y, level = np.asarray(labels), 255 * np.asarray(brightness)
     bins = np.linspace(0, max(float(level.max()), 1.0), 25).tolist()
-    figure, axes = plt.subplots(figsize=(_WIDTH, 3.4), layout="constrained")
+    figure, axes = plt.subplots(figsize=(WIDTH, 3.4), layout="constrained")
     for label, name, colour, hatch in ((0, "negative", NEGATIVE, "//"), (1, "positive", POSITIVE, "")):
         values = level[y == label]
         weights = np.full(values.size, 1 / values.size)
@@ -159,7 +146,7 @@ def fold_picture(folds: Sequence[Fold], database: pd.DataFrame) -> Figure:
         for code, name in enumerate(PARTS):
             part[number, np.isin(first["row"], getattr(fold, name))] = code
     positives = int((first["label"] == 1).sum())
-    figure, axes = plt.subplots(figsize=(_WIDTH, 0.36 * len(folds) + 1.5), layout="constrained")
+    figure, axes = plt.subplots(figsize=(WIDTH, 0.36 * len(folds) + 1.5), layout="constrained")
     colours = ListedColormap(list(PART_COLOURS.values()))
     axes.imshow(part, aspect="auto", interpolation="nearest", cmap=colours)
     axes.set_yticks(range(len(folds)), [str(number + 1) for number in range(len(folds))])
@@ -227,8 +214,8 @@ def characteristics(folds: Sequence[Fold], database: pd.DataFrame) -> pd.DataFra
         ``Characteristic``, ``All`` and one column a fold, as texts. Specimens and images, with the share of
         positive ones; then images by each known value of ``intensity``, ``laboratory``, ``instrument`` and
         ``sex`` (of more than 12: how many there are), the number of positive patterns, and the median
-        ``age``. What the database does not know has no row, nor have instruments that each
-        belong to one laboratory.
+        ``age``. What the database does not know has no row, nor have instruments that each belong to one
+        laboratory.
     """
     pairs = database.reindex(columns=["laboratory", "instrument"]).astype(object).fillna("")
     if pairs["laboratory"].ne("").all() and (pairs.nunique() == len(pairs.drop_duplicates())).all():
@@ -273,7 +260,7 @@ def with_code(pattern: str) -> str:
 def leak_figure(table: pd.DataFrame) -> Figure:
     """AUC of each division in a `leak.leak_table` by kind of folds, one panel a classifier, means as bars."""
     classifiers = table.groupby("classifier", sort=False)
-    figure, row = panels(1, len(classifiers), _WIDTH, 3.2, sharey=True)
+    figure, row = panels(1, len(classifiers), WIDTH, 3.2, sharey=True)
     for axes, (name, part) in zip(row[0], classifiers, strict=True):
         for place, (kind, marker) in enumerate((("by image", "o"), ("by specimen", "s"))):
             values = part.loc[part["folds"] == kind, "auc"].to_numpy()
@@ -291,7 +278,7 @@ def shortcut_figure(found: Mapping[str, Sequence[Shortcut]]) -> Figure:
     """AUC of files' attributes alone: a group of bars each, in one colour what was found in a database."""
     names = list(dict.fromkeys(shortcut.attribute for shortcuts in found.values() for shortcut in shortcuts))
     width = 0.8 / len(found)
-    figure, axes = plt.subplots(figsize=(_WIDTH, 3.2), layout="constrained")
+    figure, axes = plt.subplots(figsize=(WIDTH, 3.2), layout="constrained")
     for number, (title, shortcuts) in enumerate(found.items()):
         area = {shortcut.attribute: shortcut.auc for shortcut in shortcuts}
         place = np.arange(len(names)) + (number - (len(found) - 1) / 2) * width

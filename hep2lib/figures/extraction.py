@@ -44,10 +44,7 @@ _FEW = 30  # layers up to this number are shown with their whole names
 def margins_figure(points: npt.NDArray, labels: npt.NDArray, machines: Mapping[float, SVC]) -> Drawing:
     """What C does: the same points, one panel an SVM, with its line, its margins and what supports it.
 
-    Args:
-        points: n x 2.
-        labels: n; 1 is positive.
-        machines: fitted linear ``SVC`` by C.
+    ``points`` are n x 2, of n ``labels`` (1 is positive), ``machines`` fitted linear ``SVC`` by C.
     """
     words = []
     figure, row = panels(1, len(machines), WIDTH, 2.7, sharey=True)
@@ -223,11 +220,10 @@ def layers_table(
 
 
 def choices_table(study: SVMOutcome) -> pd.DataFrame:
-    """What is chosen for all folds at once and for each alone, and among how many of equal AUC.
+    """What is chosen for all folds at once and for each alone.
 
-    Returns:
-        ``Chosen for``, ``Layer``, ``C`` (or ``lambda``), ``Validation AUC``, ``Tied`` (how many layers and
-        values have that AUC, the chosen one included), ``Hinge loss`` (mean over the same images).
+    ``Tied`` says how many layers and values have that AUC, the chosen one included; ``Hinge loss`` is the
+    mean over the same images.
     """
     choices = {"all folds": study.best()}
     choices |= {f"fold {number} alone": one for number, one in enumerate(study.nested(), 1)}

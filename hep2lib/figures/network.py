@@ -22,6 +22,7 @@ from hep2lib.figures.style import (
     PAPER,
     POSITIVE,
     SEQUENTIAL,
+    WIDTH,
     Drawing,
     channels_last,
     panels,
@@ -31,20 +32,17 @@ from hep2lib.figures.style import (
 
 Values = npt.NDArray[np.floating]
 
-_WIDTH = 5.0  # inches: a phone shows the letters of such a figure at three quarters of their size
-
 _ON_GREEN = (COLOURS[1], COLOURS[9], COLOURS[6])  # stand out from green cells, from the dark and from paper
 
 
 @style()
 def operation(pictures: Mapping[str, npt.NDArray]) -> Figure:
-    """What goes into an operation and what comes out, side by side.
+    """What goes into an operation and what comes out, by title, side by side.
 
-    Args:
-        pictures: title to a field (uint8, 3 x height x width) or to one channel (float, height x width),
-            which is shown from its lowest (dark) to its highest value, with a scale.
+    A field is uint8, 3 x height x width; one channel is float, height x width, and shown from its lowest
+    (dark) to its highest value, with a scale.
     """
-    figure, row = panels(1, len(pictures), _WIDTH, 0.7 + 4.5 / len(pictures))
+    figure, row = panels(1, len(pictures), WIDTH, 0.7 + 4.5 / len(pictures))
     for axes, (title, values) in zip(row[0], pictures.items(), strict=True):
         axes.set_axis_off()
         axes.set_title(title, fontsize=10)
@@ -105,7 +103,7 @@ def seen_by_layers(
 def by_block(blocks: pd.DataFrame) -> Figure:
     """Parameters and operations of each row of a `block_table` as bars, the first block on top."""
     places = np.arange(len(blocks))[::-1]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(_WIDTH, 4.4), sharey=True, layout="constrained")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 4.4), sharey=True, layout="constrained")
     left.barh(places, blocks["Parameters"] / 1e3, color=COLOURS[0])
     left.set(xlabel="parameters (thousands)")
     right.barh(places, blocks["Multiply-adds"] / 1e6, color=COLOURS[1])
@@ -178,10 +176,7 @@ def _window(layer: Layer) -> str:
 def network_diagram(layers: Sequence[Layer], depths: Sequence[int], size: int = 224) -> Drawing:
     """The network as a column of boxes, an inception block in one, with lines where the frozen part ends.
 
-    Args:
-        layers: the whole network (`hep2lib.cnn.googlenet.architecture`).
-        depths: freezing depths, numbers of leading layers.
-        size: side of the input image, in pixels.
+    ``depths`` are freezing depths, numbers of leading layers; other arguments as for `block_table`.
     """
     output = layer_table(layers, size)["output"].str.replace("x", " × ").tolist()
     steps: list[tuple[str, Kind, int]] = []  # what is computed, and the last layer's number
@@ -222,12 +217,9 @@ def network_diagram(layers: Sequence[Layer], depths: Sequence[int], size: int = 
 
 @style()
 def block_diagram(layers: Sequence[Layer], block: str, size: int = 224) -> Drawing:
-    """One inception block: its input, four branches side by side, and what they are put together to.
+    """An inception ``block`` ("inception_3a"): its input, four branches, and what they are put together to.
 
-    Args:
-        layers: the whole network (`hep2lib.cnn.googlenet.architecture`).
-        block: such as "inception_3a".
-        size: side of the network's input image, in pixels.
+    Other arguments as for `block_table`.
     """
     own = {layer.name.removeprefix(f"{block}-"): layer for layer in layers if layer.name.startswith(block)}
     side = layer_table(layers, size).set_index("name")["size"][f"{block}-output"]
@@ -301,7 +293,7 @@ def softmax_curve(scores: Mapping[str, Values]) -> Drawing:
     differences = {name: float(pair[1] - pair[0]) for name, pair in scores.items()}
     reach = max(4.0, 1.2 * max(abs(value) for value in differences.values()))
     x = np.linspace(-reach, reach, 201)
-    figure, axes = plt.subplots(figsize=(_WIDTH, 3), layout="constrained")
+    figure, axes = plt.subplots(figsize=(WIDTH, 3), layout="constrained")
     axes.plot(x, expit(x), color=GREY)
     looks = ({"color": POSITIVE, "marker": "o"}, {"color": NEGATIVE, "marker": "^"})
     for (name, value), look in zip(differences.items(), looks, strict=False):

@@ -142,11 +142,7 @@ def confusion_figure(counts: Mapping[str, Confusion]) -> Drawing:
 
 
 def routine_figure(days: Mapping[str, Mapping[str, float]]) -> Drawing:
-    """What each threshold makes of routine sera: one bar each, four parts.
-
-    Args:
-        days: what ``specimens.routine_day`` returned, by threshold.
-    """
+    """What each threshold makes of routine sera (``specimens.routine_day``): one bar each, four parts."""
     parts = {
         "found": ("positive, called positive", POSITIVE, ""),
         "missed": ("positive, called negative", PAPER, "////"),
@@ -208,9 +204,8 @@ def decision_figure(curves: Mapping[str, Mapping[str, pd.DataFrame]]) -> Drawing
 def specimen_figure(reviewed: pd.DataFrame, images: pd.DataFrame) -> Drawing:
     """Every specimen's fields above one another, from the lowest mean score to the highest.
 
-    Args:
-        reviewed: one row a specimen, as ``specimens.review_specimens`` returns them.
-        images: columns ``specimen``, ``label``, ``score``, on one scale (0: the threshold).
+    ``reviewed`` is what ``specimens.review_specimens`` returns, ``images`` have ``specimen``, ``label`` and
+    ``score``, on one scale (0: the threshold).
     """
     ordered = reviewed.sort_values("mean_score", kind="stable").reset_index(drop=True)
     place = pd.Series(ordered.index, index=ordered["specimen"])
@@ -372,11 +367,9 @@ def predictive_table(
 
 
 def at_prevalence(called: int, prevalence: float) -> Metric:
-    """A ``bootstrap.Metric``: a predictive value of decisions (0 or 1), carried over to a prevalence.
+    """A ``bootstrap.Metric``: the predictive value of decisions that call ``called`` (1 or 0).
 
-    Args:
-        called: 1 for the positive predictive value, 0 for the negative one.
-        prevalence: share of positive specimens where the test is used, 0 to 1.
+    Decisions are 0 or 1; the prevalence is the share of positive specimens where the test is used, 0 to 1.
     """
 
     def metric(y: IntArray, decision: FloatArray, weight: FloatArray) -> FloatArray:

@@ -50,8 +50,7 @@ def freezing_figure(layers: pd.DataFrame, depths: Sequence[int]) -> Drawing:
 def grid_figure(means: pd.DataFrame) -> Drawing:
     """Best validation AUC over epochs of each configuration, one map a depth, its best one framed.
 
-    Args:
-        means: rows without rotations of ``FineTuningOutcome.means``.
+    ``means`` are the rows without rotations of ``FineTuningOutcome.means``.
     """
     best = means.groupby(_SEARCHED, as_index=False)["validation_auc"].max()
     low, high = best["validation_auc"].min(), best["validation_auc"].max()
@@ -97,8 +96,7 @@ def _over_folds(axes: Axes, by_epoch: SeriesGroupBy, number: int, label: str) ->
 def learning_figure(table: pd.DataFrame) -> Drawing:
     """Validation AUC by epoch for one configuration of each freezing depth, with the spread over folds.
 
-    Args:
-        table: columns ``freeze``, ``epoch``, ``fold``, ``validation_auc``: one configuration a depth.
+    ``table`` has ``freeze``, ``epoch``, ``fold``, ``validation_auc``: one configuration a depth.
     """
     told = []
     figure, axes = plt.subplots(figsize=(WIDTH, 3.8), layout="constrained")
@@ -117,9 +115,7 @@ def learning_figure(table: pd.DataFrame) -> Drawing:
 def seed_figure(results: pd.DataFrame, spread: pd.DataFrame) -> Drawing:
     """Every configuration's validation AUC with each seed: one row a configuration, one point a seed.
 
-    Args:
-        results: columns ``freeze``, ``batch_size``, ``learning_rate``, ``seed``, ``validation_auc``.
-        spread: one row a configuration, with ``mean``, ``low``, ``high`` and ``spread`` (AUC, 0 to 1).
+    ``results`` are ``FineTuningOutcome.seed_results``, ``spread`` is its ``seed_spread``.
     """
     rows = spread.sort_values(["freeze", "mean"]).reset_index(drop=True)
     depths = sorted(rows["freeze"].unique())
@@ -147,8 +143,7 @@ def seed_figure(results: pd.DataFrame, spread: pd.DataFrame) -> Drawing:
 def batchnorm_figure(table: pd.DataFrame) -> Drawing:
     """Validation AUC with the frozen layers' batch normalisation frozen, and alive: by epoch, or by fold.
 
-    Args:
-        table: columns ``batchnorm``, ``batch_size``, ``fold``, ``epoch``, ``validation_auc``.
+    ``table`` has ``batchnorm``, ``batch_size``, ``fold``, ``epoch``, ``validation_auc``.
     """
     sizes = table.groupby("batch_size")
     last = int(table["epoch"].max())
@@ -234,15 +229,9 @@ def _shown(value: object) -> str:
 def selection_table(study: FineTuningOutcome, database: pd.DataFrame) -> pd.DataFrame:
     """Test AUC of one configuration for all folds, and of one chosen for each fold alone, at each depth.
 
-    Args:
-        study: the fine-tuning study.
-        database: its ``specimen`` column says which images belong together.
-
-    Returns:
-        One row a depth, then one for any: ``Frozen layers``, what was allowed, ``One for all folds`` and
-        ``One for each fold`` (mean of the folds with its 95 % interval), ``Different ones`` (number of the
-        folds' configurations), ``Tied`` (fewest and most configurations and epochs that share a fold's best
-        AUC).
+    One row a depth, then one for any. ``Different ones`` is the number of the folds' configurations, ``Tied``
+    the fewest and most configurations and epochs that share a fold's best AUC. The ``specimen`` column of the
+    database says which images belong together.
     """
     rows = []
     for depth in [*study.depths(), None]:

@@ -50,6 +50,7 @@ _NAMES = {  # by kind, what a name looks like, and an example
     "value": (re.compile(r"[A-Za-z0-9_]+(?:[.-][A-Za-z0-9_]+)*"), "fine-tuning.auc"),
     "table": (_WORDS, "fine-tuning-depths"),
     "figure": (_WORDS, "roc-curves"),
+    "kept": (_WORDS, "hand-made-features"),
 }
 
 
@@ -59,15 +60,10 @@ class PublishError(InputError):
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A published table or figure, which shows itself where a notebook cell ends with it.
+    """A published table or figure, which shows itself where a notebook cell ends with it."""
 
-    Attributes:
-        data: its content by MIME type; a PNG in base64.
-        metadata: for the page that shows it; under "hep2" its kind, name, caption and alt text.
-    """
-
-    data: dict[str, str]
-    metadata: dict[str, Any]
+    data: dict[str, str]  # its content by MIME type; a PNG in base64
+    metadata: dict[str, Any]  # for the page; under "hep2" its kind, name, caption and alt text
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict, dict]:
         return self.data, self.metadata
@@ -78,16 +74,13 @@ class Publication:
 
     Where ``hep2 run`` executes the page, all of it then takes the place of what the page published before
     (``put_in_place``). A notebook that is run by hand, in JupyterLab or with papermill, shows the same tables
-    and figures and leaves the run's book as it was.
+    and figures and leaves the run's book as it was. What another publication left there is forgotten.
 
     Args:
         folder: the run's folder; made if need be.
         page: the page's name, such as "03-fine-tuning".
         mark: what the run's results were obtained on, in a few words; it stands under each figure, which may
             leave its page.
-
-    Attributes:
-        staged: where everything is kept apart; what another publication left there is forgotten.
 
     Raises:
         PublishError: if the page's name is none.
@@ -219,8 +212,7 @@ class Publication:
             PublishError: if the name is none.
             RecordsError: if the records do not hold it of all these rows.
         """
-        if not _WORDS.fullmatch(name):
-            raise PublishError(f"kept {name!r}: cannot be its name; write it like 'hand-made-features'")
+        _check_name("kept", name)
         own, rows = f"{self.page}-{name}", [int(row) for row in rows]
         file = f"{RECORDS}/{own}{CSV}"
         if recorded(self.folder):
@@ -235,9 +227,7 @@ class Publication:
 
     def _claim(self, kind: str, name: str) -> None:
         """Refuse a name that is none, or that another page has."""
-        pattern, example = _NAMES[kind]
-        if not isinstance(name, str) or not pattern.fullmatch(name):
-            raise PublishError(f"{kind} {name!r}: cannot be its name; write it like {example!r}")
+        _check_name(kind, name)
         _refuse_taken(self.folder, self.page, {f"{kind}s": [name]})
 
     def _write(self) -> None:
@@ -310,17 +300,12 @@ def _refuse_taken(run: Path, own: str, content: Mapping[str, Any]) -> None:
 
 
 def read_pages(run: Path | str, without: str = "") -> dict[str, dict[str, Any]]:
-    """What each page of a run has published.
-
-    Args:
-        run: the run's folder.
-        without: a page that is left out.
+    """What each page of a run has published, in order, but for the page ``without``.
 
     Returns:
-        By page, in order: ``{"page", "values", "tables", "figures", "kept"}``, three by name, and the files
-        that it keeps. A value is
-        ``{"value": ..., "interval": [lower, upper]}`` (the interval only where one was given), a table
-        ``{"caption", "rows", "columns"}``, a figure ``{"alt", "caption", "width"}``.
+        By page ``{"page", "values", "tables", "figures", "kept"}``, three by name, and the files that it
+        keeps. A value is ``{"value": ..., "interval": [lower, upper]}`` (the interval only where one was
+        given), a table ``{"caption", "rows", "columns"}``, a figure ``{"alt", "caption", "width"}``.
 
     Raises:
         PublishError: if a page's file was damaged.
@@ -342,6 +327,12 @@ def read_pages(run: Path | str, without: str = "") -> dict[str, dict[str, Any]]:
 def caption_markdown(caption: str) -> str:
     """The caption as Markdown that no extension (mathematics, roles, links) can read in another way."""
     return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", caption)
+
+
+def _check_name(kind: str, name: str) -> None:
+    pattern, example = _NAMES[kind]
+    if not isinstance(name, str) or not pattern.fullmatch(name):
+        raise PublishError(f"{kind} {name!r}: cannot be its name; write it like {example!r}")
 
 
 def _plain(name: str, value: object) -> Plain:
@@ -443,9 +434,7 @@ def _cell_text(value: object, form: Format | None) -> str:
 def _figure_png(figure: Figure) -> tuple[bytes, int]:
     """A figure as a PNG of at most 256 colours, and of `LARGEST` bytes where a lower resolution allows.
 
-    Returns:
-        The file's bytes, and the width in CSS pixels (96 to the inch) at which its text has the size it was
-        drawn for.
+    With it comes the width in CSS pixels (96 to the inch) at which its text has the size it was drawn for.
     """
     content, width, before = b"", 0, RESOLUTIONS[0]
     for resolution in RESOLUTIONS:

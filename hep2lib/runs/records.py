@@ -2,10 +2,10 @@
 
 - A run keeps tables in ``RUN/records``: what the database says of its images, all scores of its trainings,
   areas and losses of all its SVMs, and the scores of those that validation prefers: no others are asked for.
-- What a page takes from images or networks it keeps there itself (``Publication.kept``).
-- ``hep2 publish`` takes the folder along and seals it: ``records.json`` holds a checksum of each file.
-- A run whose records are sealed was made from them (``hep2 run --from-published``): ``run.RecordedRun`` takes
-  the outcomes of the studies from the tables, and refuses what needs images or training.
+  What a page takes from images or networks it keeps there itself (``Publication.kept``).
+- ``hep2 publish`` takes the folder along and seals it (``seal``). A run whose records are sealed was made
+  from them (``hep2 run --from-published``): ``run.RecordedRun`` takes the outcomes of the studies from the
+  tables, and refuses what needs images or training.
 - Numbers are written with all their digits, so that what is read is what was written; scores of networks are
   float32. What is published again differs only where another processor sums in another order.
 - Pages of such a run name the code that their records were computed by (``freshness.record``): they are fresh
@@ -33,6 +33,8 @@ from hep2lib.studies.trial import FineTuningTrial, Record
 PAGES = ("03-fine-tuning", "04-svm", "05-results")  # what can be executed from records
 REAL = "a run of its own computes it (`hep2 run`, without --from-published)"
 PARTS, CSV = ("validation", "test"), ".csv.gz"
+OUTCOME = ("diverged", "seconds", "device")  # of a training
+PATH, FITTED = ["layer", "fold"], ["gap", "seconds"]  # what a path of SVMs is of, and what it came to
 
 README = """# What these files hold
 
@@ -68,7 +70,7 @@ def keep(
     svms: Mapping[str, SVMOutcome],
     about: Mapping[str, Any],
 ) -> None:
-    """Write the tables of a run's studies.
+    """Write the tables of a run's studies into its folder.
 
     Args:
         run: its folder.
@@ -81,20 +83,19 @@ def keep(
     scores, tables, margins = [], [], []
     for kind, outcome in tunings.items():
         for record in outcome.records:
-            epochs, fold = record["epochs"], outcome.folds[record["trial"]["fold"]]
-            more = {name: record[name] for name in ("diverged", "seconds", "device")}
+            number, epochs = len(trainings), record["epochs"]
+            more = {name: record[name] for name in OUTCOME}
             more |= {f"loss {epoch['epoch']}": epoch["loss"] for epoch in epochs}
+            trainings.append({"training": number, "kind": kind} | record["trial"] | more)
             for part in PARTS:
-                own = {"training": len(trainings), "part": part, "row": getattr(fold, part)}
-                own |= {f"epoch {epoch['epoch']}": epoch[part] for epoch in epochs}
-                scores.append(pd.DataFrame(own))
-            trainings.append({"training": len(trainings), "kind": kind} | record["trial"] | more)
+                rows = getattr(outcome.folds[record["trial"]["fold"]], part)
+                own = {f"epoch {epoch['epoch']}": epoch[part] for epoch in epochs}
+                scores.append(pd.DataFrame({"training": number, "part": part, "row": rows} | own))
     of_epochs = pd.concat(scores, ignore_index=True)
     of_epochs = of_epochs.astype({n: np.float32 for n in of_epochs if str(n).startswith("epoch ")})
     for way, study in svms.items():
-        names = ["layer", "fold", "gap", "seconds"]
-        fits = pd.DataFrame([one["trial"] | one for one in study.records])[names]
-        table = study.table().merge(fits, on=["layer", "fold"], how="left")
+        fits = pd.DataFrame([one["trial"] | one for one in study.records])
+        table = study.table().merge(fits[[*PATH, *FITTED]], on=PATH, how="left")
         tables.append(table.assign(way=way, regularisation=study.regularisation))
         preferred = {(c.layer, c.value): c for c in (*map(study.best, study.layers), *study.nested())}
         for (layer, value), choice in preferred.items():
@@ -167,7 +168,7 @@ def read_tunings(run: Path, labels: NDArray, folds: Sequence[Fold]) -> dict[str,
     for row in trainings.to_dict("records"):
         losses = {name[5:]: row[name] for name in row if name.startswith("loss ") and pd.notna(row[name])}
         own = {part: parts[row["training"], part] for part in PARTS}
-        record = {name: row[name] for name in ("diverged", "seconds", "device")}
+        record = {name: row[name] for name in OUTCOME}
         record["trial"] = {field.name: row[field.name] for field in fields(FineTuningTrial)}
         record["epochs"] = [
             {"epoch": int(number), "loss": loss}
@@ -186,18 +187,15 @@ def read_svms(run: Path, labels: NDArray, folds: Sequence[Fold]) -> dict[str, SV
     found = {}
     for (way, reading), table in tables.groupby(["way", "regularisation"], sort=False):
         records: list[Record] = []
-        for (layer, fold), own in table.groupby(["layer", "fold"], sort=False):
-            values, gap = own["value"].tolist(), own["gap"].iloc[0]
+        for (layer, fold), own in table.groupby(PATH, sort=False):
+            values, (gap, seconds) = own["value"].tolist(), own[FITTED].iloc[0]
             trial = {"layer": layer, "fold": fold, "values": values, "regularisation": reading}
             record = {
-                "trial": trial,
-                "gap": None if gap == "" else float(gap),
-                "seconds": own["seconds"].iloc[0],
+                part: [margins.get((way, layer, fold, value, part)) for value in values] for part in PARTS
             }
-            for part in PARTS:
-                record[part] = [margins.get((way, layer, fold, value, part)) for value in values]
-            records.append(record)
-        known = table.drop(columns=["gap", "seconds", "way", "regularisation"]).reset_index(drop=True)
+            gap = None if gap == "" else float(gap)
+            records.append({"trial": trial, "gap": gap, "seconds": seconds} | record)
+        known = table.drop(columns=[*FITTED, "way", "regularisation"]).reset_index(drop=True)
         found[way] = SVMOutcome(records, labels, folds, known)
     return found
 
@@ -217,10 +215,8 @@ def check_seal(run: Path) -> None:
     """
     try:
         sums: dict[str, str] = json.loads((run / RECORDS / SEAL).read_text(encoding="utf-8"))
-        files = {name: run / RECORDS / name for name in sums}
-        wrong = [
-            name for name, file in files.items() if not file.is_file() or file_digest(file) != sums[name]
-        ]
+        files = {run / RECORDS / name: digest for name, digest in sums.items()}
+        wrong = [file.name for file in files if not file.is_file() or file_digest(file) != files[file]]
     except (ValueError, TypeError, AttributeError):
         wrong = [SEAL]
     if wrong:

@@ -53,7 +53,7 @@ def run_trials(
     description: str,
     summary: Callable[[Record], str] = lambda record: "",
 ) -> list[Record]:
-    """Run the jobs whose records are not in the store yet, and return the records of all of them.
+    """Run the jobs whose records are not in the store yet, and return the records of all, in their order.
 
     Args:
         jobs: for each trial's name, a function that a worker can import and its arguments.
@@ -62,9 +62,6 @@ def run_trials(
             time if its workers die.
         description: shown before the progress bar.
         summary: a few words about a finished trial, shown after the progress bar.
-
-    Returns:
-        The records in the order of ``jobs``.
 
     Raises:
         BrokenExecutor: if workers die again after they were replaced.
@@ -150,9 +147,9 @@ def cluster_executor(scheduler: str, local: int, shared: Path, *, timeout: float
     """An executor on a Dask scheduler's workers, or on some that are started here.
 
     Dask gives the trial of a worker that died to another one, so a death costs a trial's time. The workers
-    read images, weights and activations from the run's folder, and send back scores alone: the folder must
-    be on a file system that all of them see under the same path. Each worker should have one thread
-    (``dask worker --nthreads 1``): a trial takes one core.
+    read images, weights and activations from the run's folder, and send back scores alone: the folder must be
+    on a file system that all of them see under the same path. Each worker should have one thread (``dask
+    worker --nthreads 1``): a trial takes one core.
 
     Args:
         scheduler: its address, for example ``tcp://10.0.0.5:8786``; "" starts a cluster on this machine.
@@ -239,9 +236,7 @@ def sees(folder: str) -> bool:
 class StreamExecutor(ThreadPoolExecutor):
     """An executor whose threads each compute on a stream of their own on one GPU.
 
-    Args:
-        device: the GPU ("cuda", "cuda:0").
-        workers: number of threads; 0 takes ``STREAMS``.
+    ``device`` is the GPU ("cuda", "cuda:0"), ``workers`` the number of threads (0: ``STREAMS``).
     """
 
     def __init__(self, device: str, workers: int = 0) -> None:
@@ -280,12 +275,9 @@ class GPUMemoryError(InputError):
 
 
 class Chunks:
-    """How many images are computed at a time; halved whenever the GPU runs out of memory.
+    """How many images are computed at a time (``size``); halved whenever the GPU runs out of memory.
 
-    Attributes:
-        size: images at a time now.
-        what: what is computed, for messages ("mini-batches").
-        notes: what was said so far.
+    ``what`` is computed, for messages ("mini-batches"); ``notes`` is a list of what was said so far.
     """
 
     def __init__(self, size: int, what: str, notes: list[str] | None = None):
@@ -401,12 +393,8 @@ def record_cuda_graph(
 ) -> tuple[Tensor, Callable[[], Any]]:
     """Record ``work`` as a CUDA graph on the current device.
 
-    Args:
-        work: reads and writes the same memory at each call, and never waits for the GPU.
-        generator: of everything that ``work`` draws.
-
-    Returns:
-        The result of ``work``, a tensor that each replay overwrites, and what replays it.
+    It reads and writes the same memory at each call, never waits for the GPU, and draws from ``generator``
+    alone. With its result, a tensor that each replay overwrites, comes what replays it.
     """
     stream = torch.cuda.current_stream()
     aside = torch.cuda.Stream()

@@ -60,12 +60,9 @@ class Grid:
     def trials(
         self, folds: Sequence[int], seed: int, options: TrainingOptions | None = None
     ) -> list[FineTuningTrial]:
-        """One trial a configuration, seed and fold, without rotations.
+        """One trial a configuration, seed (``seed`` is the first) and fold (from 0), without rotations.
 
-        Args:
-            folds: numbers of the folds, from 0.
-            seed: the first of the grid's seeds.
-            options: how networks are trained apart from the search; None takes the defaults.
+        ``options`` say how networks are trained apart from the search; None takes the defaults.
         """
         more = asdict(options or TrainingOptions()) | {"epochs": self.epochs}
         seeds = range(seed, seed + self.seeds)
@@ -257,11 +254,8 @@ def fine_tune(
 def unfolded(network: GoogLeNet) -> GoogLeNet:
     """The same function as a folded network, in scoring, with batch normalisation that can be kept alive.
 
-    For random weights, which were scaled to unit variance, mean 0 and variance 1 are the statistics that
-    they come with. A file with statistics of its own should be loaded instead.
-
-    Args:
-        network: of variant "torchvision".
+    For random weights of variant "torchvision", which were scaled to unit variance, mean 0 and variance 1 are
+    the statistics that they come with. A file with statistics of its own should be loaded instead.
     """
     alive = GoogLeNet(variant=network.variant, classes=network.classes, batchnorm="train")
     alive.preprocess, alive.provenance = network.preprocess, network.provenance
@@ -335,14 +329,8 @@ def tuned_networks(
 
     A study keeps scores, not networks: a training takes seconds and a network 24 MB. What is asked for is
     trained again up to the chosen epoch (all folds at once, like any trials), its validation scores are
-    compared with the record's, and the parameters that were trained are kept in ``folder`` for the next
-    time.
-
-    Args:
-        inputs: what the study was computed from.
-        study: its outcome.
-        configuration: what was chosen, with its epoch.
-        folder: where the networks are kept, one ``.safetensors`` file a fold.
+    compared with the record's, and the parameters that were trained are kept in ``folder``, a
+    ``.safetensors`` file a fold, for the next time.
 
     Returns:
         The networks in evaluation mode on ``inputs.device``, in the order of the folds. Each one's

@@ -51,11 +51,7 @@ def training_operations(
 ) -> int:
     """Floating-point operations of a whole training with its scores after every epoch.
 
-    Args:
-        trial: the hyperparameters.
-        fold: rows of its three parts; only their numbers count.
-        variant: of the network, "bvlc" or "torchvision".
-        size: side of the image, pixels.
+    Of the fold only the numbers of images count; other arguments as for ``image_operations``.
     """
     forward, backward = image_operations(trial.freeze, variant=variant, size=size)
     shown = len(fold.train) * min(trial.views_per_epoch or trial.rotations, trial.rotations)
@@ -69,12 +65,9 @@ def training_operations(
 def best_rate(*, precision: Literal["fp32", "bf16"] = "fp32", batch: int = 16, repeats: int = 6) -> float:
     """Floating-point operations a second of the best of three convolutions of GoogLeNet's sizes.
 
-    Measured on the CPU, with as many threads as torch has now.
-
-    Args:
-        precision: of inputs, weights and results; a trial's own (``TrainingOptions.precision``).
-        batch: images at a time.
-        repeats: turns of each; the fastest counts.
+    Measured on the CPU, with as many threads as torch has now; the fastest of ``repeats`` turns of each
+    counts. ``precision`` is that of inputs, weights and results (``TrainingOptions.precision``), ``batch``
+    the images at a time.
     """
     rates = []
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]

@@ -38,35 +38,20 @@ _OPENING = threading.RLock()
 
 @dataclass(frozen=True, eq=False)
 class StudyInputs:
-    """Images, labels, folds and the network that training starts from.
+    """Images, labels, folds and the network that training starts from."""
 
-    Attributes:
-        images: uint8, N x 3 x H x W.
-        labels: int64, N; 1 is positive.
-        folds: rows of each fold's training, validation and test part.
-        network: the network before any training, with its weights loaded; it is not changed.
-        cache: folder for activations and for what workers start from; safe to delete.
-        device: where the trials run ("cpu", "cuda").
-        workers: number of processes on the CPU (0: one a core), or of threads on a GPU (0: ``STREAMS``).
-        scheduler: address of a Dask scheduler whose workers run the trials; "" for none.
-        local_cluster: number of Dask workers to start on this machine for them; 0 for none.
-        cache_limit: room for activations, bytes; 0 for no limit.
-        alive: the network with its batch normalisation not folded, for trials that leave it alive.
-        images_file: the .npy file that ``images`` were read from; None if there is none yet.
-    """
-
-    images: Tensor
-    labels: np.ndarray
-    folds: Sequence[Fold]
-    network: GoogLeNet
-    cache: Path
-    device: str = "cpu"
-    workers: int = 0
-    scheduler: str = ""
-    local_cluster: int = 0
-    cache_limit: int = 0
-    alive: GoogLeNet | None = None
-    images_file: Path | None = None
+    images: Tensor  # uint8, N x 3 x H x W
+    labels: np.ndarray  # int64, N; 1 is positive
+    folds: Sequence[Fold]  # rows of each fold's training, validation and test part
+    network: GoogLeNet  # before any training, with its weights loaded; it is not changed
+    cache: Path  # folder for activations and for what workers start from; safe to delete
+    device: str = "cpu"  # where the trials run ("cpu", "cuda")
+    workers: int = 0  # processes on the CPU (0: one a core), or threads on a GPU (0: ``STREAMS``)
+    scheduler: str = ""  # address of a Dask scheduler whose workers run the trials; "" for none
+    local_cluster: int = 0  # Dask workers to start on this machine for them; 0 for none
+    cache_limit: int = 0  # room for activations, bytes; 0 for no limit
+    alive: GoogLeNet | None = None  # with batch normalisation not folded, for trials that leave it alive
+    images_file: Path | None = None  # the .npy file that ``images`` were read from, if there is one
 
     @cached_property
     def context(self) -> dict[str, str]:
@@ -135,27 +120,19 @@ def network_file(cache: Path, digest: str) -> Path:
 class WorkerInputs:
     """Study inputs that are small enough to be sent to a worker: files for the large ones.
 
-    A machine that does not see a file raises InputError when it opens it. Attributes that are not named here
-    are those of ``StudyInputs``.
-
-    Attributes:
-        images: ``.npy`` file, uint8, N x 3 x H x W.
-        weights: ``.safetensors`` file of the starting network's parameters.
-        variant: of the network, "bvlc" or "torchvision".
-        preprocess: what images pass through in front of it.
-        alive: file of the network with its batch normalisation not folded; None where there is none.
+    A machine that does not see a file raises InputError when it opens it.
     """
 
-    images: Path
+    images: Path  # ``.npy`` file, uint8, N x 3 x H x W
     labels: tuple[int, ...]
     folds: tuple[Fold, ...]
-    weights: Path
-    variant: str
-    preprocess: Preprocessing
+    weights: Path  # ``.safetensors`` file of the starting network's parameters
+    variant: str  # of the network, "bvlc" or "torchvision"
+    preprocess: Preprocessing  # what images pass through in front of it
     cache: Path
     device: str
     cache_limit: int
-    alive: Path | None
+    alive: Path | None  # file of the network with its batch normalisation not folded, if there is one
 
     def network(self) -> GoogLeNet:
         """A fresh copy of the network that the study starts from, on ``device``."""
@@ -304,12 +281,8 @@ def prepare_activations(inputs: WorkerInputs, trials: Iterable[FineTuningTrial])
 
     The cache stays within its limit: the smallest sets are kept first; of a set without room only the
     unrotated views are kept, or nothing, and the rest is computed as it is drawn, which gives the same
-    results later, up to rounding. Files that no trial here needs make way, those first that were not used
-    for longest.
-
-    Args:
-        inputs: images, network and cache folder with its limit.
-        trials: those to be run; those that leave batch normalisation alive need nothing.
+    results later, up to rounding. Files that no trial here needs make way, those first that were not used for
+    longest. Trials that leave batch normalisation alive need nothing.
 
     Returns:
         What is kept for each set that is wanted.
@@ -374,12 +347,8 @@ def activations_for(
 def open_activations(inputs: WorkerInputs, kept: Kept) -> Tensor:
     """The activations behind the frozen layers, N x V x C x H x W, computed if the cache lacks them.
 
-    A process keeps the last few open, since opening them means hashing what they were computed from. On a
-    GPU they are on the device as far as they fit.
-
-    Args:
-        inputs: images, network and cache folder.
-        kept: which of them; V is the number of its angles, its precision that of the values.
+    V is the number of ``kept``'s angles. A process keeps the last few open, since opening them means hashing
+    what they were computed from. On a GPU they are on the device as far as they fit.
     """
     key = (inputs.cache, inputs.weights, inputs.images, inputs.device, kept)
     with _OPENING:

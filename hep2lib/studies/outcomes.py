@@ -5,6 +5,8 @@ and to take the first of them would let the order of a list decide. Of equals, t
 the loss that it was trained by is taken, on the same scores of the same validation images: an SVM's hinge
 loss, whose unit is its own margin, so that layers and values of C are comparable; a network's log loss. How
 many were equal is kept with the choice.
+
+What cannot be chosen or shown, for want of trainings that ended or of records, raises `OutcomeError`.
 """
 
 from abc import ABC, abstractmethod
@@ -181,9 +183,6 @@ class FineTuningOutcome(Outcome):
         Columns ``freeze``, ``batch_size``, ``learning_rate``, ``rotations``, ``epoch``, ``validation_auc``,
         ``validation_loss``, ``test_auc``, ``test_auc_deviation`` (the folds' standard deviation, k - 1) and
         ``loss``.
-
-        Raises:
-            OutcomeError: if there is none.
         """
         grouped = self._own.groupby([*SEARCHED, "epoch"], as_index=False).agg(
             **_MEANS, loss=("loss", "mean"), folds=("fold", "nunique")
@@ -198,11 +197,7 @@ class FineTuningOutcome(Outcome):
     def depths(self, *, rotated: bool = False) -> list[int]:
         """Freezing depths, in ascending order, at which some configuration ended on all folds.
 
-        Args:
-            rotated: by its trainings on rotated copies, or by those without.
-
-        Raises:
-            OutcomeError: if none did at any depth.
+        By its trainings on ``rotated`` copies, or by those without.
         """
         means = self.means()
         return sorted(means.loc[(means["rotations"] > 1) == rotated, "freeze"].unique().tolist())
@@ -210,11 +205,8 @@ class FineTuningOutcome(Outcome):
     def budget(self, freeze: int | None = None, *, rotated: bool | None = False) -> tuple[int, int, int]:
         """What was allowed: number of configurations searched, most epochs, most views of an image an epoch.
 
-        A configuration that is trained with rotations was searched without them, so it counts once.
-
-        Args:
-            freeze: at this depth; None for all.
-            rotated: as for ``best``.
+        A configuration that is trained with rotations was searched without them, so it counts once. Arguments
+        are those of ``best``.
         """
         tried = [r["trial"] for r in self.records if freeze is None or r["trial"]["freeze"] == freeze]
         counted = {tuple(trial[name] for name in SEARCHED[:-1]) for trial in tried}
@@ -228,9 +220,6 @@ class FineTuningOutcome(Outcome):
         Args:
             freeze: at this depth only; None for all.
             rotated: among trainings on rotated copies, or among those without; None: among all.
-
-        Raises:
-            OutcomeError: if there is none.
         """
         return self.choose(self.means(), freeze, rotated)
 
@@ -239,16 +228,7 @@ class FineTuningOutcome(Outcome):
 
         The paper chose one configuration for all folds. A choice per fold uses fewer images each time, but no
         image that is tested in one fold has a say, as a validation image of another, in how it is classified.
-
-        Args:
-            freeze: at this depth only; None for all.
-            rotated: as for ``best``.
-
-        Returns:
-            One a fold; ``validation_auc`` is that fold's.
-
-        Raises:
-            OutcomeError: if a fold has none.
+        Arguments are those of ``best``; ``validation_auc`` is that fold's.
         """
         own = self._own
         return [self.choose(own[own["fold"] == f], freeze, rotated) for f in range(len(self.folds))]
@@ -268,11 +248,7 @@ class FineTuningOutcome(Outcome):
         return _first(chosen, Configuration, cheapest)
 
     def trainings(self, configuration: Configuration) -> list[Record]:
-        """The records of a configuration's trainings with the study's own seed, in the order of the folds.
-
-        Raises:
-            OutcomeError: if a fold has no such training, or it ended before that epoch.
-        """
+        """The records of a configuration's trainings with the study's own seed, in the order of the folds."""
         return [self._training(configuration, fold) for fold in range(len(self.folds))]
 
     def _training(self, configuration: Configuration, fold: int) -> Record:
@@ -293,9 +269,6 @@ class FineTuningOutcome(Outcome):
         Args:
             configuration: one for all folds (``best``), or one for each (``nested``).
             part: "test" or "validation".
-
-        Raises:
-            OutcomeError: if a fold has no such training, or it ended before that epoch.
         """
         chosen = enumerate(self._each(configuration))
         scores = [self._training(c, fold)["epochs"][c.epoch - 1][part] for fold, c in chosen]
@@ -385,9 +358,6 @@ class SVMOutcome(Outcome):
 
         Of equals, those with the lowest mean hinge loss on the same images; of equals again, the value that
         punishes large weights most (the smallest C, or the largest lambda), then the earliest layer.
-
-        Raises:
-            OutcomeError: if the study has none of them.
         """
         means = self._means[self._means["layer"].isin(layers or self.layers)]
         if means.empty:
@@ -413,8 +383,7 @@ class SVMOutcome(Outcome):
     def scores(self, choice: LayerChoice | Sequence[LayerChoice], part: str = "test") -> pd.DataFrame:
         """Margins of every fold's test (or validation) images: see ``FineTuningOutcome.scores``.
 
-        Raises:
-            OutcomeError: if the records hold none of them: they need not where ``table`` is known.
+        The records need not hold those of every value where ``table`` is known.
         """
         records = {(one["trial"]["layer"], one["trial"]["fold"]): one for one in self.records}
         scores = []

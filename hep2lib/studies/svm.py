@@ -94,12 +94,7 @@ def svm_path(
 
 
 def loss_weight(value: float, regularisation: Regularisation, images: int) -> float:
-    """C of a value of the grid: the value itself, or 1 / (n lambda).
-
-    Args:
-        value: of the grid.
-        regularisation: what the value is, "C" or fitclinear's "lambda".
-        images: n, the number of training images.
+    """C of a value of the grid, with n training images: the value itself, or 1 / (n lambda).
 
     Raises:
         SVMError: if the value is not positive and finite.
@@ -123,14 +118,8 @@ def _positive(name: str, value: float) -> float:
 def centred(gram: NDArray[np.float64], train: NDArray[np.int64]) -> NDArray[np.float64]:
     """The Gram matrix after the training images' mean is taken off all features, rows x training images.
 
-    With a free bias this changes no score; without it, features that share a large offset lose digits.
-
-    Args:
-        gram: float64, N x N.
-        train: int64, n; rows of the training images.
-
-    Returns:
-        float64, N x n.
+    With a free bias this changes no score; without it, features that share a large offset lose digits. Of
+    float64, N x N, and the n rows of the training images it makes float64, N x n.
     """
     with_train = gram[:, train]
     inner = with_train[train]
@@ -155,13 +144,7 @@ def early_stopped_path(
     The images' coordinates in an orthonormal basis of their span, as many numbers an image as there are
     images, take the features' place; coordinate descent does the same steps on either.
 
-    Arguments as those of ``svm_path``.
-
-    Returns:
-        The margins; the gap is not known and given as infinity.
-
-    Raises:
-        SVMError: if a value is not positive and finite.
+    Arguments and errors as those of ``svm_path``; the gap is not known and given as infinity.
     """
     eigenvalues, eigenvectors = torch.linalg.eigh(torch.from_numpy(np.array(gram)))
     images = (eigenvectors * eigenvalues.clamp(min=0).sqrt()).numpy()
@@ -394,15 +377,9 @@ def interior_point(kernel: Tensor, signs: Array, C: float) -> Array:
 
     Mehrotra's predictor-corrector method (Nocedal and Wright, Numerical Optimization, 2nd ed., section 16.6),
     in shares of C, from a point that is feasible for primal and dual. A point (and a step) is the shares, and
-    the multipliers of their bounds 0 and 1; the equation's multiplier is kept beside it.
-
-    Args:
-        kernel: float64, n x n, symmetric, positive semi-definite.
-        signs: n, -1 or 1, both present.
-        C: upper bound, greater than 0.
-
-    Returns:
-        n weights, strictly between 0 and C.
+    the multipliers of their bounds 0 and 1; the equation's multiplier is kept beside it. The kernel (float64,
+    n x n) is positive semi-definite, the n signs are -1 or 1, both present; the weights are strictly between
+    0 and C.
     """
     y = torch.from_numpy(signs)
     hessian = C * kernel * y[:, None] * y

@@ -52,11 +52,7 @@ class TrialStore:
         return missing
 
     def read(self, name: str) -> Record:
-        """The record of a trial.
-
-        Raises:
-            StoreError: if there is none, or none that is as it was written.
-        """
+        """The record of a trial; `StoreError` if there is none, or none that is as it was written."""
         record = self._sound(name)
         if record is None:
             raise StoreError(f"{self._file(name)}: no such trial; run the study to compute it")
@@ -197,44 +193,28 @@ class FineTuningTrial(TrainingOptions):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SVMVariant:
-    """How an SVM study may differ from the paper's.
+    """How an SVM study may differ from the paper's."""
 
-    Attributes:
-        regularisation: whether its values are C of the soft-margin SVM, or fitclinear's lambda,
-            C = 1 / (n lambda).
-        pooled: whether each channel's mean over the image is taken instead of all its values.
-        rotations: views of each training image, 360 / rotations degrees apart (1: none).
-        refitted: whether test images are scored by a machine fitted to training and validation images.
-        solver: the optimum, or what ten passes of dual coordinate descent reach.
-    """
-
-    regularisation: Literal["C", "lambda"] = "C"
-    pooled: bool = False
-    rotations: int = 1
-    refitted: bool = False
-    solver: Literal["exact", "early-stopped"] = "exact"
+    regularisation: Literal["C", "lambda"] = "C"  # what its values are; fitclinear's C = 1 / (n lambda)
+    pooled: bool = False  # whether each channel's mean over the image is taken instead of all its values
+    rotations: int = 1  # views of each training image, 360 / rotations degrees apart (1: none)
+    refitted: bool = False  # whether test images are scored by a machine fitted to validation images too
+    solver: Literal["exact", "early-stopped"] = "exact"  # or what ten passes of coordinate descent reach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SVMTrial(SVMVariant):
-    """Linear support vector machines for all values of C, on one layer's activations and one fold.
+    """Linear support vector machines for all values of C, on one layer's activations and one fold."""
 
-    Attributes:
-        layer: MATLAB's name of the layer whose activations are the features.
-        fold: which fold's training part is used (0 to k - 1).
-        values: the grid, as the paper gives it (10^linspace(-6, 2.5, 20)); all greater than 0.
-        features: of the start network, or of the one fine-tuned on the fold's training images.
-    """
-
-    layer: str
-    fold: int
-    values: tuple[float, ...]
-    features: Literal["start", "fine-tuned"] = "start"
+    layer: str  # MATLAB's name of the layer whose activations are the features
+    fold: int  # which fold's training part is used (0 to k - 1)
+    values: tuple[float, ...]  # the grid, as the paper gives it (10^linspace(-6, 2.5, 20)); greater than 0
+    features: Literal["start", "fine-tuned"] = "start"  # or of the network fine-tuned on that part
     study: Literal["svm"] = "svm"
 
 
 def choices() -> list[dict[str, Any]]:
-    """Every choice that a fine-tuning trial consists of: name, default, source, and how that was read.
+    """Every choice that a fine-tuning trial consists of, those without a default first.
 
     Returns:
         One mapping a field with ``field``, ``default`` (None: the search or the study sets it), ``source``
