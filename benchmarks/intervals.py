@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from hep2lib.evaluation.auc import auc_interval, fold_sums
 from hep2lib.evaluation.bootstrap import bootstrap_interval, weighted_auc
-from hep2lib.evaluation.coverage import ClusteredDesign, simulate_coverage
+from hep2lib.evaluation.evidence import ClusteredDesign, simulate_coverage
 
 DESIGN = ClusteredDesign(specimens=1000, images_per_specimen=(1, 2, 3, 2, 2, 2, 3, 2, 2, 2), positive=0.72)
 Y, SPECIMEN = DESIGN.labels()

@@ -304,7 +304,7 @@ def auc_interval(
     are computed on the logit scale and carried back (Pepe 2003, The Statistical Evaluation of Medical Tests;
     Qin & Hotilovac 2008, Stat Methods Med Res 17:207): near 1 the plain ones pass 1 and cover too seldom. The
     quantile is Student's with Satterthwaite's degrees of freedom, because with few negative specimens the
-    variance itself is a guess. An approximation for many specimens: `coverage.simulate_coverage` tells how
+    variance itself is a guess. An approximation for many specimens: `evidence.simulate_coverage` tells how
     good it is for a given design (with 100 specimens good at an AUC of 0.95, too short above 0.98).
 
     Where the two labels are perfectly separated (AUC exactly 1, or 0) the variance is 0, which says nothing.

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from torch.nn import functional
 
 from hep2lib.data.folds import Fold
@@ -153,15 +153,9 @@ def metadata_table(database: pd.DataFrame) -> pd.DataFrame:
 
 def _one_hot(table: pd.DataFrame, train: IntArray) -> FloatArray:
     """Numbers as they are, words as indicator columns of those that occur in training; others get zeros."""
-    columns = []
-    for name in table:
-        column = table[name].to_numpy()
-        if np.issubdtype(column.dtype, np.number):
-            columns.append(column[:, None].astype(np.float64))
-        else:
-            words = np.unique(column[train].astype(str))
-            columns.append((column.astype(str)[:, None] == words).astype(np.float64))
-    return np.hstack(columns)
+    words = table.select_dtypes(exclude="number").astype(str)
+    encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False).fit(words.iloc[train])
+    return np.hstack([table.select_dtypes("number"), encoder.transform(words)])
 
 
 def _logistic(feature: FloatArray, y: IntArray, fold: Fold) -> list[FloatArray]:

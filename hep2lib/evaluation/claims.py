@@ -188,21 +188,17 @@ def _quantity(
 def compare_each(
     pairs: Sequence[tuple[Scores, Scores]], *, generator: np.random.Generator, repetitions: int = 2000
 ) -> pd.DataFrame:
-    """Differences of the AUC (mean of the folds) between the two strategies of each pair.
+    """Differences of the AUC (mean of the folds) between the two strategies of each pair, one a row.
 
-    Three p values of the same difference: DeLong's, which takes images for independent and is therefore too
-    small where a specimen has several; Obuchowski's, which does not; and the bootstrap's, which needs no
-    formula. Holm's correction is of the second, over all comparisons of the table.
+    ``low`` and ``high`` are the ends of its 95 % interval over specimens, for itself alone. Three p values of
+    the same difference: DeLong's, which takes images for independent and is therefore too small where a
+    specimen has several; Obuchowski's, which does not; and the bootstrap's, which needs no formula. Holm's
+    correction is of the second, over all comparisons of the table.
 
     Args:
         pairs: of scores of the same rows in the same folds.
         generator: where the bootstrap's chance comes from.
         repetitions: of the bootstrap.
-
-    Returns:
-        One row a comparison: ``first``, ``second``, ``difference`` (first minus second), ``low`` and ``high``
-        (95 % interval over specimens, each for itself), ``p_images``, ``p_specimens``, ``p_bootstrap``,
-        ``p_holm``, ``specimens``.
 
     Raises:
         ScoreError: as `auc.compare_auc`; rows or folds that differ.

@@ -36,12 +36,6 @@ def at_quantiles(
     return chosen
 
 
-def _medians(group: npt.ArrayLike, names: Sequence[str], brightness: FloatArray) -> dict[str, int]:
-    """For each name, the row of median brightness of its group."""
-    rows = {str(name): _from_dim_to_bright(np.asarray(group) == name, brightness) for name in names}
-    return {name: ordered[len(ordered) // 2] for name, ordered in rows.items()}
-
-
 def one_a_pattern(database: pd.DataFrame, detail: FloatArray, most: int = 17) -> dict[str, int]:
     """For each single pattern the row with the most fine detail, and a negative one of median detail.
 
@@ -76,7 +70,8 @@ def one_a_grade(database: pd.DataFrame, brightness: FloatArray) -> dict[str, int
     known = "intensity" in database and database["intensity"].ne("").any()
     grade = database["intensity"] if known else database["label"].map({0: "negative", 1: "positive"})
     names = sorted(set(grade) - {""}, key=lambda name: ((*GRADES, name).index(name), name))
-    return _medians(grade, names, brightness)
+    rows = {name: _from_dim_to_bright(grade == name, brightness) for name in names}
+    return {name: ordered[len(ordered) // 2] for name, ordered in rows.items()}
 
 
 def errors_by(

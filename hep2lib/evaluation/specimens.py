@@ -115,12 +115,8 @@ def zone_rates(reviewed: pd.DataFrame) -> dict[str, float]:
 def review_specimens(scores: Scores) -> pd.DataFrame:
     """Put fields together and choose each fold's review zone on its validation specimens.
 
-    Returns:
-        What `specimen_decisions` returns, with `fold`, `zone` (0 negative, 1 review, 2 positive), and `low`
-        and `high`, the ends of the fold's zone on the scale of ``Scores.one_scale``.
-
-    Raises:
-        ScoreError: one label only among a fold's validation images.
+    To what `specimen_decisions` returns it adds `fold`, `zone` (0 negative, 1 review, 2 positive), and `low`
+    and `high`, the ends of the fold's zone on the scale of ``Scores.one_scale``.
     """
     test = scores.one_scale()
     tables = []

@@ -14,8 +14,7 @@ from torch import Tensor
 
 from hep2lib.evaluation.auc import FloatArray, Interval
 from hep2lib.evaluation.calibration import Reliability, brier_score, recalibration, reliability
-from hep2lib.evaluation.coverage import specimens_to_decide
-from hep2lib.evaluation.evidence import agreement_needed, area_interval, told_apart
+from hep2lib.evaluation.evidence import agreement_needed, area_interval, specimens_to_decide, told_apart
 from hep2lib.figures.style import (
     COLOURS,
     DIVERGING,
@@ -45,9 +44,8 @@ COVERAGE_NAMES: dict[str, str] = {
 def coverage_figure(found: Mapping[float, Mapping[str, float]], observed: float | None = None) -> Drawing:
     """How often intervals held the true AUC, against how much the images of one specimen are alike.
 
-    Args:
-        found: what ``coverage.simulate_coverage`` returned, by ICC, in increasing order.
-        observed: the ICC in the run itself, to be marked; None for no mark.
+    ``found`` is by ICC, in increasing order, what ``evidence.simulate_coverage`` returned; ``observed``, the
+    ICC in the run itself, is marked, if it is known.
     """
     correlations = list(found)
     methods = found[correlations[0]]
@@ -264,14 +262,9 @@ def explained_fields(
     """Fields with what each place adds to the log odds of "positive" laid over them, on one scale.
 
     The field is shown in grey above, and again below under its map: orange places speak for positive, violet
-    ones for negative, and where the map is near zero the field shows through.
-
-    Args:
-        images: uint8, N x 3 x H x W.
-        maps: N x H x W, in nats, as ``mistakes.on_fields`` returns them.
-        titles: one an image.
-        label: what the scale means.
-        columns: fields a row.
+    ones for negative, and where the map is near zero the field shows through. Images are uint8, N x 3 x H x
+    W, maps N x H x W, in nats (``mistakes.on_fields``), with a title each; ``label`` says what the scale
+    means.
     """
     count = len(images)
     reach = float(torch.quantile(maps.abs().flatten(), 0.995)) or 1.0

@@ -114,9 +114,8 @@ def layer_heat_map(means: pd.DataFrame, best: LayerChoice, regularisation: str =
 def depth_figure(series: Mapping[str, pd.DataFrame], paper: tuple[str, float]) -> Drawing:
     """Test AUC along the network: for each series the mean of the folds at each layer, and their range.
 
-    Args:
-        series: by name a table with the columns ``layer``, ``fold`` and ``test_auc``.
-        paper: a layer and the AUC that the paper printed for it.
+    ``series`` are by name tables with ``layer``, ``fold`` and ``test_auc``; ``paper`` is a layer and the AUC
+    that the paper printed for it.
     """
     words = []
     figure, axes = plt.subplots(figsize=(WIDTH, 3.9), layout="constrained")
@@ -142,9 +141,7 @@ def depth_figure(series: Mapping[str, pd.DataFrame], paper: tuple[str, float]) -
 def regularisation_figure(tables: Mapping[str, pd.DataFrame], chosen: Mapping[str, float]) -> Drawing:
     """One layer's validation AUC along the paper's values, read as C and as lambda, on an axis of C.
 
-    Args:
-        tables: by regularisation the columns ``C`` and ``validation_auc``.
-        chosen: by regularisation the C that is chosen.
+    Both are by regularisation: ``tables`` with ``C`` and ``validation_auc``, and the C that is ``chosen``.
     """
     words = []
     figure, axes = plt.subplots(figsize=(WIDTH, 3.5), layout="constrained")
@@ -284,8 +281,7 @@ def variants_table(
 def paths_on_an_axis_of_c(outcomes: Sequence[SVMOutcome], choice: LayerChoice) -> dict[str, pd.DataFrame]:
     """The chosen layer's validation AUC along the grid of studies that read its values as C or as lambda.
 
-    By regularisation: ``value``, ``C`` (1 / (n lambda), n the mean number of training images) and
-    ``validation_auc``.
+    By regularisation ``value``, ``C`` (``SVMOutcome.as_c``) and ``validation_auc``.
     """
     found = {}
     for outcome in outcomes:

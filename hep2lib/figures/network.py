@@ -79,9 +79,8 @@ def seen_by_layers(
 ) -> Figure:
     """One column a field: the field, then the channel of each layer that tells the two columns apart best.
 
-    Args:
-        fields: title to uint8, 3 x height x width; two of them.
-        activations: layer to title to channels x height x width.
+    Both of the ``fields`` are uint8, 3 x height x width, by title; ``activations`` are by layer, then by
+    title, channels x height x width.
     """
     figure, grid = panels(1 + len(activations), len(fields), 4, 1.85 * (1 + len(activations)))
     for axes, (title, field) in zip(grid[0], fields.items(), strict=True):
@@ -254,11 +253,8 @@ def receptive_fields(
 ) -> Drawing:
     """What one value of each of several layers sees of a field: squares around its brightest cell.
 
-    Args:
-        field: uint8, 3 x size x size.
-        table: of the whole network (`hep2lib.cnn.layers.layer_table`).
-        near: layers that are drawn on an enlarged part of the field.
-        far: layers that are drawn on the whole field.
+    ``field`` is uint8, 3 x size x size, ``table`` a `layer_table` of the whole network; layers ``near`` are
+    drawn on an enlarged part of the field, those ``far`` on the whole.
     """
     size = field.shape[-1]
     reach = table.set_index("name")["receptive_field"]

@@ -34,12 +34,9 @@ from hep2lib.figures.style import (
 def roc_figure(curves: Mapping[str, RocBand], points: Mapping[str, Confusion]) -> Drawing:
     """ROC curves, the first with its pointwise band and its operating points (the paper's Figure 3).
 
-    Where all curves crowd into the upper left corner, that corner is all that is drawn. Points are open
-    markers, each larger than the one before, so that those that coincide are all seen.
-
-    Args:
-        curves: by name; the first is the main one.
-        points: operating points of the main one by name, as confusion counts.
+    Where all curves crowd into the upper left corner, that corner is all that is drawn. ``points`` are those
+    of the first curve: open markers, each larger than the one before, so that those that coincide are all
+    seen.
     """
     with style():
         figure, axes = plt.subplots(figsize=(4.6, 6.1), layout="constrained")
@@ -175,9 +172,8 @@ def routine_figure(days: Mapping[str, Mapping[str, float]]) -> Drawing:
 def decision_figure(curves: Mapping[str, Mapping[str, pd.DataFrame]]) -> Drawing:
     """Decision curves, a panel a prevalence: net benefit of the test, of reporting all positive, and of none.
 
-    Args:
-        curves: by the panel's title, what ``calibration.decision_curve`` returned, by name; the first of each
-            panel is the main one, with its band.
+    ``curves`` are by the panel's title those of ``calibration.decision_curve`` by name; the first of each
+    panel is the main one, with its band.
     """
     words = []
     with style():

@@ -249,13 +249,9 @@ def selection_table(study: FineTuningOutcome, database: pd.DataFrame) -> pd.Data
 def cost_table(study: FineTuningOutcome, rate: float, *, variant: str, size: int) -> pd.DataFrame:
     """Seconds of a training at each depth beside what its multiplications alone would take.
 
-    Trainings on rotated views have no floor here: part of their views may be computed as they are drawn.
-
-    Args:
-        study: the fine-tuning study.
-        rate: floating-point operations a second of one core (``floor.best_rate``).
-        variant: of the network.
-        size: side of an image, pixels.
+    ``rate`` is the floating-point operations a second of one core (``floor.best_rate``); ``variant`` and
+    ``size`` (pixels) are those of the network. Trainings on rotated views have no floor here: part of their
+    views may be computed as they are drawn.
     """
     rows = []
     for record in study.records:

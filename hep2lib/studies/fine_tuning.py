@@ -126,7 +126,7 @@ def fine_tuning_study(
         ClusterError: if the cluster that ``inputs`` name cannot be used.
     """
     folds = range(len(inputs.folds))
-    summary = partial(_summary, inputs)
+    run = partial(run_trials, store=store, executor=inputs.executor, summary=partial(_summary, inputs))
     trials = [trial for grid in grids for trial in grid.trials(folds, seed, options)]
     trials.sort(key=lambda trial: trial.seed != seed)  # the search itself first; the order is kept otherwise
 
@@ -137,8 +137,7 @@ def fine_tuning_study(
             jobs |= _jobs(from_it, store, [trial for trial in trials if trial.seed == own])
         return jobs
 
-    jobs = jobs_of(trials)
-    records = run_trials(jobs, store, inputs.executor, description="fine-tuning", summary=summary)
+    records = run(jobs_of(trials), description="fine-tuning")
     outcome = FineTuningOutcome(records, inputs.labels, inputs.folds)
     again = [
         replace(read_trial(record["trial"]), seed=seed + more)
@@ -148,7 +147,7 @@ def fine_tuning_study(
     ]
     known = {record["id"] for record in records}  # a grid may have had these seeds
     jobs = {name: job for name, job in jobs_of(again).items() if name not in known}
-    records += run_trials(jobs, store, inputs.executor, description="other seeds", summary=summary)
+    records += run(jobs, description="other seeds")
     if rotation is None:
         return FineTuningOutcome(records, inputs.labels, inputs.folds)
     depths = outcome.depths()
@@ -161,10 +160,7 @@ def fine_tuning_study(
         for one in chosen
         for record in outcome.trainings(one)
     ]
-    jobs = _jobs(inputs, store, trials)
-    records += run_trials(
-        jobs, store, inputs.executor, description="fine-tuning with rotations", summary=summary
-    )
+    records += run(_jobs(inputs, store, trials), description="fine-tuning with rotations")
     return FineTuningOutcome(records, inputs.labels, inputs.folds)
 
 
@@ -303,12 +299,9 @@ def batchnorm_study(
     frozen = replace(grid, seeds=1).trials(tried, seed, options)
     alive = [replace(trial, batchnorm="alive") for trial in frozen]
     context = inputs.context | {"alive": inputs.alive.state_digest()}
-    records: list[Record] = []
-    for kind, trials, digests in (("frozen", frozen, inputs.context), ("alive", alive, context)):
-        jobs, words = _jobs(inputs, store, trials, digests), f"batch normalisation {kind}"
-        records += run_trials(
-            jobs, store, inputs.executor, description=words, summary=partial(_summary, inputs)
-        )
+    run = partial(run_trials, store=store, executor=inputs.executor, summary=partial(_summary, inputs))
+    records = run(_jobs(inputs, store, frozen), description="batch normalisation frozen")
+    records += run(_jobs(inputs, store, alive, context), description="batch normalisation alive")
     return FineTuningOutcome(records, inputs.labels, inputs.folds)
 
 

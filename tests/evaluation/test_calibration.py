@@ -19,8 +19,8 @@ from hep2lib.evaluation.calibration import (
     recalibration,
     reliability,
 )
-from hep2lib.evaluation.coverage import ClusteredDesign
 from hep2lib.evaluation.decisions import share_interval
+from hep2lib.evaluation.evidence import ClusteredDesign
 
 # Twelve images of seven specimens, with ties at 0.5, for comparison with other packages.
 LABELS = np.array([1, 0, 1, 1, 0, 0, 1, 0, 1, 1, 0, 1])

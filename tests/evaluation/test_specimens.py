@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from hep2lib.evaluation.auc import ScoreError
-from hep2lib.evaluation.coverage import ClusteredDesign
+from hep2lib.evaluation.evidence import ClusteredDesign
 from hep2lib.evaluation.specimens import (
     choose_zone,
     decision_table,

@@ -15,10 +15,9 @@ from hep2lib.cnn.googlenet import LAYERS
 from hep2lib.evaluation.auc import Interval, auc
 from hep2lib.evaluation.bootstrap import RocBand, roc_band
 from hep2lib.evaluation.calibration import calibrated, decision_curve, log_odds, reliability
-from hep2lib.evaluation.coverage import ClusteredDesign, simulate_coverage
 from hep2lib.evaluation.decisions import RULES, Confusion
 from hep2lib.evaluation.decisions import confusion as counted
-from hep2lib.evaluation.evidence import claim_curves
+from hep2lib.evaluation.evidence import ClusteredDesign, claim_curves, simulate_coverage
 from hep2lib.evaluation.mistakes import errors_by
 from hep2lib.evaluation.scores import run_strategies, seed_aucs
 from hep2lib.evaluation.specimens import review_specimens, routine_day

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import norm
 
 from hep2lib.evaluation.auc import ScoreError, compare_auc
-from hep2lib.evaluation.coverage import ClusteredDesign, simulate_coverage, specimens_to_decide
+from hep2lib.evaluation.evidence import ClusteredDesign, simulate_coverage, specimens_to_decide
 
 
 def test_made_images_have_the_auc_and_the_correlation_they_should():
