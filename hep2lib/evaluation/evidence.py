@@ -121,10 +121,7 @@ def false_claim(first: int, second: int, both: npt.ArrayLike) -> FloatArray:
     Args:
         first: number of images on which the method said to be better was right.
         second: number on which the other one was.
-        both: numbers on which both were, any shape.
-
-    Returns:
-        P(the second is at least as accurate), 0 to 1, in the shape of ``both``.
+        both: numbers on which both were, any shape, which is that of the probabilities returned.
 
     Raises:
         ScoreError: more images that both had right than one had.

@@ -13,14 +13,8 @@ from threadpoolctl import threadpool_limits
 from hep2lib.data.database import read_database
 from hep2lib.data.folds import Fold, specimen_folds
 from hep2lib.data.images import load_images
+from hep2lib.evaluation import baselines
 from hep2lib.evaluation.auc import FloatArray, IntArray, auc
-from hep2lib.evaluation.baselines import (
-    handmade_features,
-    handmade_only,
-    intensity_only,
-    mean_green,
-    metadata_only,
-)
 from hep2lib.evaluation.decisions import share
 from hep2lib.simulator.writing import write_database
 
@@ -148,11 +142,11 @@ def measure_difficulty(
     write_database(folder, specimens, seed, scale=scale)
     database = read_database(folder)
     images, folds = load_images(database), specimen_folds(database, seed=seed)
-    features = handmade_features(images)
+    features = baselines.handmade_features(images)
     alone = {
-        "intensity": intensity_only(database, mean_green(images), folds),
-        "metadata": metadata_only(database, folds),
-        "hand-made": handmade_only(database, features, folds),
+        "intensity": baselines.intensity_only(database, baselines.mean_green(images), folds),
+        "metadata": baselines.metadata_only(database, folds),
+        "hand-made": baselines.handmade_only(database, features, folds),
     }
     area = {name: float(one.fold_aucs().mean()) for name, one in alone.items()}
     area["hand-made accuracy"] = share(alone["hand-made"].decided(), "accuracy").estimate

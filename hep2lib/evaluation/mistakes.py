@@ -221,10 +221,10 @@ def gradient_maps(network: GoogLeNet, images: Tensor, layer: str) -> Tensor:
     Selvaraju et al. 2017, ICCV, as captum computes it: channels weighted by the mean gradient over places.
     The sign is kept, so that reasons for "negative" can be seen too. At the last inception block it is the
     closed form without its bias, divided by the number of places; further down it is an approximation, and
-    its scale means nothing.
+    its scale means nothing. The network's parameters are not changed.
 
     Arguments and values are as for ``class_activation_maps``, and ``layer`` is MATLAB's name of a layer where
-    a single tensor flows (``inception_4e-output``). The network's parameters are not changed.
+    a single tensor flows (``inception_4e-output``).
 
     Raises:
         MapError: another number of classes, a layer inside a block, or captum is not installed.

@@ -26,16 +26,13 @@ def specimen_decisions(y: npt.ArrayLike, score: npt.ArrayLike, specimen: npt.Arr
     names = np.asarray(specimen)
     check_specimens(names, labels.size)
     images = pd.DataFrame({"specimen": names, "label": labels, "score": scores, "called": scores >= 0})
-    groups = images.groupby("specimen", sort=True)
-    table = pd.DataFrame(
-        {
-            "label": groups["label"].max(),
-            "fields": groups["label"].size(),
-            "mean_score": groups["score"].mean(),
-            "lowest_score": groups["score"].min(),
-            "highest_score": groups["score"].max(),
-            "positive_share": groups["called"].mean(),
-        }
+    table = images.groupby("specimen", sort=True).agg(
+        label=("label", "max"),
+        fields=("label", "size"),
+        mean_score=("score", "mean"),
+        lowest_score=("score", "min"),
+        highest_score=("score", "max"),
+        positive_share=("called", "mean"),
     )
     table["by_mean"] = (table["mean_score"] >= 0).astype(np.int64)
     table["by_majority"] = (table["positive_share"] >= 0.5).astype(np.int64)
@@ -95,10 +92,7 @@ def choose_zone(y: npt.ArrayLike, score: npt.ArrayLike) -> tuple[float, float]:
 
 
 def zone_rates(reviewed: pd.DataFrame) -> dict[str, float]:
-    """What zones do with labelled specimens.
-
-    Args:
-        reviewed: `label` (0 or 1) and `zone` (0 negative, 1 review, 2 positive).
+    """What zones do with specimens of a `label` (0, 1) and a `zone` (0 negative, 1 review, 2 positive).
 
     Returns:
         `review_rate`: share of all that a person looks at again; `missed`: share of the positives in the

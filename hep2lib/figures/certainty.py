@@ -164,13 +164,9 @@ def outcome_figure(kinds: Mapping[str, pd.DataFrame]) -> Drawing:
 def calibration_table(kinds: Mapping[str, pd.DataFrame], bins: int) -> pd.DataFrame:
     """How far probabilities are from what was seen, one row a kind.
 
-    Args:
-        kinds: by name, ``label`` (0 or 1, both present), ``score`` (P(positive)) and ``specimen``.
-        bins: of the expected calibration error (ECE).
-
-    Returns:
-        ``Scores``, ``Brier score``, ``ECE``, and as texts ``Intercept`` and ``Slope``, each with its 95 %
-        interval or why there is none.
+    ``kinds`` are by name ``label`` (0 or 1, both present), ``score`` (P(positive)) and ``specimen``; ``bins``
+    are those of the expected calibration error (ECE). ``Intercept`` and ``Slope`` are texts: each with its 95
+    % interval, or why there is none.
     """
     rows = []
     for name, frame in kinds.items():

@@ -196,15 +196,8 @@ def layers_table(
 ) -> pd.DataFrame:
     """Layers with the C that their own validation images prefer, and what that reaches on test images.
 
-    Args:
-        study: the SVM study.
-        database: its ``specimen`` column says which images belong together.
-        layers: those to show, in order.
-        paper: the paper's layer and its AUC.
-
-    Returns:
-        ``Layer``, ``C`` (or ``lambda``, as the study reads its values), ``Validation AUC``, ``Test AUC``,
-        ``95 % interval``, ``Paper's AUC`` (NaN where it has none).
+    ``C`` is ``lambda`` where the study reads its values so; ``paper`` is the paper's layer and its AUC; the
+    database's ``specimen`` column says which images belong together.
     """
     rows = []
     for layer in layers:
@@ -291,16 +284,10 @@ def paths_on_an_axis_of_c(outcomes: Sequence[SVMOutcome], choice: LayerChoice) -
 
 
 def measured_times(features: Tensor, labels: np.ndarray, fold: Fold) -> dict[str, float]:
-    """Time the way by the Gram matrix, and libsvm on the features themselves, on the same images.
+    """Seconds of the way by the Gram matrix, and of libsvm on the features themselves, on the same images.
 
-    Args:
-        features: N x ..., float32.
-        labels: N; 1 is positive.
-        fold: rows of the parts.
-
-    Returns:
-        Seconds of ``gram`` (the matrix of all images), ``path`` (the whole grid on this fold, given the
-        matrix) and ``direct`` (one value of C on this fold, on the features); ``features``, their number.
+    Of N x ... float32 ``features``: ``gram`` (the matrix of all images), ``path`` (the whole grid on this
+    fold, given the matrix) and ``direct`` (one value of C on this fold); ``features`` is their number.
     """
     rows = features.flatten(1).contiguous()
     start = time.perf_counter()

@@ -123,13 +123,9 @@ def _inside(values: Values) -> Values:
 def block_table(layers: tuple[Layer, ...], size: int = 224) -> pd.DataFrame:
     """The table of layers, condensed: one row an inception block, one row what lies before and between.
 
-    Args:
-        layers: the whole network (`hep2lib.cnn.googlenet.architecture`).
-        size: side of the input image, in pixels.
-
-    Returns:
-        Columns ``Block``, ``Receptive field`` (of its last layer, in pixels), ``Parameters`` and
-        ``Multiply-adds`` (for one image).
+    ``layers`` are the whole network (`hep2lib.cnn.googlenet.architecture`), ``size`` is the side of the input
+    image in pixels; ``Receptive field`` is that of a row's last layer, in pixels, ``Multiply-adds`` are for
+    one image.
     """
     table = layer_table(layers, size)
     name = table["name"].str.partition("-")[0].where(table["name"].str.startswith("inception"))

@@ -284,17 +284,12 @@ def scales_figure(one: Scores) -> Drawing:
 
 def comparison_table(found: pd.DataFrame) -> pd.DataFrame:
     """What ``claims.compare_each`` found, as a reader's table: numbers as texts."""
-    ends = zip(found["low"], found["high"], strict=True)
-    table = pd.DataFrame(
-        {
-            "Difference of": found["first"] + " − " + found["second"],
-            "AUC": [typeset(value, "+.3f") for value in found["difference"]],
-            "95 % interval": [
-                f"{typeset(low, '+.3f')} to {typeset(high, '+.3f')}" if low < high else "none seen"
-                for low, high in ends
-            ],
-        }
-    )
+    table = pd.DataFrame({"Difference of": found["first"] + " − " + found["second"]})
+    table["AUC"] = [typeset(value, "+.3f") for value in found["difference"]]
+    table["95 % interval"] = [
+        f"{typeset(low, '+.3f')} to {typeset(high, '+.3f')}" if low < high else "none seen"
+        for low, high in zip(found["low"], found["high"], strict=True)
+    ]
     names = {"p_images": "DeLong", "p_specimens": "Obuchowski", "p_bootstrap": "bootstrap", "p_holm": "Holm"}
     for column, name in names.items():
         texts = found[column].map(lambda p: "< 0.001" if p < 0.001 else f"{p:.3f}", na_action="ignore")
@@ -313,15 +308,11 @@ RATE_NAMES: dict[str, str] = {
 
 
 def rates_table(decided: Mapping[str, pd.DataFrame], generator: np.random.Generator) -> pd.DataFrame:
-    """Rates at each threshold with 95 % intervals over specimens.
+    """Rates (``RATE_NAMES``, a row each) at each threshold with 95 % intervals over specimens.
 
-    Args:
-        decided: what ``Scores.decided`` returned, by the rule's name.
-        generator: where the bootstrap's chance comes from.
-
-    Returns:
-        One row a rate of ``RATE_NAMES``, one column a rule, as texts "91.2 (85.1 to 95.0)": Wilson's interval
-        for clustered images of sensitivity, specificity and accuracy, the bootstrap's of the others.
+    ``decided`` is by the rule's name what ``Scores.decided`` returned. Texts are such as "91.2 (85.1 to
+    95.0)": Wilson's interval for clustered images of sensitivity, specificity and accuracy, the bootstrap's
+    of the others.
     """
     table = {"Rate": list(RATE_NAMES.values())}
     for rule, frame in decided.items():
@@ -337,14 +328,8 @@ def predictive_table(
 ) -> pd.DataFrame:
     """Predictive values at each threshold and several prevalences, with 95 % intervals over specimens.
 
-    Args:
-        decided: what ``Scores.decided`` returned, by the rule's name.
-        prevalences: by name, shares of positive specimens, 0 to 1.
-        generator: where the bootstrap's chance comes from.
-
-    Returns:
-        Two rows a prevalence (positive and negative predictive value), one column a rule; an en dash where
-        nothing is called so.
+    Two rows a prevalence (positive and negative predictive value; by name, 0 to 1), one column a rule, as for
+    ``rates_table``; an en dash where nothing is called so.
     """
     kinds = [
         (f"{title} (%), {name}", called, prevalence)

@@ -269,16 +269,13 @@ def cost_table(study: FineTuningOutcome, rate: float, *, variant: str, size: int
 def table_3(
     outcome: FineTuningOutcome, database: pd.DataFrame, printed: Mapping[tuple[int, int], float]
 ) -> pd.DataFrame:
-    """The paper's Table 3: the best AUC at each freezing depth, then those with rotations.
+    """The paper's Table 3: the best AUC at each freezing depth, then those with rotations, one a row.
 
     Args:
         outcome: the fine-tuning study.
         database: its ``specimen`` column says which images belong together.
         printed: the paper's AUC by freezing depth and views of an image in an epoch (1: no rotations), where
             it gives one. It stands only beside trainings that show all angles in every epoch, as the paper's.
-
-    Returns:
-        One row a training: what was allowed, what was chosen on validation, AUC and interval, the paper's.
     """
     rows = []
     for rotated in (False, True):

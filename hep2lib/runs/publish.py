@@ -244,11 +244,8 @@ def put_in_place(run: Path, page: str, notebook: str, made_from: Mapping[str, An
     Args:
         run: the run's folder.
         page: the page's name.
-        notebook: the executed notebook, as text.
+        notebook: the executed notebook, as text; its file is returned.
         made_from: what the page was made from, as ``freshness.record`` gives it.
-
-    Returns:
-        The notebook's file.
 
     Raises:
         PublishError: if another page has a name meanwhile; nothing is changed then.

@@ -108,14 +108,11 @@ class InProcessExecutor(Executor):
 
 @contextmanager
 def executor_for(workers: int = 0) -> Iterator[Executor]:
-    """An executor with one trial a core, each trial on one thread.
+    """An executor with one trial a core, each trial on one thread; 1 worker runs here, 0 takes one a core.
 
     Processes take seconds to start, so they stay for the next call until ``close_pools``. One thread a trial
     is faster than several threads on one trial (measured: 1.14 to 1.29 times on two cores), and makes a
     trial's result independent of the number of cores.
-
-    Args:
-        workers: number of processes; 1 runs in this process, 0 takes one a core.
     """
     workers = workers or cores()
     if workers == 1:

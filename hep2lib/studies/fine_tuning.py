@@ -279,16 +279,9 @@ def batchnorm_study(
 ) -> FineTuningOutcome:
     """Train configurations twice, with the frozen layers' normalisation frozen and alive; all else the same.
 
-    Args:
-        inputs: of the fine-tuning study, with ``alive``.
-        store: that study's.
-        grid: which configurations; each is trained with one seed.
-        folds: number of folds, the first ones; 0 takes all.
-        seed: of the trainings.
-        options: how networks are trained apart from that; None takes the defaults.
-
-    Returns:
-        The records; column ``batchnorm`` of the table tells the two kinds apart ("frozen", "alive").
+    Arguments and errors are those of ``fine_tuning_study``; ``inputs`` have ``alive``, each configuration of
+    ``grid`` is trained with one seed, on the first ``folds`` (0: all). Column ``batchnorm`` of the outcome's
+    table tells the two kinds apart ("frozen", "alive").
 
     Raises:
         InputError: if there is no network with live batch normalisation.
@@ -364,12 +357,12 @@ def keep_network(
     """Train one fold's network again and keep its trained parameters: a worker's part.
 
     Args:
-        inputs: images, labels, folds and the starting network, as files.
+        inputs: as for ``fine_tune``.
         record: the training's, as the study keeps it.
         trial: the same training, up to the epoch where it is to stop.
-        name: of the file, without its ending.
+        name: of the ``.safetensors`` file, without its ending.
         folder: where it is written, whole or not at all.
-        kept: what is kept of the activations; None takes what is wanted.
+        kept: as for ``fine_tune``.
 
     Returns:
         ``id``, ``difference`` (the largest between scores of validation images, 0 to 1) and ``seconds``.

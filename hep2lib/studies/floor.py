@@ -17,19 +17,16 @@ _PROBES = ((128, 28), (160, 14), (192, 28))
 
 
 def image_operations(freeze: int, *, variant: str = "torchvision", size: int = 224) -> tuple[int, int]:
-    """Floating-point operations on one image behind the frozen layers.
+    """Floating-point operations on one image behind the frozen layers: forward, and backward.
 
-    Multiplications and additions of convolutions and the classifier, two for each weight and place. What
-    lies before the cut is not counted, since it is computed once for a whole study.
+    Multiplications and additions of convolutions and the classifier, two for each weight and place. What lies
+    before the cut is not counted, since it is computed once for a whole study. Backward are gradients of the
+    trained weights, and of the inputs wherever something before them is trained.
 
     Args:
         freeze: freeze depth, 0 to 144.
         variant: of the network, "bvlc" or "torchvision".
         size: side of the image, pixels.
-
-    Returns:
-        Forward; and backward: gradients of the trained weights, and of the inputs wherever something before
-        them is trained.
     """
     layers = architecture(variant)
     operations = 2 * layer_table(layers, size)["multiply_adds"].to_numpy()
