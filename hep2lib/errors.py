@@ -16,9 +16,7 @@ class InputError(Exception):
 class DatabaseError(InputError):
     """A database, a sheet or an image that cannot be used.
 
-    Args:
-        problems: one sentence for each problem that was found; all of them, not only the first.
-        subject: what cannot be used, for the heading over several problems.
+    ``problems`` are all that were found, a sentence each; ``subject`` stands in the heading over several.
     """
 
     def __init__(self, problems: str | Iterable[str], subject: str = "the database") -> None:

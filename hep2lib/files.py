@@ -30,12 +30,9 @@ BESIDE = Path(__file__).resolve().parents[1]
 def project_root(needed: str = "the notebooks and pages of the book", instead: str = "") -> Path:
     """The clone, which holds ``_toc.yml``, ``book`` and ``notebooks`` beside the package.
 
-    Args:
-        needed: what of the clone is asked for.
-        instead: what a person can give where there is no clone; "" for nothing.
-
     Raises:
-        ProjectError: if the package was installed without it: both are in the message.
+        ProjectError: if the package was installed without it: what of it is ``needed``, and what a person
+            can give ``instead`` ("" for nothing), are in the message.
     """
     if not (BESIDE / "_toc.yml").is_file():
         raise ProjectError(
@@ -49,9 +46,7 @@ def project_root(needed: str = "the notebooks and pages of the book", instead: s
 def typed_path(typed: str | Path, folder: str | Path = "") -> Path:
     """Make a path that a person gave absolute: it then means the same file wherever it is read.
 
-    Args:
-        typed: absolute, with ``~`` or ``~user``, or relative to ``folder``.
-        folder: where it was written; "" for the working folder.
+    It may begin with ``~`` or ``~user``, or be relative to ``folder`` ("" for the working folder).
 
     Raises:
         InputError: if nobody has the home folder that ``~`` stands for.
@@ -145,13 +140,9 @@ def file_digest(path: Path) -> str:
 def kept_file(path: Path, write: Callable[[Path], object]) -> Path:
     """Find what was kept under this name, or write it, whole or not at all, with a checksum in its name.
 
-    Args:
-        path: the file without its checksum, such as ``NAME-CODE.npy``, where CODE is the digest of the code
-            that the content follows from; it becomes ``NAME-CODE.0123456789abcdef.npy``.
-        write: writes the content to the temporary file that it is given.
-
-    Returns:
-        The file. Its content is what was written: another one is set aside, and written again.
+    Of ``NAME-CODE.npy``, where CODE is the digest of the code that the content follows from, it becomes
+    ``NAME-CODE.0123456789abcdef.npy``. A file whose content is not what was written is set aside, and
+    written again by ``write`` (to the temporary file that it is given).
     """
     found = find_kept(path)
     if found is None:

@@ -33,12 +33,9 @@ def single_thread() -> Iterator[None]:
 class Workers(ProcessPoolExecutor):
     """Processes that end with this one, however it ends, and leave Ctrl-C to it.
 
-    They are started afresh, not forked: a fork of a process with threads (torch's) may hang. Whoever leaves
-    the ``with`` block by an exception, or calls ``shutdown(wait=False)``, ends them whatever they are at.
-
-    Args:
-        count: number of processes.
-        prepare: what each of them calls first.
+    They are started afresh, not forked (a fork of a process with threads, torch's, may hang), and call
+    ``prepare`` first. Whoever leaves the ``with`` block by an exception, or calls ``shutdown(wait=False)``,
+    ends them whatever they are at.
     """
 
     def __init__(self, count: int, prepare: Callable[[], object] = int):

@@ -26,14 +26,8 @@ def progress_bar(
     """A bar on stderr that shows how much is done and the time left; use it as a context manager.
 
     With ``HEP2_PROGRESS=0`` in the environment nothing is drawn; on a stderr that is no terminal (a log file)
-    a line is written every ten seconds instead of ten a second.
-
-    Args:
-        total: number of items, None if unknown.
-        description: what is being done, in a few words ("decoding images").
-        unit: what one item is called ("image", "trial").
-        initial: how many are done already.
-        items: what to iterate over, where the bar is not moved by hand.
+    a line is written every ten seconds instead of ten a second. Of ``total`` units (None if unknown)
+    ``initial`` are done already; the bar is moved by hand, or by iterating over it, which yields ``items``.
     """
     bar = tqdm(
         items,

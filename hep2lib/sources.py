@@ -22,9 +22,7 @@ _INERT = {"ABC", "Enum", "Exception", "Generic", "NamedTuple", "Protocol", "StrE
 def commit(clone: Path, left_out: str) -> str:
     """The commit that a clone is at, or why it is not known; followed by which tracked files have changes.
 
-    Args:
-        clone: its folder.
-        left_out: a folder in it whose changes do not count.
+    Changes in its folder ``left_out`` do not count.
     """
     words = ["status", "--porcelain=v2", "--branch", "-uno", "--", ".", f":(exclude){left_out}"]
     try:
@@ -33,11 +31,8 @@ def commit(clone: Path, left_out: str) -> str:
         done = subprocess.run(["git", "-C", str(clone), *words], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         return f"not known: {type(error).__name__} of git"
-    told = [
-        line.split()[-1]
-        for line in done.stdout.splitlines()
-        if line.startswith(("# branch.oid", "1", "2", "u"))
-    ]
+    lines = done.stdout.splitlines()
+    told = [line.split()[-1] for line in lines if line.startswith(("# branch.oid", "1", "2", "u"))]
     return told[0] + (f", with changes of {some(told[1:], 3)}" if told[1:] else "")
 
 
@@ -45,11 +40,8 @@ def commit(clone: Path, left_out: str) -> str:
 def code_digest(*names: str) -> str:
     """A short digest of the code that functions or classes of this package reach, and of its libraries.
 
-    Args:
-        names: dotted, such as "hep2lib.studies.fine_tuning.fine_tune".
-
-    Returns:
-        8 hexadecimal digits, that no change of a comment, of a docstring or of other code alters.
+    ``names`` are dotted, such as "hep2lib.studies.fine_tuning.fine_tune". It has 8 hexadecimal digits, which
+    no change of a comment, of a docstring or of other code alters.
     """
     parts = (name.rpartition(".") for name in names)
     found = reached("\n".join(f"from {module} import {name}" for module, _, name in parts))
@@ -65,13 +57,9 @@ def reached(code: str, package: Path = _PACKAGE) -> dict[str, str]:
     all. So nothing that runs is left out unless its name is put together while it runs, and some code is let
     in that does not run.
 
-    Args:
-        code: Python, such as the code cells of a notebook; whatever it imports by name counts.
-        package: the folder of ``hep2lib``.
-
-    Returns:
-        By dotted name ("hep2lib.studies.training.train", "hep2lib.runs.run.Run.folds") 16 hexadecimal digits;
-        by the name of one of ``LIBRARIES`` its version.
+    Whatever the code, such as the code cells of a notebook, imports by name counts; ``package`` is the folder
+    of ``hep2lib``. By dotted name ("hep2lib.studies.training.train", "hep2lib.runs.run.Run.folds") come 16
+    hexadecimal digits; by the name of one of ``LIBRARIES`` its version.
     """
     walk = _Walk(package)
     start = _Module(code, "")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import hep2lib.data.database as reading
-import hep2lib.data.duplicates as duplicates
+import hep2lib.data.report as looking
 from hep2lib.cli import _DATABASE_OPTIONS, main
 from hep2lib.data.database import read_database
 from hep2lib.errors import DatabaseError
@@ -224,9 +224,9 @@ def test_it_says_the_same_again_without_looking_at_the_images(database, capsys, 
     spoil(database)
     settle(database)
     looked = []
-    decode, wide = duplicates.decode, reading.wide_pixels
+    decode, wide = looking.decode, reading.wide_pixels
     monkeypatch.setattr(
-        duplicates, "decode", lambda path, *more: (looked.append(path.name), decode(path, *more))[1]
+        looking, "decode", lambda path, *more: (looked.append(path.name), decode(path, *more))[1]
     )
     monkeypatch.setattr(reading, "wide_pixels", lambda path: (looked.append(path.name), wide(path))[1])
     calls = []

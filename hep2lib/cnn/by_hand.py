@@ -36,11 +36,7 @@ def relu(x: Values) -> Values:
 def max_pooling(x: Values, kernel: int = 3, stride: int = 2, padding: int = 0) -> Values:
     """Take the largest value of each window; sizes are rounded up, as Caffe does.
 
-    Args:
-        x: channels x height x width.
-        kernel: side of the window.
-        stride: pixels between two windows.
-        padding: rows and columns on each side that can never be the largest.
+    ``x`` is channels x height x width; ``padding`` are rows and columns that can never be the largest.
     """
     extra = [-(size + 2 * padding - kernel) % stride for size in x.shape[1:]]
     margins = ((0, 0), (padding, padding + extra[0]), (padding, padding + extra[1]))
@@ -51,13 +47,8 @@ def max_pooling(x: Values, kernel: int = 3, stride: int = 2, padding: int = 0) -
 def inception(network: GoogLeNet, block: str, x: Values) -> Values:
     """Four branches over the same input, their outputs one behind the other along the channels.
 
-    Args:
-        network: whose filters to take, batch normalisation folded.
-        block: such as "inception_3a".
-        x: the block's input, channels x height x width.
-
-    Returns:
-        The block's output, channels x height x width.
+    The input of a block, such as "inception_3a" of a network whose batch normalisation is folded, and its
+    output are channels x height x width.
     """
     branches = (("1x1",), ("3x3_reduce", "3x3"), ("5x5_reduce", "5x5"), ("pool", "pool_proj"))
     outputs = []
@@ -81,10 +72,7 @@ class Agreement:
         self._rows: list[tuple[str, int, float, float]] = []
 
     def compare(self, operation: str, by_hand: Values, by_library: Values) -> str:
-        """Note the values of an operation, two arrays of one shape, and say how far they differ.
-
-        The difference is in millionths of the largest value, both unsigned.
-        """
+        """Note the values of an operation, and say how far they differ, in millionths of the largest one."""
         largest, difference = float(np.abs(by_hand).max()), float(np.abs(by_hand - by_library).max())
         millionths = 1e6 * difference / max(largest, 1e-30)
         self._rows.append((operation, by_hand.size, largest, millionths))

@@ -25,13 +25,9 @@ _TYPES |= {TensorProto.INT32, TensorProto.INT64}
 
 #: Operators that hand their first input on, as far as this package is concerned.
 _PASSED = {"Cast", "CastLike", "Dropout", "Expand", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}
-
 #: By what torchvision's ``transform_input`` multiplies the channels of the image, and what it adds.
 _TRANSFORM_INPUT = [[0.458, 0.448, 0.45], [-0.03, -0.088, -0.188]]
-
-#: At most so many bytes of values are read from files beside a graph.
-_LARGEST = 256 << 20
-
+_LARGEST = 256 << 20  # bytes of values that are read from files beside a graph
 #: ONNX's operators for each kind of layer that must be there as a node.
 _OPERATORS = {
     Kind.CONVOLUTION: {"Conv"},

@@ -102,14 +102,11 @@ class Section(nn.Module):
         return self
 
     def forward(self, x: Tensor) -> Tensor:
-        """Compute the section's last value.
+        """Compute the section's last value, N x C x H x W; with the classifier its logits, N x classes.
 
         Args:
             x: float, what the layer before the section yields; for the whole network N x 3 x 224 x 224,
                 preprocessed.
-
-        Returns:
-            The last layer's value, N x C x H x W; for sections with the classifier its logits, N x classes.
         """
         return self.activations(x, (self._exit,))[self._exit]
 
@@ -207,21 +204,13 @@ FREEZE_DEPTHS = {11: "pool2-3x3_s2", 110: "inception_4e-output", 139: "inception
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """Where the two networks that are called GoogLeNet differ; the names of all layers are the same.
+    """Where the two networks that are called GoogLeNet differ; the names of all layers are the same."""
 
-    Attributes:
-        widest: side of the window of the "5x5" convolutions.
-        normalisation: what the two layers of local response normalisation compute.
-        pool4: side of the window of pool4-3x3_s2.
-        dropout: probability with which dropout zeroes a value.
-        preprocessing: what the variant expects of its input unless a weight file says otherwise.
-    """
-
-    widest: int
-    normalisation: Kind
-    pool4: int
-    dropout: float
-    preprocessing: Preprocessing
+    widest: int  # side of the window of the "5x5" convolutions
+    normalisation: Kind  # what the two layers of local response normalisation compute
+    pool4: int  # side of the window of pool4-3x3_s2
+    dropout: float  # probability with which dropout zeroes a value
+    preprocessing: Preprocessing  # of its input, unless a weight file says otherwise
 
 
 #: bvlc is Caffe's and MATLAB's network, and the paper's. torchvision's is a port of TensorFlow's; its weights
@@ -233,13 +222,9 @@ VARIANTS = {
 
 
 def architecture(variant: str = "bvlc", classes: int = 2) -> tuple[Layer, ...]:
-    """The 144 layers of GoogLeNet in MATLAB's order.
+    """The 144 layers of GoogLeNet, variant "bvlc" or "torchvision", in MATLAB's order.
 
     Source: Szegedy et al. 2015, table 1; BVLC's Caffe model; MATLAB's ``googlenet``.
-
-    Args:
-        variant: "bvlc" or "torchvision".
-        classes: outputs of the classifier, at least 1.
     """
     own = VARIANTS[variant]
     net = LayerList()
@@ -287,34 +272,20 @@ LAYERS: tuple[str, ...] = tuple(layer.name for layer in architecture())
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where a network's weights come from; it travels with every result.
+    """Where a network's weights come from; it travels with every result."""
 
-    Attributes:
-        source: what was asked for: "random", "imagenet" or the file's name.
-        sha256: of the file, or of all parameters where there is no file.
-        variant: "bvlc" or "torchvision".
-        description: one sentence for a caption.
-    """
-
-    source: str
-    sha256: str
-    variant: str
-    description: str
+    source: str  # what was asked for: "random", "imagenet" or the file's name
+    sha256: str  # of the file, or of all parameters where there is no file
+    variant: str  # "bvlc" or "torchvision"
+    description: str  # one sentence for a caption
 
 
 class Split(NamedTuple):
-    """A network cut in two: ``suffix(prefix(x))`` is the network, bit for bit, in evaluation mode.
+    """A network cut in two: ``suffix(prefix(x))`` is the network, bit for bit, in evaluation mode."""
 
-    Attributes:
-        prefix: the first ``cut`` layers, frozen, deterministic, in evaluation mode for good.
-        suffix: the other layers. If the freeze depth lies inside an inception block, its first parameters
-            are frozen too.
-        cut: number of layers in the prefix.
-    """
-
-    prefix: Section
-    suffix: Section
-    cut: int
+    prefix: Section  # the first ``cut`` layers, frozen, deterministic, in evaluation mode for good
+    suffix: Section  # the others; where the depth lies inside a block, its first parameters are frozen too
+    cut: int  # number of layers in the prefix
 
 
 class GoogLeNet(Section):
@@ -405,10 +376,6 @@ class GoogLeNet(Section):
 
 def cut_point(layers: tuple[Layer, ...], depth: int) -> int:
     """Where ``GoogLeNet.split`` cuts: the number of layers before the cut, 1 to 140.
-
-    Args:
-        layers: all layers.
-        depth: number of leading layers to freeze, 0 to 144.
 
     Raises:
         InputError: if there is no such depth.

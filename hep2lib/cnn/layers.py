@@ -30,38 +30,23 @@ class Kind(StrEnum):
     OUTPUT = "classification output"
 
 
-#: Kinds of layer that carry parameters.
-LEARNABLE = (Kind.CONVOLUTION, Kind.FULLY_CONNECTED)
-
-#: The name of MATLAB's classifier layer.
-CLASSIFIER = "loss3-classifier"
+LEARNABLE = (Kind.CONVOLUTION, Kind.FULLY_CONNECTED)  # the kinds that carry parameters
+CLASSIFIER = "loss3-classifier"  # MATLAB's name of it
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer: what it computes, from which layers, and with which window.
+    """One layer: what it computes, from which layers, and with which window."""
 
-    Attributes:
-        index: position in MATLAB's list, from 1.
-        name: MATLAB's name, for example ``conv1-7x7_s2``.
-        kind: what it computes.
-        inputs: names of the layers whose values it takes, in order.
-        in_channels: channels of its input (for a concatenation: of all inputs together).
-        channels: channels of its output.
-        kernel: side of the square window, in pixels (1 where there is no window).
-        stride: step of the window, in pixels.
-        padding: pixels of padding on each side.
-    """
-
-    index: int
-    name: str
-    kind: Kind
-    inputs: tuple[str, ...]
-    in_channels: int
-    channels: int
-    kernel: int = 1
-    stride: int = 1
-    padding: int = 0
+    index: int  # position in MATLAB's list, from 1
+    name: str  # MATLAB's name, for example ``conv1-7x7_s2``
+    kind: Kind  # what it computes
+    inputs: tuple[str, ...]  # names of the layers whose values it takes, in order
+    in_channels: int  # of its input; of a concatenation: of all inputs together
+    channels: int  # of its output
+    kernel: int = 1  # side of the square window, in pixels (1 where there is no window)
+    stride: int = 1  # step of the window, in pixels
+    padding: int = 0  # pixels of padding on each side
 
     @property
     def weights(self) -> int:

@@ -12,18 +12,12 @@ from hep2lib.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """What a network expects of its input: ``(pixel - mean) * scale``, in a given order of the channels.
+    """What a network expects of its input: ``(pixel - mean) * scale``, in a given order of the channels."""
 
-    Attributes:
-        mean: what is subtracted, grey levels 0 to 255, in the order red, green, blue.
-        scale: what the difference is multiplied by, in the same order.
-        order: "rgb" or "bgr": the order in which the network takes the channels.
-        mean_image: subtracted instead of ``mean``: float32, 3 x H x W, in the order red, green, blue.
-    """
-
-    mean: tuple[float, float, float]
-    scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    order: str = "rgb"
+    mean: tuple[float, float, float]  # what is subtracted, grey levels 0 to 255: red, green, blue
+    scale: tuple[float, float, float] = (1.0, 1.0, 1.0)  # of the difference, in the same order
+    order: str = "rgb"  # or "bgr": the order in which the network takes the channels
+    # Subtracted instead of ``mean``: float32, 3 x H x W, in the order red, green, blue.
     mean_image: np.ndarray | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:

@@ -23,28 +23,15 @@ from hep2lib.cnn.preprocessing import Preprocessing
 from hep2lib.errors import InputError
 from hep2lib.files import written_whole
 
-#: torchvision's GoogLeNet adds this to the variance in its batch normalisation.
-EPSILON = 1e-3
-
-#: The tensors of a batch normalisation: scale, shift, mean and variance of each channel.
-STATISTICS = ("weight", "bias", "running_mean", "running_var")
-
-#: At most so many mismatches are listed one by one, and so many characters of a message are shown.
-LISTED, LONGEST = 8, 1500
-
-#: No layer of GoogLeNet has so many weights, and no name in a file of it so many letters.
-_TOO_MANY, _LONGEST_NAME = 2**22, 500
-
-#: What compilers and parallel wrappers put between a module and its parts: ``inception3a._orig_mod.branch1``.
-_WRAPPER = re.compile(r"(?<=\.)_\w+\.")
-
+EPSILON = 1e-3  # torchvision's GoogLeNet adds this to the variance in its batch normalisation
+STATISTICS = ("weight", "bias", "running_mean", "running_var")  # of a channel in batch normalisation
+LISTED, LONGEST = 8, 1500  # mismatches that are listed one by one, and characters of a message
+_TOO_MANY, _LONGEST_NAME = 2**22, 500  # no layer has so many weights, no name in a file so many letters
+_WRAPPER = re.compile(r"(?<=\.)_\w+\.")  # what compilers put before a module's parts: ``a._orig_mod.b``
 #: How the running average of a network's weights is called beside the weights themselves.
 _AVERAGE = re.compile(r"(?<![a-z])(ema|swa|avg|averaged?|shadow)(?![a-z])", re.IGNORECASE)
-
-#: Under these names our own .safetensors files say what preprocessing and provenance the weights have, and
-#: what sha256 all of it has: the form itself has no checksum.
+#: What our own .safetensors files tell of preprocessing and provenance, and the sha256 of all of it.
 _NOTES, _DIGEST = "hep2lib", "hep2lib-sha256"
-
 #: torchvision's names of the modules of the stem, and of the branches of a block.
 _STEM = {"conv1-7x7_s2": "conv1", "conv2-3x3_reduce": "conv2", "conv2-3x3": "conv3", CLASSIFIER: "fc"}
 _BRANCHES = {
@@ -71,19 +58,12 @@ class WeightsError(InputError):
 
 @dataclass(frozen=True, slots=True)
 class WeightFile:
-    """The contents of a weight file in this package's terms.
+    """The contents of a weight file in this package's terms."""
 
-    Attributes:
-        tensors: parameters under the names of the network's ``state_dict``.
-        preprocessing: what the weights expect of their input.
-        form: what kind of file it is, in a few words; what of it was left out too.
-        files: the files beside it that hold values of it.
-    """
-
-    tensors: Mapping[str, Tensor]
-    preprocessing: Preprocessing
-    form: str
-    files: tuple[Path, ...] = ()
+    tensors: Mapping[str, Tensor]  # parameters under the names of the network's ``state_dict``
+    preprocessing: Preprocessing  # what the weights expect of their input
+    form: str  # what kind of file it is, in a few words; what of it was left out too
+    files: tuple[Path, ...] = ()  # the files beside it that hold values of it
 
 
 def key(layer: str, parameter: str) -> str:
@@ -178,12 +158,7 @@ def _sha256(notes: str, tensors: Mapping[str, Tensor]) -> str:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
-    """Write tensors as a ``.safetensors`` file, whole or not at all.
-
-    Args:
-        path: the file.
-        tensors: by name; no two of them may share memory.
-        metadata: texts by name, kept in the file's head.
+    """Write tensors, no two of which share memory, as a ``.safetensors`` file: whole or not at all.
 
     Raises:
         InputError: if the folder cannot be written, for want of permission or of room.
@@ -203,14 +178,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str,
 def from_state_dict(contents: object, network: GoogLeNet, where: Path | str = "it") -> WeightFile:
     """Bring the tensors of a network under torchvision's, Caffe's or this package's names to ours.
 
-    It may lie in nested dictionaries, behind any prefix, beside its running average; auxiliary heads are left
-    out. Batch normalisation is folded into the convolutions unless the network keeps it live. Names that no
-    layer has stay as they are, to be reported by ``fill``.
-
-    Args:
-        contents: dictionaries and lists of tensors, within one another.
-        network: to be filled.
-        where: the file's name, for messages.
+    It may lie in nested dictionaries and lists, behind any prefix, beside its running average; auxiliary
+    heads are left out. Batch normalisation is folded into the convolutions unless the network keeps it live.
+    Names that no layer has stay as they are, to be reported by ``fill``.
 
     Raises:
         WeightsError: if there is no network with these names, more than one, or a quantised one.
@@ -311,15 +281,9 @@ def fold(weight: Tensor, statistics: Mapping[str, Tensor]) -> tuple[Tensor, Tens
     """Merge a convolution without bias and the batch normalisation after it into one convolution with bias.
 
     In evaluation mode the normalisation is ``g (y - m) / sqrt(v + EPSILON) + b`` for the convolution's output
-    ``y = W x``: a linear map, so ``W' = s W`` and ``b' = b - s m`` with ``s = g / sqrt(v + EPSILON)``.
-    Computed in float64, so that the result is rounded once.
-
-    Args:
-        weight: convolution weights, out x in x k x k.
-        statistics: "weight" (g), "bias" (b), "running_mean" (m) and "running_var" (v), each of length out.
-
-    Returns:
-        The merged weights, of the same shape, and the bias, of length out; float32.
+    ``y = W x``: a linear map, so ``W' = s W`` and ``b' = b - s m`` with ``s = g / sqrt(v + EPSILON)``. The
+    weights W are out x in x k x k; ``statistics`` are "weight" (g), "bias" (b), "running_mean" (m) and
+    "running_var" (v), each of length out. Computed in float64, so that the result is rounded once: float32.
     """
     gain, shift, mean, variance = (statistics[name].double() for name in STATISTICS)
     scale = gain / (variance + EPSILON).sqrt()
@@ -329,10 +293,7 @@ def fold(weight: Tensor, statistics: Mapping[str, Tensor]) -> tuple[Tensor, Tens
 def fill(network: GoogLeNet, tensors: Mapping[str, Tensor], where: str) -> int:
     """Check all tensors against a network, then copy them into it; on an error the network is unchanged.
 
-    Args:
-        network: to fill.
-        tensors: of any floating point type, under the names of ``network.state_dict()``.
-        where: the file's name, for the message.
+    They are of any floating point type, under the names of ``network.state_dict()``.
 
     Returns:
         The file's number of classes, 0 if it has no classifier. If it is not the network's number, the

@@ -23,7 +23,6 @@ from hep2lib.processes import single_thread
 #: Where torchvision keeps its ImageNet weights; the file's name holds the first digits of its sha256. It is
 #: ``GoogLeNet_Weights.IMAGENET1K_V1.url``: to import torchvision for it would cost every process seconds.
 IMAGENET_URL = "https://download.pytorch.org/models/googlenet-1378be20.pth"
-
 #: Random initialisations by source; what each starts from and what a caption says.
 RANDOM = {
     "random": ("orthogonal", "random weights, each convolution scaled to unit variance on {images}"),
@@ -52,7 +51,6 @@ READERS = {
     "PyTorch": (read_pth, 256),
     "safetensors": (read_safetensors, 256),
 }
-
 #: How files begin, and what form they are of, whatever their names end in.
 _BEGINNINGS = {
     rb"PK|\x80": "PyTorch",
@@ -63,9 +61,7 @@ _BEGINNINGS = {
     rb"[\x08\n\x12]|\xa2\x06": "ONNX or Caffe",
     rb"\Z": "is empty",
 }
-
 _ENDINGS = "an existing .pth, .safetensors, .onnx or .caffemodel"
-
 #: What PyTorch and safetensors say of a file that ends early.
 _CUT = "unexpected EOF|out of input|not a zip|was truncated|not fully covered|header (length|too small)"
 
@@ -131,8 +127,8 @@ def calibrate(network: GoogLeNet, images: Tensor) -> None:
 
     Args:
         network: initialised, with zero biases; its convolutions are changed.
-        images: uint8, N x 3 x H x W. Use images that belong to no fold: then one starting point serves all
-            folds, and nothing about a test image reaches it.
+        images: uint8, N x 3 x H x W, of no fold: then one starting point serves all folds, and nothing about
+            a test image reaches it.
 
     Raises:
         InputError: if a layer's output does not vary over the images.

@@ -1,5 +1,6 @@
 """A database folder as one checked table, with a remark for whatever is odd about it."""
 
+import csv
 import hashlib
 import json
 import os
@@ -15,16 +16,7 @@ import pandas as pd
 import PIL
 
 from hep2lib.data.images import decode, each_image, each_new, file_checksum, quietly, read_header, wide_pixels
-from hep2lib.data.layouts import (
-    Entry,
-    Listing,
-    MissingImage,
-    Options,
-    chosen_reader,
-    tallied,
-    unread_files,
-    words,
-)
+from hep2lib.data.layouts import Entry, Listing, MissingImage, Options, chosen_reader, tallied, unread_files
 from hep2lib.errors import DatabaseError, counted, printable, quoted, some
 from hep2lib.files import database_part, typed_path
 from hep2lib.progress import progress
@@ -92,17 +84,14 @@ def read_database(
     except re.error as error:
         told = f"specimen_pattern={quoted(specimen_pattern or '')} is no regular expression: {error}"
         raise DatabaseError(told) from error
+    negative_words = csv.reader([negative or ""], skipinitialspace=True)  # "a, b" in quotes is one word
+    columns = {"image": image_column, "label": label_column}
     options = Options(
         sheet=database_part(sheet, root) if sheet is not None else None,
         images=database_part(images, root) if images is not None else None,
-        columns={
-            "image": image_column,
-            "label": label_column,
-            "specimen": specimen_column,
-            "pattern": pattern_column,
-        },
+        columns=columns | {"specimen": specimen_column, "pattern": pattern_column},
         specimen_pattern=pattern,
-        negative=words(negative),
+        negative=tuple(word.strip() for row in negative_words for word in row if word.strip()),
     )
     simulation = _simulation(root)
     try:
@@ -140,13 +129,10 @@ def read_database(
 
 
 def _checked(listing: Listing, options: Options, root: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """Check every entry of a listing: names, labels, specimens, files and image headers.
+    """Check every entry of a listing, for all problems: names, labels, specimens, files and image headers.
 
     Returns:
         A row of the table for each, with its "place" and its image's "header" besides; and remarks.
-
-    Raises:
-        DatabaseError: all problems at once; no image at all; images of one class only.
     """
     rows: list[dict[str, Any]] = []
     problems: list[str] = []
@@ -343,9 +329,8 @@ def _bit_depth(rows: list[dict[str, Any]], bits: int | None) -> tuple[int, str, 
     """Find how many bits the 16-bit images use, one number for all: (bits, why, what is doubtful).
 
     A viewer shows 65,535 as white, and fewer bits need evidence: two images or more stop at the most that
-    they hold. A mere guess could brighten dark fields, and brightness is what is classified; too dark is seen
-    and warned of. Neither a TIFF's largest value (the one that occurs) nor a PNG's significant bits (those
-    before it was stretched) is evidence.
+    they hold. A mere guess could brighten dark fields, and brightness is what is classified. Neither a TIFF's
+    largest value (the one that occurs) nor a PNG's significant bits (before it was stretched) is evidence.
     """
     if bits is not None and not 8 <= bits <= 16:
         raise DatabaseError(f"bits={bits}: 16-bit images use 8 to 16 bits")
@@ -409,11 +394,9 @@ def _simulation(root: Path) -> dict[str, str]:
 
 
 def database_checksum(database: pd.DataFrame) -> str:
-    """Compute one checksum of what a study sees of a database (a table of `read_database`, or some rows).
+    """The sha256, in hexadecimal digits, of what a study sees of a database: contents, labels, specimens.
 
-    Returns:
-        The sha256, in hexadecimal digits, over the file contents, labels and specimens. The order of the
-        rows, the names of the files and the place of the folder do not matter.
+    The order of the rows, the names of the files and the place of the folder do not matter.
 
     Raises:
         DatabaseError: images that cannot be read, all of them named.

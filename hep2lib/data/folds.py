@@ -77,19 +77,16 @@ def specimen_folds(database: pd.DataFrame, k: int = 5, seed: int = 0) -> list[Fo
             raise NoFoldsError(f"{scarce}; at least four of either class are needed, for two folds")
         fits = fewest // 2
         raise FoldError(f"{scarce}; {fits} folds work: --set folds={fits}, or folds: {fits} in a profile")
-    equal = np.full(k, 1.0 / k)
+    equal, shares = np.full(k, 1.0 / k), np.array([1.0 - _VALIDATION_SHARE, _VALIDATION_SHARE])
     for least in (0, 2):
         tested = _deal(images, equal, np.random.default_rng([seed, 0]), least)
         if min((images[tested == part] > 0).sum(axis=0).min() for part in range(k)) > 1:
             break
     folds = []
     for number in range(k):
-        remaining = np.flatnonzero(tested != number)
-        shares = np.array([1.0 - _VALIDATION_SHARE, _VALIDATION_SHARE])
-        generator = np.random.default_rng([seed, number + 1])
-        validated = _deal(images[remaining], shares, generator) == 1
         part = np.full(len(tested), 2)
-        part[remaining] = validated
+        remaining = np.flatnonzero(tested != number)
+        part[remaining] = _deal(images[remaining], shares, np.random.default_rng([seed, number + 1]))
         folds.append(Fold(*(np.flatnonzero(part[row] == p).astype(np.int64) for p in range(3))))
     return folds
 
@@ -108,13 +105,10 @@ def _specimens(database: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.in
 def _deal(
     images: NDArray[np.int64], shares: NDArray[np.float64], generator: np.random.Generator, least: int = 0
 ) -> NDArray[np.int64]:
-    """Deal specimens (images by label) out to parts whose sizes are to be in the ratio of ``shares``.
+    """Give each specimen (images by label) the number of a part; the parts' sizes are as ``shares``.
 
     A part that has nothing of a class yet is always served first, so that a class with as many specimens as
     there are parts reaches all of them; so is one with the fewest up to ``least`` specimens of a class.
-
-    Returns:
-        The number of the part of each specimen.
     """
     parts = np.full(len(images), -1, dtype=np.int64)
     load, held = np.zeros((2, len(shares), 2))
@@ -138,18 +132,15 @@ def _deal(
 def check_folds(folds: Sequence[Fold], database: pd.DataFrame) -> None:
     """Check that folds may be used: nothing leaks, nothing is forgotten, every part can be learnt and judged.
 
-    Args:
-        folds: as `specimen_folds` makes or `read_folds` reads them.
-        database: the table that their row numbers mean; columns ``label`` and ``specimen``.
+    Of the database they need the columns ``label`` and ``specimen``.
 
     Raises:
         FoldError: a row outside the database, in two parts or in none; a specimen on two sides; a part
             without one of the classes; an image that is not tested exactly once. The message says which fold.
     """
-    labels = database["label"].to_numpy()
-    specimens = database["specimen"].to_numpy()
+    labels, specimens = database["label"].to_numpy(), database["specimen"].to_numpy()
     for number, fold in enumerate(folds, 1):
-        parts = dict(zip(PARTS, (fold.train, fold.validation, fold.test), strict=True))
+        parts = {part: getattr(fold, part) for part in PARTS}
         rows = np.sort(np.concatenate(list(parts.values())))
         if not np.array_equal(rows, np.arange(len(database))):
             raise FoldError(f"fold {number}: its parts do not hold every image exactly once")
@@ -159,37 +150,30 @@ def check_folds(folds: Sequence[Fold], database: pd.DataFrame) -> None:
                 if not (labels[chosen] == label).any():
                     raise FoldError(f"fold {number}: its {part} part has no {name} image")
             for specimen in np.unique(specimens[chosen]):
-                if side.setdefault(specimen, part) != part:
-                    sides = f"in {side[specimen]} and in {part}"
-                    raise FoldError(f"fold {number}: specimen {specimen!r} is {sides}")
+                if (other := side.setdefault(specimen, part)) != part:
+                    raise FoldError(f"fold {number}: specimen {specimen!r} is in {other} and in {part}")
     tested = np.concatenate([fold.test for fold in folds]) if folds else np.empty(0, dtype=np.int64)
     if not np.array_equal(np.sort(tested), np.arange(len(database))):
         raise FoldError("not every image is tested in exactly one fold")
 
 
 def write_folds(folds: Sequence[Fold], database: pd.DataFrame, path: str | Path) -> None:
-    """Write folds to a csv file: image, specimen, label, fold (from 1), part; a row for each image and fold.
+    """Write folds to a csv file, whole or not at all; a row for each image and fold.
 
-    Args:
-        folds: checked before anything is written.
-        database: columns ``image``, ``specimen`` and ``label``.
-        path: the file; written whole or not at all.
+    Its columns are image, specimen, label, fold (from 1) and part.
 
     Raises:
         FoldError: the folds must not be used.
     """
     check_folds(folds, database)
-    path = Path(path)
     names = list(zip(database["image"], database["specimen"], database["label"], strict=True))
     rows = [
         (*names[row], number, part)
         for number, fold in enumerate(folds, 1)
         for row, part in sorted((int(row), part) for part in PARTS for row in getattr(fold, part))
     ]
-    with written_whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(_HEADER)
-        writer.writerows(rows)
+    with written_whole(Path(path)) as temporary:
+        pd.DataFrame(rows, columns=_HEADER).to_csv(temporary, index=False, lineterminator="\n")
 
 
 def read_folds(path: str | Path, database: pd.DataFrame) -> list[Fold]:
@@ -219,11 +203,11 @@ def read_folds(path: str | Path, database: pd.DataFrame) -> list[Fold]:
                 "this database; these folds belong to another one"
             )
         parts.setdefault(int(fold), {name: [] for name in PARTS})[part].append(row_of[image])
-    if sorted(parts) != list(range(1, len(parts) + 1)) or not parts:
-        numbers = some(map(str, sorted(parts)))
-        said = f"folds are numbered 1, 2, 3, ..., not {numbers}"
+    numbers = sorted(parts)
+    if numbers != list(range(1, len(parts) + 1)) or not parts:
+        said = f"folds are numbered 1, 2, 3, ..., not {some(map(str, numbers))}"
         raise FoldError(f"{path}: {said}; delete the file to make them anew")
-    of_folds = [parts[number] for number in sorted(parts)]
+    of_folds = [parts[number] for number in numbers]
     folds = [Fold(*(np.array(sorted(own[part]), dtype=np.int64) for part in PARTS)) for own in of_folds]
     try:
         check_folds(folds, database)

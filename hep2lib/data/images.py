@@ -125,17 +125,11 @@ def each_new(
 ) -> tuple[list[Any], list[str]]:
     """Do as `each_image` does, but look only at files that are new or changed since the last call.
 
-    A file is taken for unchanged while its path, size, times and number on the disc are. Of one modified in
-    the last two seconds nothing is kept: it could change again within the clock's step. Nor is what `look`
-    raised: that file is looked at, and complained of, every time.
-
-    Args:
-        look: gives what JSON can hold, not None.
-        images: paths and places.
-        what: is done, for the progress bar.
-        follows: what the results follow from besides the files.
-        index: the file to keep them in; None for one in the user's cache, by `what` and the first image's
-            folder. It may be missing or damaged, and where it cannot be written nothing is kept.
+    A file is taken for unchanged while its path, size, times and number on the disc are, and what the results
+    follow from besides (`follows`). Of one modified in the last two seconds nothing is kept: it could change
+    again within the clock's step. Nor is what `look`, which gives what JSON can hold and not None, raised:
+    that file is complained of every time. The file to keep the rest in, `index`, is else one in the user's
+    cache, by `what` and the first image's folder; where it is missing or damaged, all files are looked at.
     """
     if index is None:
         folder = hashlib.sha256(os.fsencode(images[0][0].parent) if images else b"").hexdigest()[:16]
@@ -346,53 +340,31 @@ def decode(path: Path, bit_depth: int = 16) -> NDArray[np.uint8]:
     return pixels
 
 
-class ImageStore:
-    """A folder of decoded databases, and an index that says what image files contain without reading them."""
+def kept_images(
+    folder: Path, key: Sequence[object], shape: tuple[int, ...], fill: Callable[[NDArray[np.uint8]], None]
+) -> Path:
+    """Give the .npy file in a folder, which may be deleted at any time, of the uint8 array of a key.
 
-    def __init__(self, folder: str | Path) -> None:
-        """Open the store; its folder may be deleted at any time, and is then filled anew."""
-        self.folder = Path(folder)
-        with self._writing():
-            self.folder.mkdir(parents=True, exist_ok=True)
+    The key is everything that determines the array besides the code, as JSON can write it. If there is no
+    such file, `fill` writes the whole array in place; what it raises leaves nothing behind. A `DatabaseError`
+    says that the folder cannot be written.
+    """
 
-    def checksums(self, paths: Sequence[str]) -> list[str]:
-        """Give the sha256 of each file's contents; it is read where `each_new` looks at it."""
-        files = [(Path(path), "") for path in paths]
-        found, problems = each_new(file_checksum, files, "checksums", index=self.folder / "index.json")
-        if problems:
-            raise DatabaseError(problems)
-        return found
+    def write(path: Path) -> None:
+        array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+        _reserve(path)
+        fill(array)
+        array.flush()
 
-    def images(
-        self, key: Sequence[object], shape: tuple[int, ...], fill: Callable[[NDArray[np.uint8]], None]
-    ) -> Path:
-        """Give the .npy file of the uint8 array of a key.
-
-        The key is everything that determines the array besides the code, as JSON can write it. If there is
-        none, `fill` writes the whole array in place; what it raises leaves nothing behind.
-        """
-
-        def write(path: Path) -> None:
-            array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-            _reserve(path)
-            fill(array)
-            array.flush()
-
-        digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
-        code = code_digest("hep2lib.data.images.decode", "hep2lib.data.images.prepared")
-        with self._writing():
-            return kept_file(self.folder / f"images-{digest[:32]}-{code}.npy", write)
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Turn what goes wrong while writing the store into one `DatabaseError`."""
-        try:
-            yield
-        except OSError as error:
-            raise DatabaseError(
-                f"{self.folder}: the decoded images cannot be kept here ({error.strerror or error}); give "
-                "another folder with cache=..."
-            ) from error
+    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
+    code = code_digest("hep2lib.data.images.decode", "hep2lib.data.images.prepared")
+    try:
+        return kept_file(folder / f"images-{digest[:32]}-{code}.npy", write)
+    except OSError as error:
+        raise DatabaseError(
+            f"{folder}: the decoded images cannot be kept here ({error.strerror or error}); give another "
+            "folder with cache=..."
+        ) from error
 
 
 def _reserve(path: Path) -> None:
@@ -447,13 +419,15 @@ def image_file(
 ) -> Path:
     """The .npy file in which `load_images` keeps its result, made if need be; it raises what that raises."""
     shape, fill = _decoding(database, size, aspect, colour)
-    store, paths = ImageStore(cache), [str(path) for path in database["path"]]
-    gone = [path for path in paths if not Path(path).is_file()]
-    if gone:
+    files = [(Path(path), "") for path in database["path"]]
+    if gone := [path for path, _ in files if not path.is_file()]:
         raise DatabaseError(f"{path}: the image is no longer there; read the database again" for path in gone)
-    bit_depth = database.attrs.get("bit_depth", 16)
-    key = (PIL.__version__, size, aspect, colour, int(bit_depth), store.checksums(paths))
-    return store.images(key, shape, fill)
+    checksums, problems = each_new(file_checksum, files, "checksums", index=Path(cache, "index.json"))
+    if problems:
+        raise DatabaseError(problems)
+    bit_depth = int(database.attrs.get("bit_depth", 16))
+    key = (PIL.__version__, size, aspect, colour, bit_depth, checksums)
+    return kept_images(Path(cache), key, shape, fill)
 
 
 def _decoding(
@@ -465,14 +439,13 @@ def _decoding(
     for name, value, choices in (("aspect", aspect, ASPECTS), ("colour", colour, COLOURS)):
         if value not in choices:
             raise DatabaseError(f"{name} {value!r}: it may be {' or '.join(choices)}")
-    paths = [str(path) for path in database["path"]]
+    paths, bit_depth = list(map(Path, database["path"])), int(database.attrs.get("bit_depth", 16))
     listed = database.attrs.get("places", {})
     places = [listed.get(image, "") for image in database["image"]]
-    bit_depth = int(database.attrs.get("bit_depth", 16))
 
     def fill(array: NDArray[np.uint8]) -> None:
         def draw(row: int) -> None:
-            array[row] = prepared(decode(Path(paths[row]), bit_depth), size, aspect, colour)
+            array[row] = prepared(decode(paths[row], bit_depth), size, aspect, colour)
 
         _, problems = each_image(draw, list(enumerate(places)), "decoding")
         if problems:
@@ -538,11 +511,7 @@ def rotate(images: "torch.Tensor", degrees: float) -> "torch.Tensor":
 
 
 def file_checksum(path: str | Path) -> str:
-    """Compute the sha256 of a file's contents in hexadecimal digits.
-
-    Raises:
-        DatabaseError: the file cannot be read.
-    """
+    """The sha256 of a file's contents in hexadecimal digits; a `DatabaseError` if it cannot be read."""
     try:
         return file_digest(Path(path))
     except OSError as error:

@@ -1,6 +1,5 @@
 """The layouts of databases: how each lists its images, and which of a folder's files a sheet means."""
 
-import csv
 import os
 import re
 import unicodedata
@@ -86,7 +85,6 @@ class ImageFolder:
         self.left_out: Counter[str] = Counter()
         self._names: dict[Path, str] = {}
         self._real = folder.resolve()
-        self._followed: dict[Path, Path] = {}
         self._indices: dict[Callable[[str], str], dict[tuple[str, str], list[Path]]] = {}
         for parent, folders, files in os.walk(folder, onerror=refuse):
             for name in sorted(folders):
@@ -198,11 +196,7 @@ class ImageFolder:
         """Follow all links of the file called ``name``, which has to be a regular one below the folder."""
         if isinstance(path, DatabaseError):
             raise path
-        # Most files are no links, and their folder is followed once for all of them.
-        parent = path if path.is_symlink() else path.parent
-        if parent not in self._followed:
-            self._followed[parent] = Path(os.path.realpath(parent))
-        real = self._followed[parent] if parent == path else self._followed[parent] / path.name
+        real = Path(os.path.realpath(path))
         outside = not real.is_relative_to(self._real)
         for wrong, what in (
             (path in self.unread, "an image of a kind that is not read; convert it to png"),
@@ -241,20 +235,13 @@ def _content(path: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the person said about the database; None where it is to be found out.
-
-    Attributes:
-        columns: role ("image", "label", "specimen", "pattern") to the column's header.
-        specimen_pattern: regular expression that finds the specimen in a file name, or in the column for it
-            where that was given.
-        negative: words that mean negative, besides those that do anyway.
-    """
+    """What the person said about the database; None where it is to be found out."""
 
     sheet: Path | None
     images: Path | None
-    columns: Mapping[str, str | None]
-    specimen_pattern: re.Pattern[str] | None
-    negative: tuple[str, ...] = ()
+    columns: Mapping[str, str | None]  # role ("image", "label", "specimen", "pattern") to the column's header
+    specimen_pattern: re.Pattern[str] | None  # finds it in the file name, or in the column that was given
+    negative: tuple[str, ...] = ()  # words that mean negative, besides those that do anyway
 
     def specimen(self, image: str, cell: str) -> str:
         """Give an image's specimen, "" where the pattern finds none."""
@@ -266,51 +253,30 @@ class Options:
         return ((found and found[group]) or "").strip()
 
 
-def words(text: str | None) -> tuple[str, ...]:
-    """Cut "VALUE,VALUE" into its values; one with a comma in it is written "like, this" (with the quotes)."""
-    rows = csv.reader([text or ""], skipinitialspace=True)
-    return tuple(word.strip() for row in rows for word in row if word.strip())
-
-
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One image as its database lists it, all text, nothing checked.
+    """One image as its database lists it, all text, nothing checked."""
 
-    Attributes:
-        place: where it is listed, for messages ("GroundTruth.xls, row 5").
-        label: the word that says positive or negative.
-        specimen: the specimen's name, "" where none was found.
-        known: what else is known: pattern, intensity, laboratory, instrument, age, sex.
-    """
-
-    place: str
+    place: str  # where it is listed, for messages ("GroundTruth.xls, row 5")
     image: str
-    label: str
-    specimen: str
-    known: dict[str, str]
+    label: str  # the word that says positive or negative
+    specimen: str  # the specimen's name, "" where none was found
+    known: dict[str, str]  # what else is known: pattern, intensity, laboratory, instrument, age, sex
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A database as its layout's reader found it.
-
-    Attributes:
-        read_label: what turns a label's word into 1 or 0.
-        expected: what those words may be, for messages.
-        classes: what the labels 0 and 1 mean.
-        whose: what tells an image's specimen, where no pattern does.
-        skipped: image files that are no fields (masks), which nobody should miss in the sheet.
-    """
+    """A database as its layout's reader found it."""
 
     layout: str
     folder: ImageFolder
     entries: list[Entry]
-    read_label: Callable[[str], tuple[int, str] | None] = fluorescence
-    expected: str = "positive, negative, weak positive, 1+ to 4+, or 1 and 0"
-    classes: tuple[str, str] = ("negative", "positive")
+    read_label: Callable[[str], tuple[int, str] | None] = fluorescence  # what makes a label's word 1 or 0
+    expected: str = "positive, negative, weak positive, 1+ to 4+, or 1 and 0"  # those words, for messages
+    classes: tuple[str, str] = ("negative", "positive")  # what the labels 0 and 1 mean
     remarks: tuple[str, ...] = ()
-    skipped: frozenset[Path] = frozenset()
-    whose: str = "its folder"
+    skipped: frozenset[Path] = frozenset()  # files that are no fields (masks): no sheet need list them
+    whose: str = "its folder"  # what tells an image's specimen, where no pattern does
 
 
 def is_truth(path: Path) -> bool:
@@ -320,13 +286,9 @@ def is_truth(path: Path) -> bool:
 
 def sheets_of(folder: Path) -> list[Path]:
     """List the sheets that lie directly in a folder (not notes, and not what we may have left there)."""
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.casefold() in SHEET_SUFFIXES
-        and path.is_file()
-        and not re.match(r"\.|~\$|(read.?me|notes?|licen[cs]e)\b", path.name.casefold())
-    )
+    other = re.compile(r"\.|~\$|(read.?me|notes?|licen[cs]e)\b", re.IGNORECASE)
+    found = (path for path in folder.iterdir() if path.suffix.casefold() in SHEET_SUFFIXES)
+    return sorted(path for path in found if path.is_file() and not other.match(path.name))
 
 
 def unread_files(path: Path) -> str:
@@ -356,14 +318,11 @@ def tallied(values: Counter[str]) -> str:
 
 
 def read_rows(path: Path, options: Options, layout: str = "manifest") -> Listing:
-    """Read a sheet with one row an image: image, label, specimen.
-
-    AIDA's is one, ``AIDA_HEp-2_GroundTruth.xls`` beside a flat image folder. Of its columns two are known,
-    ``ImageFileName`` and ``StainingPatterns``; the others are found by name where that is obvious and given
-    as options otherwise. A column of patterns that is given as the label's is the patterns' too.
+    """Read a sheet with one row an image: image, label, specimen; such as AIDA's, beside an image folder.
 
     The path is that of the sheet itself, or of a folder with exactly one sheet (or one called ground truth;
-    several with the same contents are one).
+    several with the same contents are one). A column of patterns that is given as the label's is the
+    patterns' too.
 
     Raises:
         DatabaseError: no sheet, several, a column missing, or one of labels that cannot be settled.
@@ -371,10 +330,7 @@ def read_rows(path: Path, options: Options, layout: str = "manifest") -> Listing
     source, same = _the_sheet(path, options)
     root = path if path.is_dir() else path.parent
     own = [p for p in sorted(root.iterdir()) if p.is_dir() and p.name.casefold() == AIDA_IMAGES]
-    if options.images is not None:
-        folder = ImageFolder(root / options.images)
-    else:
-        folder = ImageFolder(_not_outside(own[0], root, "images") if own else root)
+    folder = ImageFolder(root / (options.images or (_not_outside(own[0], root, "images") if own else "")))
     sheet = read_sheet(source, options.columns)
     required = {"image": "", "label": ""}
     if "pattern" in sheet.columns:
@@ -391,14 +347,14 @@ def read_rows(path: Path, options: Options, layout: str = "manifest") -> Listing
             "in a column that is given too)"
         )
     sheet.require(required)
-    others = ("pattern", "intensity", "laboratory", "instrument", "age", "sex")
+    known = [role for role in sheet.columns if role not in ("image", "label", "specimen")]
     entries = [
         Entry(
             f"{sheet.path.name}, {place}",
             image := sheet.cell(row, "image"),
             sheet.cell(row, "label"),
             options.specimen(image, sheet.cell(row, "specimen")),
-            {role: sheet.cell(row, role) for role in others if role in sheet.columns},
+            {role: sheet.cell(row, role) for role in known},
         )
         for place, row in sheet.rows
     ]
@@ -466,7 +422,7 @@ def read_class_folders(path: Path, options: Options) -> Listing:
     Raises:
         DatabaseError: no class folders, one within another, or images whose specimen is not known.
     """
-    root = path if options.images is None else path / options.images
+    root = path / (options.images or "")
     folder = ImageFolder(root)
     classes = class_folders(root, options.negative)
     read_label, settled = label_reader(classes, patterns=False, negative=options.negative)
@@ -535,10 +491,7 @@ def read_contest(path: Path, options: Options, layout: str) -> Listing:
 
     "I3A Task 2": four fields of each specimen, listed in one row together or in one row each; the fields of
     specimen 7 lie in a folder "7" or are called "7_1.tif", "007-p2.png" and so on. Where no column is one of
-    images or specimens, one called "id" is that of the specimens.
-
-    Sheets are called ``gt_*.csv``, images lie somewhere below. Files with "mask" in their name or folder are
-    left out.
+    images or specimens, one called "id" is that of the specimens. Files called masks are left out.
 
     Raises:
         DatabaseError: no sheet, no column for the image, the specimen or the intensity, a field that is
@@ -547,12 +500,12 @@ def read_contest(path: Path, options: Options, layout: str) -> Listing:
     if options.negative:
         raise DatabaseError("negative=...: this layout has no negative images, only intermediate ones")
     root = path if path.is_dir() else path.parent
-    images = ImageFolder(root if options.images is None else root / options.images)
-    folder = images.folder
+    images = ImageFolder(folder := root / (options.images or ""))
     masks = {p for p in images.images if any("mask" in s.casefold() for s in p.relative_to(folder).parts)}
     fields = [p for p in images.images if p not in masks]
     paths = [path] if path.is_file() else contest_sheets(path)
-    paths = paths if options.sheet is None else [root / options.sheet]
+    if options.sheet is not None:
+        paths = [root / options.sheet]
     if not paths:
         raise DatabaseError(f"{path}: no ground-truth sheet called gt_*.csv; give it with sheet=...")
     by_image = layout == "MIVIA"

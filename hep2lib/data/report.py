@@ -1,19 +1,24 @@
 """What is in a database: counts, duplicates, and how well its files alone tell the classes apart."""
 
-from collections import Counter
+import hashlib
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import imagehash
 import numpy as np
 import pandas as pd
+import PIL
 from numpy.typing import NDArray
+from PIL import Image
 
-from hep2lib.data.duplicates import Duplicates, find_duplicates, fingerprints
 from hep2lib.data.folds import FoldError, NoFoldsError, specimen_folds
-from hep2lib.data.images import Header
+from hep2lib.data.images import Header, decode, each_new, read_header
 from hep2lib.errors import counted, printable, some
 from hep2lib.ranking import auc
+from hep2lib.sources import code_digest
 
 if TYPE_CHECKING:  # importing the simulator takes half a second, and a database on the disc needs none
     from hep2lib.simulator.simulation import Simulation
@@ -25,25 +30,20 @@ _MOST_GROUPS = 12  # of one attribute that its table lists
 _MOST_VALUES = 15  # of one kind that the text lists
 PUBLISHED_AIDA = {"images": 2080, "positive images": 1498, "negative images": 582, "specimens": 1000}
 """The public AIDA database: images after the paper (section 2.1), sera after the project's site."""
+HASH_SIDE, _SHRUNK = 16, 64
+"""A perceptual hash has 16 x 16 bits: signs of the lowest frequencies of the image at 64 x 64 pixels."""
+NEAR = 26
+"""Images are near duplicates up to this many of 256 bits: a tenth, where unrelated images differ in half."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shortcut:
-    """What one attribute of the files, or all of them together, tells of the label.
+    """What one attribute of the files, or all of them together, tells of the label."""
 
-    Attributes:
-        attribute: "size", "format", "instrument", "laboratory" or "all together".
-        table: value to (negative images, positive images), the commonest values first and the rest as
-            "others"; empty for all together.
-        auc: area under the ROC curve of a classifier that sees nothing but the attribute, on specimens that
-            it has not seen. An attribute that tells nothing is at 0.5 or, in a small database, below.
-        chance: what the same classifier reaches in one of twenty shuffles of the specimens' labels.
-    """
-
-    attribute: str
-    table: Mapping[str, tuple[int, int]]
-    auc: float
-    chance: float
+    attribute: str  # "size", "format", "instrument", "laboratory" or "all together"
+    table: Mapping[str, tuple[int, int]]  # value to (negative, positive images); empty for all together
+    auc: float  # of a classifier that sees nothing else, on specimens that it has not seen
+    chance: float  # what the same classifier reaches in one of twenty shuffles of the specimens' labels
 
     @property
     def suspicious(self) -> bool:
@@ -51,12 +51,98 @@ class Shortcut:
         return self.auc > max(SUSPICIOUS_AUC, self.chance)
 
 
-def planned_files(simulation: "Simulation") -> tuple[pd.DataFrame, list[Header]]:
-    """Plan a database without drawing it: whose its images are, and what its files will say of themselves.
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What one decoded image is recognised by."""
+
+    header: Header  # what the file says of itself
+    pixels: str  # sha256 of the size and the decoded pixels, whatever format they were stored in
+    look: Sequence[int]  # the perceptual hash, 256 bits as 4 whole numbers of 64
+    flat: bool  # whether all pixels are equal
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicates:
+    """Images that are copies of one another."""
+
+    images: tuple[str, ...]  # their names, in the order of the database
+    specimens: tuple[str, ...]  # whom they belong to, each once
+    exact: bool  # whether their pixels are equal; near duplicates only look alike
+    labels: tuple[int, ...]  # their labels, each once; two of them contradict one another
+
+    @property
+    def across(self) -> bool:
+        """Whether the copies belong to different specimens, and may thus be on two sides of a fold."""
+        return len(self.specimens) > 1
+
+
+def fingerprint(path: Path, bit_depth: int = 16) -> Fingerprint:
+    """Decode an image and take its fingerprint; `bit_depth` of 16-bit images is that of `images.decode`.
+
+    Raises:
+        DatabaseError: the image cannot be read.
+    """
+    header = read_header(path)
+    pixels = decode(path, bit_depth)
+    digest = hashlib.sha256(repr(pixels.shape).encode())
+    digest.update(pixels.tobytes())
+    grey = Image.fromarray(pixels).convert("L").resize((_SHRUNK, _SHRUNK), Image.Resampling.BICUBIC)
+    bits = imagehash.phash(grey, hash_size=HASH_SIDE, highfreq_factor=_SHRUNK // HASH_SIDE).hash
+    look = np.packbits(bits.ravel()).view(np.uint64).tolist()
+    return Fingerprint(header, digest.hexdigest(), look, bool((pixels == pixels[0, 0]).all()))
+
+
+def fingerprints(database: pd.DataFrame) -> tuple[list[Fingerprint | None], list[str]]:
+    """Take the fingerprint of every image of a database, in parallel, and only once while it does not change.
 
     Returns:
-        A table with the columns ``image``, ``label`` (as it will be written), ``specimen`` and
-        ``instrument``, and the headers of its image files, one a row: what `find_shortcuts` looks at.
+        One fingerprint a row, None where the image cannot be read, and what is wrong with those.
+    """
+    depth, listed = int(database.attrs.get("bit_depth", 16)), database.attrs.get("places", {})
+    images = [(Path(p), listed.get(i, "")) for i, p in zip(database["image"], database["path"], strict=True)]
+    code = code_digest("hep2lib.data.report.fingerprint")
+    follows = (code, PIL.__version__, imagehash.__version__, f"{depth} bits")
+    kept, problems = each_new(lambda p: astuple(fingerprint(p, depth)), images, "looking at images", follows)
+    return [each and Fingerprint(Header(*each[0]), *each[1:]) for each in kept], problems
+
+
+def find_duplicates(database: pd.DataFrame, prints: Sequence[Fingerprint | None]) -> list[Duplicates]:
+    """Find exact and near duplicates.
+
+    Args:
+        database: columns ``image``, ``specimen`` and ``label``.
+        prints: one fingerprint a row; None is passed over.
+
+    Returns:
+        Groups of exact duplicates, then pairs of near ones; of images whose pixels are equal only the first
+        is compared further. Images without any structure look like one another and are no near duplicates.
+    """
+    seen = {row: found for row, found in enumerate(prints) if found is not None}
+    by_pixels: defaultdict[str, list[int]] = defaultdict(list)
+    for row, found in seen.items():
+        by_pixels[found.pixels].append(row)
+    groups = [(group, True) for group in by_pixels.values() if len(group) > 1]
+    single = [group[0] for group in by_pixels.values() if not seen[group[0]].flat]
+    looks = np.array([seen[row].look for row in single], dtype=np.uint64).reshape(-1, 4).T.copy()
+    for first in range(len(single)):
+        differing = np.bitwise_count(looks[:, first + 1 :] ^ looks[:, first, None]).sum(axis=0)
+        near = np.flatnonzero(differing <= NEAR) + first + 1
+        groups += [([single[first], single[second]], False) for second in near]
+    return [
+        Duplicates(
+            images=tuple(database["image"].iloc[rows]),
+            specimens=tuple(database["specimen"].iloc[rows].unique()),
+            exact=exact,
+            labels=tuple(sorted(map(int, database["label"].iloc[rows].unique()))),
+        )
+        for rows, exact in groups
+    ]
+
+
+def planned_files(simulation: "Simulation") -> tuple[pd.DataFrame, list[Header]]:
+    """Plan a database without drawing it: the table and the headers that `find_shortcuts` looks at.
+
+    Of its columns it has ``image``, ``label`` (as it will be written), ``specimen`` and ``instrument``.
     """
     from hep2lib.simulator.writing import planned_images
 
@@ -69,7 +155,8 @@ def find_shortcuts(database: pd.DataFrame, headers: Sequence[Header]) -> list[Sh
     """Measure what each attribute of the files, and all together, tell of the label.
 
     The classifier is naive Bayes: a value's score is the logarithm of how often it went with positive rather
-    than with negative images of other specimens, and the scores of several attributes are added.
+    than with negative images of other specimens, and the scores of several attributes are added. Its AUC is
+    0.5 or, in a small database, below where an attribute tells nothing.
 
     Args:
         database: columns ``label`` (both 0 and 1), ``specimen`` and, where known, ``instrument`` and
@@ -104,13 +191,11 @@ def _table_counts(values: Sequence[str], labels: pd.Series) -> dict[str, tuple[i
     """Count the images of each class by value."""
     counts = Counter(zip(values, labels, strict=True))
     order = [value for value, _ in Counter(sorted(values)).most_common()]
-    groups = {value: [value] for value in order[:_MOST_GROUPS]}
-    if len(order) > _MOST_GROUPS:
-        groups[f"{len(order) - _MOST_GROUPS} others"] = order[_MOST_GROUPS:]
-    return {
-        name: (sum(counts[value, 0] for value in group), sum(counts[value, 1] for value in group))
-        for name, group in groups.items()
-    }
+    table = {value: (counts[value, 0], counts[value, 1]) for value in order[:_MOST_GROUPS]}
+    if rest := order[_MOST_GROUPS:]:
+        negative, positive = (sum(counts[value, label] for value in rest) for label in (0, 1))
+        table[f"{len(rest)} others"] = negative, positive
+    return table
 
 
 def _judged(database: pd.DataFrame, codes: Sequence[NDArray[np.int64]]) -> tuple[float, float]:
@@ -151,37 +236,24 @@ def _unseen_scores(
 
 @dataclass(frozen=True, slots=True)
 class DatabaseReport:
-    """What was found in a database.
-
-    Attributes:
-        folder: where its images are.
-        specimens: how an image's specimen was found, with an example.
-        depth: how many bits the 16-bit images use, and why; empty if there are none.
-        counts: images, images by class, specimens.
-        published: the same counts of the public AIDA database, empty for other layouts.
-        images_per_specimen: class, or "both" of them, to images a specimen to specimens.
-        values: pattern, intensity, laboratory, instrument, sex, where known: value to number of images.
-        age: "known" images, and "youngest", "median" and "oldest" of them; empty where no age is known.
-        shortcuts: what the files alone tell of the label.
-        problems: why the database cannot be used; empty if it can.
-    """
+    """What was found in a database."""
 
     name: str
     simulated: bool
     layout: str
-    folder: str
-    specimens: str
-    depth: str
-    counts: Mapping[str, int]
-    published: Mapping[str, int]
-    images_per_specimen: Mapping[str, Mapping[int, int]]
-    values: Mapping[str, Mapping[str, int]]
-    age: Mapping[str, float]
+    folder: str  # where its images are
+    specimens: str  # how an image's specimen was found, with an example
+    depth: str  # how many bits the 16-bit images use, and why; empty if there are none
+    counts: Mapping[str, int]  # images, images by class, specimens
+    published: Mapping[str, int]  # the same counts of the public AIDA database, empty for other layouts
+    images_per_specimen: Mapping[str, Mapping[int, int]]  # by class or "both": images to specimens
+    values: Mapping[str, Mapping[str, int]]  # of pattern, laboratory and so on: value to images
+    age: Mapping[str, float]  # "known", "youngest", "median", "oldest"; empty if not known
     duplicates: tuple[Duplicates, ...]
     mixed_specimens: tuple[str, ...]
-    shortcuts: tuple[Shortcut, ...]
+    shortcuts: tuple[Shortcut, ...]  # what the files alone tell of the label
     warnings: tuple[str, ...]
-    problems: tuple[str, ...]
+    problems: tuple[str, ...]  # why the database cannot be used; empty if it can
 
     @property
     def usable(self) -> bool:
@@ -228,10 +300,7 @@ def describe(database: pd.DataFrame) -> DatabaseReport:
     return DatabaseReport(
         name=str(attrs.get("name", "database")),
         simulated=bool(attrs.get("simulated", False)),
-        layout=str(attrs.get("layout", "")),
-        folder=str(attrs.get("folder", "")),
-        specimens=str(attrs.get("specimens", "")),
-        depth=str(attrs.get("depth", "")),
+        **{key: str(attrs.get(key, "")) for key in ("layout", "folder", "specimens", "depth")},
         counts={
             "images": len(database),
             f"{classes[1]} images": int((labels == 1).sum()),
@@ -282,16 +351,11 @@ def _warnings(
 ) -> Iterator[str]:
     """Say what the images themselves showed."""
     for shortcut in shortcuts:
+        alone = f"shortcut: {shortcut.attribute} alone reaches an AUC of {shortcut.auc:.2f}"
         if shortcut.suspicious:
-            yield (
-                f"shortcut: {shortcut.attribute} alone reaches an AUC of {shortcut.auc:.2f}; a network may "
-                "learn the files instead of the fluorescence"
-            )
+            yield f"{alone}; a network may learn the files instead of the fluorescence"
         elif shortcut.auc > SUSPICIOUS_AUC:
-            yield (
-                f"perhaps a shortcut: {shortcut.attribute} alone reaches an AUC of {shortcut.auc:.2f}; in a "
-                f"database this small chance alone may reach {shortcut.chance:.2f}"
-            )
+            yield f"perhaps a {alone}; in a database this small chance alone may reach {shortcut.chance:.2f}"
     across = [" = ".join(group.images) for group in duplicates if group.across]
     opposed = [" = ".join(group.images) for group in duplicates if len(group.labels) > 1]
     verb = "has" if len(mixed) == 1 else "have"
@@ -323,8 +387,8 @@ def _sections(report: DatabaseReport) -> Iterator[Iterable[str]]:
     if report.warnings:
         yield [f"Warnings ({len(report.warnings)})", *(f"  - {text}" for text in report.warnings)]
     heading = f"Problems ({len(report.problems)}): this database cannot be used"
-    problems = [heading, *(f"  - {text}" for text in report.problems)]
-    yield ["This database can be used."] if report.usable else problems
+    heading = "This database can be used." if report.usable else heading
+    yield [heading, *(f"  - {text}" for text in report.problems)]
 
 
 def _count_lines(report: DatabaseReport) -> Iterator[str]:

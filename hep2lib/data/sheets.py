@@ -83,8 +83,7 @@ def label_reader(
         What reads a word of the column as `fluorescence` does, and remarks for the person.
 
     Raises:
-        DatabaseError: -1 (or "-") beside other words for negative, a word of ``negative`` that is not in the
-            column, or patterns of which none is said to be negative.
+        DatabaseError: the words contradict one another, or none of them says negative.
     """
     counts = Counter(" ".join(word.split()) for word in words)
     plain = {word: _plain(word) for word in counts}
@@ -108,8 +107,8 @@ def label_reader(
         word
         for word in counts
         if not (read[word] or _DOUBTFUL.search(plain[word]))
-        if re.search(r"\w" if given else r"[^\W\d]", word)
-        if not difflib.get_close_matches(plain[word], ("negative", "negativo"), 1, 0.75)
+        and re.search(r"\w" if given else r"[^\W\d]", word)
+        and not difflib.get_close_matches(plain[word], ("negative", "negativo"), 1, 0.75)
     ]
     named = any(re.search(r"[^\W\d]", word) for word in others)
     remarks = []
@@ -137,10 +136,10 @@ def positive_or_intermediate(word: str) -> tuple[int, str] | None:
         1 and "positive", or 0 and "intermediate" (of either word or its beginning); None for anything else.
     """
     plain = word.casefold().strip()
-    for label, meaning in ((1, "positive"), (0, "intermediate")):
-        if plain and meaning.startswith(plain):
-            return label, meaning
-    return (0, "intermediate") if fluorescence(plain) == (1, "weak") else None
+    if plain and "positive".startswith(plain):
+        return 1, "positive"
+    weak = fluorescence(plain) == (1, "weak")
+    return (0, "intermediate") if weak or (plain and "intermediate".startswith(plain)) else None
 
 
 SHEET_SUFFIXES = (".xls", ".xlsx", ".xlsm", ".csv", ".tsv", ".txt")
@@ -292,10 +291,8 @@ def _examined(
 def _check_extent(path: Path, height: int, width: int) -> None:
     """Refuse a table larger than any ground truth."""
     if height * width > _MOST_CELLS:
-        raise DatabaseError(
-            f"{path}: something stands in row {height:,} and in column {width:,}, which no ground truth has; "
-            "delete what is far from the table"
-        )
+        where = f"in row {height:,} and in column {width:,}, which no ground truth has"
+        raise DatabaseError(f"{path}: something stands {where}; delete what is far from the table")
 
 
 def _odd(cell: object, role: str) -> str:
@@ -332,13 +329,12 @@ def _text_page(path: Path, content: bytes) -> Page:
     delimiter = said[1] if said else _delimiter(text.splitlines())
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
     try:
-        rows = list(lines)
+        rows: list[list[object]] = [list(row) for row in lines]
     except csv.Error as error:
-        raise DatabaseError(
-            f"{path}, line {lines.line_num}: not a table of separated values ({error}); see its quotes"
-        ) from error
+        what = f"not a table of separated values ({error}); see its quotes"
+        raise DatabaseError(f"{path}, line {lines.line_num}: {what}") from error
     _check_extent(path, len(rows), max(map(len, rows), default=0))
-    return Page("", [list(row) for row in rows])
+    return Page("", rows)
 
 
 def _decoded(path: Path, content: bytes) -> str:

@@ -36,12 +36,8 @@ from hep2lib.progress import progress_bar
 from hep2lib.studies.floor import bf16_is_faster
 
 POOL5 = "pool5-7x7_s1"
-
-#: Seed of the images that no network is taught on; larger than any seed that can be asked for.
-HELD_OUT = 2**32
-
-#: Seconds between two checkpoints.
-CHECKPOINT_EVERY = 90.0
+HELD_OUT = 2**32  # seed of images that no network is taught on; larger than any that can be asked for
+CHECKPOINT_EVERY = 90.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +84,9 @@ class Images(Dataset[tuple[Tensor, int]]):
 
 
 def batches(recipe: Recipe, seed: int, numbers: range, workers: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Images of a seed's stream in whole batches, the same for any number of processes that draw them.
+    """Images of a seed's stream in whole batches, uint8, batch x 3 x size x size, and their classes, int64.
 
-    Yields:
-        Images, uint8, batch x 3 x size x size, and their classes, int64.
+    They are the same for any number of processes that draw them.
     """
     # Started afresh, not forked: a fork of a process with threads may hang.
     own: dict[str, Any] = {"multiprocessing_context": "spawn", "prefetch_factor": 4} if workers else {}

@@ -314,7 +314,7 @@ def _kernel(folder: Path) -> type[AsyncKernelManager]:
             self.connection_file = str(folder / "kernel.json")
             _KERNELS.append((self, folder))
 
-        async def start_kernel(self, **options: Any) -> None:
+        async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]  # typed as blocking
             with (folder / "said").open("wb") as stream:  # not a terminal's: it may quarrel on its way out
                 await super().start_kernel(stderr=stream, **options)
 

@@ -193,39 +193,22 @@ _COARSE = 3  # pixels of the grid on which cytoplasm is drawn: it has no sharp e
 
 @dataclass(frozen=True, slots=True)
 class Anatomy:
-    """Maps of one field, all H x W float32 in 0 to 1 unless said otherwise.
+    """Maps of one field, all H x W float32 in 0 to 1 unless said otherwise."""
 
-    Attributes:
-        pixel: width of a pixel in um.
-        cells: the cells.
-        nucleus: coverage by interphase nuclei.
-        radius: distance from the nucleus' centre over that of its outline; 9 outside of nuclei.
-        nucleolus: coverage by nucleoli.
-        nucleoli: n x 3, of each nucleolus the x and y of its centre and its radius in um.
-        cytoplasm: thickness of interphase cells, nucleus included.
-        body: thickness of dividing cells.
-        chromatin: coverage by condensed chromosomes.
-        spindle: fibres between the poles of a dividing cell.
-        poles: the two ends of those spindles.
-        gain: each cell's factor on its light, about 1.
-        shows: each cell's factor on the light of the pattern, 0 to 1.
-        owner: H x W int16, number of the nucleus or dividing cell at a pixel, -1 for none.
-    """
-
-    pixel: float
-    cells: Cells
-    nucleus: Image
-    radius: Image
-    nucleolus: Image
-    nucleoli: NDArray[np.float64]
-    cytoplasm: Image
-    body: Image
-    chromatin: Image
-    spindle: Image
-    poles: Image
-    gain: Image
-    shows: Image
-    owner: NDArray[np.int16]
+    pixel: float  # width of a pixel in um
+    cells: Cells  # the cells
+    nucleus: Image  # coverage by interphase nuclei
+    radius: Image  # distance from the nucleus' centre over that of its outline; 9 outside of nuclei
+    nucleolus: Image  # coverage by nucleoli
+    nucleoli: NDArray[np.float64]  # n x 3, of each nucleolus the x and y of its centre and its radius in um
+    cytoplasm: Image  # thickness of interphase cells, nucleus included
+    body: Image  # thickness of dividing cells
+    chromatin: Image  # coverage by condensed chromosomes
+    spindle: Image  # fibres between the poles of a dividing cell
+    poles: Image  # the two ends of those spindles
+    gain: Image  # each cell's factor on its light, about 1
+    shows: Image  # each cell's factor on the light of the pattern, 0 to 1
+    owner: NDArray[np.int16]  # H x W int16, number of the nucleus or dividing cell at a pixel, -1 for none
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -17,31 +17,18 @@ Numbers = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """The cells of one field, lengths in um from the field's upper left corner.
+    """The cells of one field, lengths in um from the field's upper left corner."""
 
-    Attributes:
-        centre: n x 2, x and y.
-        axes: n x 2, long and short semi-axis of the nucleus (of a dividing cell: of the whole cell).
-        angle: n, direction of the long axis in radians (of a dividing cell: of its spindle).
-        phase: n, INTERPHASE, PROMETAPHASE, METAPHASE, ANAPHASE or TELOPHASE.
-        apart: n, half the distance of the chromosomes from each other in anaphase and telophase.
-        gain: n, factor on the cell's light.
-        shows: n, factor on the light of the pattern: 1, or nearly 0 where the cell lacks the antigen.
-        outline: n x 3 complex, deviation of the nucleus from an ellipse (2, 3 and 4 waves around it).
-        reach: n, radius of the cytoplasm over that of the nucleus.
-        cytoplasm: n x 3 complex, deviation of the cytoplasm's outline.
-    """
-
-    centre: Numbers
-    axes: Numbers
-    angle: Numbers
-    phase: NDArray[np.int64]
-    apart: Numbers
-    gain: Numbers
-    shows: Numbers
-    outline: NDArray[np.complex128]
-    reach: Numbers
-    cytoplasm: NDArray[np.complex128]
+    centre: Numbers  # n x 2, x and y
+    axes: Numbers  # n x 2, long and short semi-axis of the nucleus (of a dividing cell: of the whole cell)
+    angle: Numbers  # n, direction of the long axis in radians (of a dividing cell: of its spindle)
+    phase: NDArray[np.int64]  # n, INTERPHASE, PROMETAPHASE, METAPHASE, ANAPHASE or TELOPHASE
+    apart: Numbers  # n, half the distance of the chromosomes from each other in anaphase and telophase
+    gain: Numbers  # n, factor on the cell's light
+    shows: Numbers  # n, factor on the light of the pattern: 1, or nearly 0 where the cell lacks the antigen
+    outline: NDArray[np.complex128]  # n x 3: the nucleus is no ellipse but has 2, 3 and 4 waves around it
+    reach: Numbers  # n, radius of the cytoplasm over that of the nucleus
+    cytoplasm: NDArray[np.complex128]  # n x 3, the same of the cytoplasm
 
     def __len__(self) -> int:
         return len(self.angle)
@@ -65,16 +52,10 @@ def place_cells(
     a dozen times, so that a crowded field holds fewer cells than ``density`` asks for. Dividing cells come
     first.
 
-    Args:
-        rng: the random stream.
-        field: width and height in um.
-        density: cells per um2.
-        mitotic_share: share of cells in mitosis, 0 to 1.
-        diameter: mean diameter of a nucleus in um.
-        parameters: the cells' geometry.
-        least_mitoses: dividing cells that the field holds at least, away from its border; 0 or 1.
-        showing: share of the interphase cells that have the pattern's antigen, 0 to 1.
-        edge: the circle (x, y, radius in um) beyond the edge of the well, if the field reaches there.
+    ``field`` is its width and height, ``diameter`` the mean one of a nucleus, in um; ``density`` counts cells
+    per um2. Of these ``mitotic_share`` (0 to 1) divide, and ``least_mitoses`` (0 or 1) at least, away from
+    the border. ``showing`` is the share of the others that have the pattern's antigen, 0 to 1; ``edge`` the
+    circle (x, y, radius in um) beyond the edge of the well, if the field reaches there.
     """
     extent = np.asarray(field)
     wanted = max(round(density * float(np.prod(extent + 2 * _MARGIN))), 1)

@@ -70,26 +70,18 @@ def both_labels(rng: np.random.Generator, counts: NDArray[np.int64], share: floa
 
 @dataclass(frozen=True, slots=True)
 class Laboratory:
-    """One laboratory: what is called like a parameter has its unit and meaning.
+    """One laboratory: what is called like a parameter has its unit and meaning."""
 
-    Attributes:
-        name: as the sheet has it; so is ``instrument``.
-        size: width and height of a picture in pixels.
-        centre: centre of the illumination, x and y in half widths and half heights from the middle.
-        gain: factor on the light.
-        format: usual file format.
-    """
-
-    name: str
+    name: str  # as the sheet has it; so is ``instrument``
     instrument: str
-    size: tuple[int, int]
+    size: tuple[int, int]  # width and height of a picture in pixels
     field_width: float
     blur: float
     haze_share: float
     haze_blur: float
     falloff: float
-    centre: tuple[float, float]
-    gain: float
+    centre: tuple[float, float]  # of the illumination: x, y in half widths and heights from the middle
+    gain: float  # factor on the light
     compensation: float
     full_scale: float
     read_noise: float
@@ -98,7 +90,7 @@ class Laboratory:
     red_share: float
     blue_share: float
     counterstain: float
-    format: str
+    format: str  # usual file format
     quality: int
 
     @property
@@ -148,51 +140,28 @@ def draw_laboratories(
 
 @dataclass(frozen=True, slots=True)
 class Specimen:
-    """One patient's well.
+    """One patient's well."""
 
-    Attributes:
-        name: as the sheet has it.
-        index: its number, which names its random stream.
-        label: 1 positive, 0 negative; the truth.
-        written_label: the label in the sheet; another one than ``label`` where label noise struck.
-        pattern: name of the staining pattern, or of the kind of negative.
-        stained: name of the pattern that is drawn: of a negative the one it has a trace of, or "".
-        grade: "0", "+/-", "1+" .. "4+".
-        level: light of a well stained structure, share of full scale.
-        showing: share of the cells that show the pattern.
-        haze: unspecific light of the cells, share of full scale.
-        background: light between the cells, share of full scale.
-        density: cells per um2.
-        mitotic_share: share of mitotic cells.
-        nucleus_diameter: um.
-        images: number of images.
-        laboratory: number of its laboratory.
-        format: file format.
-        size: width and height of its files in pixels.
-        age: years, None if unknown.
-        sex: "F", "M" or "" if unknown.
-    """
-
-    name: str
-    index: int
-    label: int
-    written_label: int
-    pattern: str
-    stained: str
-    grade: str
-    level: float
-    showing: float
-    haze: float
-    background: float
-    density: float
-    mitotic_share: float
-    nucleus_diameter: float
-    images: int
-    laboratory: int
-    format: str
-    size: tuple[int, int]
-    age: int | None
-    sex: str
+    name: str  # as the sheet has it
+    index: int  # its number, which names its random stream
+    label: int  # 1 positive, 0 negative; the truth
+    written_label: int  # the label in the sheet; another one than ``label`` where label noise struck
+    pattern: str  # name of the staining pattern, or of the kind of negative
+    stained: str  # name of the pattern that is drawn: of a negative the one it has a trace of, or ""
+    grade: str  # "0", "+/-", "1+" .. "4+"
+    level: float  # light of a well stained structure, share of full scale
+    showing: float  # share of the cells that show the pattern
+    haze: float  # unspecific light of the cells, share of full scale
+    background: float  # light between the cells, share of full scale
+    density: float  # cells per um2
+    mitotic_share: float  # share of mitotic cells
+    nucleus_diameter: float  # um
+    images: int  # number of images
+    laboratory: int  # number of its laboratory
+    format: str  # file format
+    size: tuple[int, int]  # width and height of its files in pixels
+    age: int | None  # years, None if unknown
+    sex: str  # "F", "M" or "" if unknown
 
 
 def draw_specimens(

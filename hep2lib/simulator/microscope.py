@@ -10,14 +10,7 @@ from hep2lib.simulator.textures import Image, blurred
 def through_lens(light: Image, laboratory: Laboratory, pixel: float, defocus: float) -> Image:
     """Blur a sharp share of the light by point spread and focus error, the rest to a wide haze.
 
-    Args:
-        light: H x W, float32.
-        laboratory: whose microscope.
-        pixel: um.
-        defocus: further blur by focus error, um.
-
-    Returns:
-        H x W, float32, as much light as before.
+    ``pixel`` and the further blur ``defocus`` are in um. H x W, float32, as much light as before.
     """
     sharp = blurred(light, float(np.hypot(laboratory.blur, defocus)) / pixel)
     haze = blurred(light, laboratory.haze_blur / pixel)
@@ -72,11 +65,7 @@ def photographed(
 ) -> NDArray[np.uint8]:
     """Take the picture: H x W x 3 uint8. Fluorescein is green; the other channels get a share of it.
 
-    Args:
-        green: H x W, light of the fluorescein, share of full scale.
-        red: H x W, light of the counterstain, or None.
-        laboratory: whose camera.
-        rng: the random stream.
+    ``green`` and, of the counterstain, ``red`` are light, H x W, share of full scale.
     """
     picture = np.empty((*green.shape, 3), np.uint8)
     for channel, share in enumerate((laboratory.red_share, 1.0, laboratory.blue_share)):

@@ -9,17 +9,11 @@ BRIGHT_NEGATIVE = "negative, bright"
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """What the antibodies of a positive specimen stain.
+    """What the antibodies of a positive specimen stain."""
 
-    Attributes:
-        name: as the sheet has it.
-        parts: ICAP code and share of the light, one for a single pattern, two for a mixed one.
-        weight: share among positive specimens (relative; an assumption).
-    """
-
-    name: str
-    parts: tuple[tuple[str, float], ...]
-    weight: float
+    name: str  # as the sheet has it
+    parts: tuple[tuple[str, float], ...]  # ICAP code and share of the light; two if it is mixed
+    weight: float  # share among positive specimens (relative; an assumption)
 
     @property
     def sparse(self) -> bool:

@@ -33,19 +33,9 @@ class SimulationError(InputError):
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """What determines a simulated database.
+    """What determines a simulated database: the arguments of `write_database` (hep2lib.simulator.writing).
 
-    Attributes:
-        specimens: number of specimens, at least 2.
-        seed: any whole number from 0 on; the same seed gives the same pixels on x86-64 with and without AVX2;
-            other processors were not tried.
-        laboratories: number of laboratories, 1 to 26.
-        shortcut: let the file's size tell the label for most specimens.
-        label_noise: share of specimens whose written label is wrong, 0 to 0.5.
-        scale: factor on width and height of the pictures in pixels, 0.1 to 4; the field of view stays.
-        masks: write per-cell masks too.
-        apart: draw from random streams that no database uses (for images that must belong to none).
-        parameters: the forward model's.
+    The same ones give the same pixels on x86-64 with and without AVX2; other processors were not tried.
     """
 
     specimens: int = 100
@@ -55,8 +45,8 @@ class Simulation:
     label_noise: float = 0.0
     scale: float = 1.0
     masks: bool = False
-    apart: bool = False
-    parameters: Physics = field(default_factory=Physics)
+    apart: bool = False  # draw from random streams of images that must belong to no database
+    parameters: Physics = field(default_factory=Physics)  # the forward model's
 
     def __post_init__(self) -> None:
         _check("specimens", self.specimens, self.specimens >= 2, "at least 2, so that both labels occur")
@@ -115,23 +105,14 @@ def _check(name: str, value: float, possible: bool, wanted: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field and what it went through.
+    """One field and what it went through."""
 
-    Attributes:
-        anatomy: the cells and their parts.
-        staining: H x W, the specific light, share of full scale.
-        emitted: H x W, all light that leaves the slide.
-        focused: H x W, after the lens.
-        lit: H x W, with uneven illumination.
-        picture: H x W x 3 uint8, what the camera gives, in the size of the file.
-    """
-
-    anatomy: Anatomy
-    staining: Image
-    emitted: Image
-    focused: Image
-    lit: Image
-    picture: NDArray[np.uint8]
+    anatomy: Anatomy  # the cells and their parts
+    staining: Image  # H x W, the specific light, share of full scale
+    emitted: Image  # H x W, all light that leaves the slide
+    focused: Image  # H x W, after the lens
+    lit: Image  # H x W, with uneven illumination
+    picture: NDArray[np.uint8]  # H x W x 3 uint8, what the camera gives, in the size of the file
 
 
 def simulate_field(

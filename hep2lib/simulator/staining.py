@@ -15,37 +15,21 @@ from hep2lib.simulator.textures import Image, blurred, dots, grains, noise, roun
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a specimen stains beyond label, pattern and light: drawn once for all its fields (assumptions).
+    """How a specimen stains beyond label, pattern and light: drawn once for all its fields (assumptions)."""
 
-    Attributes:
-        grain: factor on the size of speckles and dots.
-        rim: how much brighter the rim of homogeneous nuclei is.
-        nucleolus_shade: how dark nucleoli stay where they are spared, 0 to 1.
-        nucleolus_size: factor on their radius.
-        diffusion: blur of the unspecific glow, um.
-        nuclear_haze: unspecific light of the nucleus over that of the cytoplasm.
-        mitotic_haze: unspecific light of dividing cells.
-        clumping: unevenness of the unspecific glow.
-        granularity: contrast of its grains or fibres in the cytoplasm, 0 for an even glow.
-        fibrous: whether those are fibres.
-        dirt: factor on the number of specks, fibres, dead cells and grains: some slides are dirty.
-        wash: slow variation of all light over the field, standard deviation over the mean.
-        tilt: slope of the background across the field, x and y.
-    """
-
-    grain: float
-    rim: float
-    nucleolus_shade: float
-    nucleolus_size: float
-    diffusion: float
-    nuclear_haze: float
-    mitotic_haze: float
-    clumping: float
-    granularity: float
-    fibrous: bool
-    dirt: float
-    wash: float
-    tilt: tuple[float, float]
+    grain: float  # factor on the size of speckles and dots
+    rim: float  # how much brighter the rim of homogeneous nuclei is
+    nucleolus_shade: float  # how dark nucleoli stay where they are spared, 0 to 1
+    nucleolus_size: float  # factor on their radius
+    diffusion: float  # blur of the unspecific glow, um
+    nuclear_haze: float  # unspecific light of the nucleus over that of the cytoplasm
+    mitotic_haze: float  # unspecific light of dividing cells
+    clumping: float  # unevenness of the unspecific glow
+    granularity: float  # contrast of its grains or fibres in the cytoplasm, 0 for an even glow
+    fibrous: bool  # whether those are fibres
+    dirt: float  # factor on the number of specks, fibres, dead cells and grains: some slides are dirty
+    wash: float  # slow variation of all light over the field, standard deviation over the mean
+    tilt: tuple[float, float]  # slope of the background across the field, x and y
 
 
 def draw_style(rng: np.random.Generator, parameters: SpecimenParameters) -> Style:

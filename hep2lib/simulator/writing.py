@@ -217,13 +217,13 @@ def write_database(
 
     Args:
         path: the folder; it must not exist, or be empty, or hold this database.
-        specimens: number of specimens; 100 give 208 images, 1000 give 2080.
-        seed: the same seed gives the same pixels on any number of processes and on the processors of
-            `Simulation`; and the same bytes, with the same versions of NumPy, SciPy, Pillow and Python.
+        specimens: their number, at least 2; 100 give 208 images, 1000 give 2080.
+        seed: 0 or more; the same one gives the same pixels on any number of processes and on the processors
+            of `Simulation`; and the same bytes, with the same versions of NumPy, SciPy, Pillow and Python.
         laboratories: number of laboratories, 1 to 26.
         shortcut: let the size of the files tell the label for most specimens.
         label_noise: share of specimens whose written label is wrong, 0 to 0.5.
-        scale: factor on the pictures' width and height in pixels (about 690 x 515), 0.1 to 4.
+        scale: factor on the pictures' size in pixels (about 690 x 515), 0.1 to 4; the field of view stays.
         masks: write per-cell masks too.
         workers: processes; None for one a core.
 
@@ -313,9 +313,6 @@ def simulated_images(count: int, seed: int, size: int = 224) -> NDArray[np.uint8
 def planned_images(simulation: Simulation) -> pd.DataFrame:
     """Plan a database without drawing it: whose its images are, and what its files will say of themselves.
 
-    Args:
-        simulation: the database.
-
     Returns:
         One row an image: ``image``, ``label`` (0 or 1, as it will be written), ``specimen``, ``pattern``,
         ``intensity``, ``laboratory``, ``instrument``, ``sex`` and ``age`` as in the sheet, and the file's
@@ -333,15 +330,13 @@ def planned_images(simulation: Simulation) -> pd.DataFrame:
 
 
 def dividing_cells(folder: Path, images: Collection[str]) -> dict[str, NDArray[np.float64]]:
-    """Find the dividing cells in specimens' first images: their fields are drawn once more.
+    """Find the dividing cells in those images of a simulated database that are a specimen's first.
 
-    Args:
-        folder: a simulated database's.
-        images: names of files, as the sheet has them.
+    Their fields are drawn once more.
 
     Returns:
-        By image, of those that are a specimen's first, n x 2: x and y, shares of its width and height.
-        Nothing if another version of the simulator drew the database.
+        By name, n x 2: x and y, shares of the image's width and height. Nothing if another version of the
+        simulator drew the database.
     """
     record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     own = {item.name: record[item.name] for item in fields(Simulation) if item.name in record}
@@ -360,16 +355,15 @@ def dividing_cells(folder: Path, images: Collection[str]) -> dict[str, NDArray[n
 
 
 def parameter_table() -> pd.DataFrame:
-    """List every parameter of the simulator.
+    """Every parameter of the simulator, one a row.
 
-    Returns:
-        One row a parameter: stage, parameter, value, unit, meaning, source (a reference, or "assumption").
+    The columns are stage, parameter, value, unit, meaning and source (a reference, or "assumption").
     """
     parameters = Physics()
-    rows = []
-    for stage in fields(parameters):
-        group = getattr(parameters, stage.name)
-        for item in fields(group):
-            value = getattr(group, item.name)
-            rows.append({"stage": stage.name, "parameter": item.name, "value": value, **item.metadata})
-    return pd.DataFrame(rows)[["stage", "parameter", "value", "unit", "meaning", "source"]]
+    groups = {stage.name: getattr(parameters, stage.name) for stage in fields(parameters)}
+    rows = [
+        {"stage": stage, "parameter": item.name, "value": getattr(group, item.name), **item.metadata}
+        for stage, group in groups.items()
+        for item in fields(group)
+    ]
+    return pd.DataFrame(rows)

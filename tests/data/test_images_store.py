@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hep2lib.data import images as store_module
-from hep2lib.data.images import ImageStore, each_new
+from hep2lib.data.images import each_new, kept_images
 from hep2lib.errors import DatabaseError
 
 
@@ -17,6 +17,11 @@ def old_file(path: Path, content: bytes) -> str:
     path.write_bytes(content)
     os.utime(path, (time.time() - 60, time.time() - 60))
     return str(path)
+
+
+def checksums(cache: Path, paths: list[str]) -> list[str]:
+    files = [(Path(path), "") for path in paths]
+    return each_new(store_module.file_checksum, files, "checksums", index=cache / "index.json")[0]
 
 
 def counting(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -32,12 +37,12 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_only_new_and_changed_files_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read = counting(monkeypatch)
     a, b = old_file(tmp_path / "a", b"a"), old_file(tmp_path / "b", b"b")
-    store = ImageStore(tmp_path / "cache")
-    first = store.checksums([a, b])
-    assert store.checksums([b, a]) == first[::-1]
+    cache = tmp_path / "cache"
+    first = checksums(cache, [a, b])
+    assert checksums(cache, [b, a]) == first[::-1]
     assert sorted(read) == [a, b]
     old_file(tmp_path / "b", b"longer")
-    assert store.checksums([a, b])[1] != first[1]
+    assert checksums(cache, [a, b])[1] != first[1]
     assert sorted(read) == [a, b, b]
 
 
@@ -46,9 +51,9 @@ def test_a_file_written_just_now_is_not_trusted_to_stay(
 ) -> None:
     read = counting(monkeypatch)
     (tmp_path / "a").write_bytes(b"a")
-    store = ImageStore(tmp_path / "cache")
-    store.checksums([str(tmp_path / "a")])
-    store.checksums([str(tmp_path / "a")])
+    cache = tmp_path / "cache"
+    checksums(cache, [str(tmp_path / "a")])
+    checksums(cache, [str(tmp_path / "a")])
     assert len(read) == 2
 
 
@@ -74,20 +79,21 @@ def flipped(content: str, digit: int) -> str:
 )
 def test_damaged_index_is_an_empty_one(tmp_path: Path, damage: Callable[[str], str]) -> None:
     path = old_file(tmp_path / "a", b"a")
-    store = ImageStore(tmp_path / "cache")
-    expected = store.checksums([path])
-    index = tmp_path / "cache" / "index.json"
+    cache = tmp_path / "cache"
+    expected = checksums(cache, [path])
+    index = cache / "index.json"
     whole = index.read_text(encoding="utf-8")
     index.write_text(damage(whole), encoding="utf-8")
-    assert store.checksums([path]) == expected
+    assert checksums(cache, [path]) == expected
     assert index.read_text(encoding="utf-8") == whole
 
 
 def test_an_index_of_bytes_that_are_no_text_is_an_empty_one(tmp_path: Path) -> None:
     path = old_file(tmp_path / "a", b"a")
-    store = ImageStore(tmp_path / "cache")
-    (tmp_path / "cache" / "index.json").write_bytes(b"\xff\xfe\xfa")
-    assert store.checksums([path]) == [hashlib.sha256(b"a").hexdigest()]
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / "index.json").write_bytes(b"\xff\xfe\xfa")
+    assert checksums(cache, [path]) == [hashlib.sha256(b"a").hexdigest()]
 
 
 def test_a_file_that_changed_within_two_seconds_before_it_was_looked_at_is_looked_at_again(
@@ -159,7 +165,6 @@ def test_results_of_other_code_are_not_given(tmp_path: Path) -> None:
 
 
 def test_array_is_filled_once_for_a_key(tmp_path: Path) -> None:
-    store = ImageStore(tmp_path)
     filled = []
 
     def fill(array: np.ndarray) -> None:
@@ -167,22 +172,20 @@ def test_array_is_filled_once_for_a_key(tmp_path: Path) -> None:
         array[:] = 7
 
     for _ in range(2):
-        assert (np.load(store.images(["key", 1], (2, 3), fill)) == 7).all()
+        assert (np.load(kept_images(tmp_path, ["key", 1], (2, 3), fill)) == 7).all()
     assert len(filled) == 1
-    store.images(["key", 2], (2, 3), fill)
+    kept_images(tmp_path, ["key", 2], (2, 3), fill)
     assert len(filled) == 2
     assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_interrupted_filling_leaves_nothing(tmp_path: Path) -> None:
-    store = ImageStore(tmp_path)
-
     def interrupt(array: np.ndarray) -> None:
         array[0] = 1
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        store.images(["key"], (2, 3), interrupt)
+        kept_images(tmp_path, ["key"], (2, 3), interrupt)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -196,11 +199,11 @@ def test_full_disc_is_noticed_before_anything_is_mapped(
     with pytest.raises(
         DatabaseError, match=r"cannot be kept here \(No space left on device\); give another folder"
     ):
-        ImageStore(tmp_path).images(["key"], (2, 3), lambda array: None)
+        kept_images(tmp_path, ["key"], (2, 3), lambda array: None)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_store_that_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(DatabaseError, match="cannot be kept here"):
-        ImageStore(tmp_path / "file")
+        kept_images(tmp_path / "file", ["key"], (2, 3), lambda array: None)

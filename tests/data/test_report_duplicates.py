@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from hep2lib.data.duplicates import NEAR, find_duplicates, fingerprint, fingerprints
+from hep2lib.data.report import NEAR, find_duplicates, fingerprint, fingerprints
 
 
 def field(seed: int) -> np.ndarray:
