@@ -2,7 +2,8 @@
 
 The rooms follow the paper: ``data`` (section 2.1 and 2.2), ``cnn`` (2.3), ``studies`` (2.4 and 2.5),
 ``evaluation`` (3), and ``runs``, which turns all of it into one executed book. A notebook starts with
-``from hep2lib import open_run, printed``: a run, and what the paper printed.
+``from hep2lib import notebook_run, printed``: its run, and what the paper printed. A script opens a run with
+``open_run``.
 """
 
 from importlib import import_module
@@ -10,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # importing a run takes seconds, and `hep2 layers` needs none
     from hep2lib.runs.paper import printed
-    from hep2lib.runs.run import open_run
+    from hep2lib.runs.run import notebook_run, open_run
 
-__all__ = ["open_run", "printed"]
+__all__ = ["notebook_run", "open_run", "printed"]
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
     """Import what notebooks take from here when it is first asked for."""
-    homes = {"open_run": "hep2lib.runs.run", "printed": "hep2lib.runs.paper"}
+    run = "hep2lib.runs.run"
+    homes = {"notebook_run": run, "open_run": run, "printed": "hep2lib.runs.paper"}
     if name not in homes:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(homes[name]), name)

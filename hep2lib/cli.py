@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from tqdm import tqdm
 
+from hep2lib import __version__
 from hep2lib.errors import DatabaseError, InputError
-from hep2lib.files import RunError, project_root
+from hep2lib.files import BESIDE, RunError, project_root, write_text
 from hep2lib.progress import close_bars
 
 if TYPE_CHECKING:  # importing a run takes seconds, and `hep2 layers` needs none
@@ -147,11 +148,29 @@ def _filled(text: str) -> str:
     return text
 
 
+def _run_folder(typed: str) -> Path:
+    """The run that a person means by a path, or by the name that it has in the clone's ``runs``."""
+    path = Path(_filled(typed))
+    named = BESIDE / "runs" / path
+    known = named.is_dir() or _parameters_of(named).is_file()
+    if path.name != typed or path.resolve() == named or not known:
+        return path
+    if (path / "parameters.yaml").is_file():
+        raise argparse.ArgumentTypeError(f"there are {path.absolute()} and {named}; write the whole path")
+    return named
+
+
+def _parameters_of(run: Path) -> Path:
+    """The file beside a run's folder that says its parameters, as ``hep2 new-run`` writes it."""
+    return run.with_name(f"{run.name}.yaml")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="hep2",
         description="HEp-2 intensity classification based on deep fine-tuning, as a reproducible paper.",
     )
+    parser.add_argument("--version", action="version", version=f"hep2 {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     simulate = commands.add_parser("simulate", help="write a simulated database in AIDA's layout")
@@ -193,7 +212,15 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--local-cluster", type=int, default=0, metavar="N", help="start N Dask workers here")
     study.set_defaults(command=_study)
 
+    new = commands.add_parser("new-run", help="write runs/NAME.yaml, which says all parameters of a run")
+    new.add_argument("name", help="what the run is to be called")
+    other = "what to start from: a profile (default: quick), a YAML file, or another run's name"
+    new.add_argument("--from", dest="profile", default="quick", metavar="PROFILE", help=other)
+    new.set_defaults(command=_new_run)
+
     run = commands.add_parser("run", help="run the studies and execute the notebooks")
+    by_name = "a run's name: runs/NAME.yaml says its parameters, runs/NAME is its folder"
+    run.add_argument("run", nargs="?", type=_run_folder, metavar="NAME", help=by_name)
     _add_run_options(run)
     run.add_argument("--page", action="append", default=[], help="this notebook alone, as 05; repeatable")
     run.add_argument("--book", action="store_true", help="render the book afterwards")
@@ -204,27 +231,37 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run)
 
     book = commands.add_parser("book", help="render the book of a run")
-    book.add_argument("run", nargs="?", type=Path, help="the run's folder (default: the published run)")
+    whose: dict[str, Any] = {"type": _run_folder, "help": "the run's folder, or its name in runs"}
+    default = whose | {"nargs": "?", "help": f"{whose['help']} (default: the published run)"}
+    book.add_argument("run", **default)
     book.set_defaults(command=_book)
 
+    runs = commands.add_parser("runs", help="list the runs: what each is, what it found, whether it is fresh")
+    runs.set_defaults(command=_runs)
+
     check = commands.add_parser("check", help="say of each chapter whether it is fresh, or stale and why")
-    check.add_argument("run", nargs="?", type=Path, help="the run's folder (default: the published run)")
+    check.add_argument("run", **default)
     check.add_argument("--explain", metavar="CHAPTER", help="list what of the package changed for one")
     check.set_defaults(command=_check)
 
     refresh = commands.add_parser("refresh", help="execute the stale chapters of a run")
-    refresh.add_argument("run", type=Path, help="the run's folder")
+    refresh.add_argument("run", **whose)
     refresh.set_defaults(command=_refresh)
 
     clean = commands.add_parser("clean", help="remove what a run can compute again; asks first")
-    clean.add_argument("run", type=Path, help="the run's folder")
+    clean.add_argument("run", **whose)
     clean.add_argument("--yes", action="store_true", help="do not ask")
     clean.set_defaults(command=_clean)
 
     publish = commands.add_parser("publish", help="make a run the one that comes with the clone (book/run)")
-    publish.add_argument("run", type=Path, help="the run's folder")
+    publish.add_argument("run", **whose)
     publish.add_argument("--any-size", action="store_true", help="even if smaller than profile published")
     publish.set_defaults(command=_publish)
+
+    notebooks = commands.add_parser("notebooks", help="copy executed chapters, with their values in the text")
+    notebooks.add_argument("out", type=Path, help="the folder to write")
+    notebooks.add_argument("run", **default)
+    notebooks.set_defaults(command=_notebooks)
 
     pair = commands.add_parser("pair", help="write the .ipynb of every notebook from its .md source")
     how = pair.add_mutually_exclusive_group()
@@ -346,6 +383,40 @@ def _tuned(chosen: "Configuration", auc: str) -> str:
     )
 
 
+def _new_run(options: argparse.Namespace) -> None:
+    from hep2lib.runs.parameters import new_profile
+
+    clone = project_root("the folder runs", "copy a profile, and give its path as --profile")
+    file, name, taken = clone / "runs" / f"{options.name}.yaml", options.name, ""
+    if not re.fullmatch(r"\w[\w.-]*(?<!\.yaml)(?<!\.yml)", name):
+        taken = "write letters, digits, - and _"
+    elif (clone / "notebooks" / "profiles" / file.name).is_file():
+        taken = "it is a profile's"
+    elif file.exists() or file.with_suffix("").exists():
+        taken = f"{file.parent} has one of that name"
+    if taken:
+        raise InputError(f"{name!r} cannot be the name of a new run: {taken}; choose another")
+    other = _parameters_of(_run_folder(options.profile))
+    write_text(file, new_profile(name, other if other.is_file() else options.profile))
+    print(f"{file}: change what you like in it, then `hep2 run {name}`")
+
+
+def _take_named(options: argparse.Namespace) -> None:
+    """Take the run that was named: its folder, and the parameters of the file beside it, if there is one."""
+    file = _parameters_of(options.run)
+    if not options.run.is_dir() and not file.is_file():
+        raise InputError(
+            f"{options.run}: there is no such run; `hep2 runs` lists them, `hep2 new-run` makes one, "
+            "--profile takes a profile"
+        )
+    single = ("profile", "data", "weights", *_DATABASE_OPTIONS, "set") if file.is_file() else ()
+    for name in ("out", "from_published", *single):
+        if getattr(options, name):
+            which = f"{file} says the parameters" if name in single else f"{options.run} is named"
+            raise InputError(f"--{name.replace('_', '-')}: {which}; change them there, or leave the name out")
+    options.out, options.profile = options.run, str(file) if single else options.profile
+
+
 def _run(options: argparse.Namespace) -> None:
     from hep2lib.runs import records
     from hep2lib.runs.freshness import recorded
@@ -354,6 +425,8 @@ def _run(options: argparse.Namespace) -> None:
     start = time.perf_counter()
     project_root("the notebooks", "run `hep2 study`, which needs none")
     pages = sorted({_page(name, PAGES) for name in options.page})
+    if options.run:
+        _take_named(options)
     if options.from_published:
         from hep2lib.runs.book import run_from_published
 
@@ -372,6 +445,15 @@ def _book(options: argparse.Namespace) -> None:
     from hep2lib.runs.book import build_book
 
     print(f"the book: {build_book(options.run)}")
+
+
+def _runs(options: argparse.Namespace) -> None:
+    from hep2lib.runs.freshness import known_runs
+
+    runs = known_runs()
+    rows = [[*runs[0]], *([*run.values()] for run in runs)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    print("\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows))
 
 
 def _page(name: str, known: Iterable[str]) -> str:
@@ -443,6 +525,13 @@ def _publish(options: argparse.Namespace) -> None:
     from hep2lib.runs.book import publish_run
 
     print(f"published: {publish_run(options.run, any_size=options.any_size)}")
+
+
+def _notebooks(options: argparse.Namespace) -> None:
+    from hep2lib.runs.book import filled_notebooks
+
+    out = filled_notebooks(options.out, options.run)
+    print(f"written: {out}; `jupyter lab {out}` opens them")
 
 
 def _pair(options: argparse.Namespace) -> int:

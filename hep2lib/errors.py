@@ -12,6 +12,10 @@ class InputError(Exception):
     (``DatabaseError``, ``WeightsError``, ...), so that a caller can catch just that one.
     """
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows of it: in a notebook, too, the message stands alone."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class DatabaseError(InputError):
     """A database, a sheet or an image that cannot be used.

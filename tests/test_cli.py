@@ -1,15 +1,19 @@
 """What a person sees whose input cannot be used: one message, exit code 2, no traceback."""
 
 import errno
+import re
+import shutil
+import subprocess
 import sys
 from types import SimpleNamespace
 
 import pytest
 import yaml
 
+from hep2lib import __version__
 from hep2lib.cli import main
 from hep2lib.errors import InputError
-from hep2lib.files import RunError, project_root
+from hep2lib.files import RunError, project_root, write_json
 from hep2lib.progress import progress
 from hep2lib.runs.freshness import Chapter
 from hep2lib.runs.notebooks import PAGES
@@ -255,7 +259,7 @@ def test_a_message_never_stands_on_the_line_of_a_progress_bar(monkeypatch, capsy
         ),
         ("data . --specimens-column=x", "there is no --specimens-column=x; did you mean --specimen-column?"),
         ("study svm --weigths random", "there is no --weigths; did you mean --weights? (`hep2 study "),
-        ("run --scheduler tcp://x", "hep2: unrecognized arguments: --scheduler tcp://x"),
+        ("run --scheduler tcp://x", "hep2: unrecognized arguments: --scheduler"),
         ("study smv", "invalid choice: 'smv'"),
         ("run --data ", "argument --data: the value is empty; give one, or leave the option out"),
         ("run --data= --label-column x", "argument --data: the value is empty"),
@@ -413,6 +417,151 @@ def test_only_the_pages_that_are_named_are_executed(tmp_path, capsys, monkeypatc
         assert main(["run", "--page", pages[0], *(f"--page={p}" for p in pages[1:] if p != "--page")]) == 0
     assert main(["run"]) == 0
     assert executed == [["02-cnn", "05-results"], ["03-fine-tuning"], list(PAGES)]
+
+
+def test_the_version_is_said(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"hep2 {__version__}\n")
+
+
+@pytest.fixture
+def clone(tmp_path, monkeypatch):
+    """A clone of the test's own, with the profiles; what would be executed is kept instead."""
+    shutil.copytree(project_root() / "notebooks" / "profiles", tmp_path / "clone" / "notebooks" / "profiles")
+    clone, started = tmp_path / "clone", []
+    shutil.copy(project_root() / "_toc.yml", clone)
+    for place in ("cli", "runs.run", "runs.freshness", "runs.parameters", "runs.book"):
+        monkeypatch.setattr(f"hep2lib.{place}.project_root", lambda *words: clone)
+    monkeypatch.setattr("hep2lib.cli.BESIDE", clone)
+    monkeypatch.setattr("hep2lib.runs.run.Run.check", lambda run: None)
+    monkeypatch.setattr("hep2lib.runs.run.Run.statement", "")
+    monkeypatch.setattr("hep2lib.runs.notebooks.execute_run", lambda run, pages: started.append(run))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    return SimpleNamespace(folder=clone, runs=clone / "runs", started=started)
+
+
+def test_a_run_of_ones_own_is_named_changed_and_gone_on_with(clone, capsys):
+    assert main(["new-run", "mine", "--from", "smoke"]) == 0
+    file = clone.runs / "mine.yaml"
+    assert capsys.readouterr().out == f"{file}: change what you like in it, then `hep2 run mine`\n"
+    for command in ("book", "check", "refresh", "clean", "publish"):
+        assert main([command, "mine"]) == 2
+        said = f"hep2: {clone.runs / 'mine'}: there is no such run; make one with `hep2 run mine`\n"
+        assert capsys.readouterr().err == said
+    file.write_text(file.read_text(encoding="utf-8").replace("#seed: 0", "seed: 4"), encoding="utf-8")
+    assert main(["run", "mine"]) == main(["run", "mine"]) == 0
+    assert {run.folder for run in clone.started} == {clone.runs / "mine"}
+    parameters = read_parameters(clone.runs / "mine" / "parameters.yaml")
+    assert (parameters.seed, parameters.specimens, parameters.profile) == (4, 16, str(file))
+    file.unlink()  # the folder alone goes on with its own
+    assert main(["run", "mine", "--page", "05"]) == main(["run", str(clone.runs / "mine")]) == 0
+    assert clone.started[-1].parameters == parameters
+
+
+def test_another_run_starts_from_one_of_ones_own(clone, capsys):
+    assert main(["new-run", "first", "--from", "smoke"]) == 0
+    file = clone.runs / "first.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace("#seed: 0", "seed: 4"), encoding="utf-8")
+    assert main(["new-run", "second", "--from", "first"]) == 0
+    assert main(["new-run", "third", "--from", str(file)]) == 0
+    for name in ("second", "third"):
+        assert make_parameters(clone.runs / f"{name}.yaml").effective == make_parameters(file).effective
+    assert main(["run", "first"]) == 0
+    file.write_text(file.read_text(encoding="utf-8").replace("seed: 4", "seed: 5"), encoding="utf-8")
+    assert main(["run", "first"]) == 2
+    assert "the run in this folder has other parameters:\n  seed is 4 there, 5 was" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("new-run quick", "'quick' cannot be the name of a new run: it is a profile's; choose another"),
+        ("new-run ../up", "'../up' cannot be the name of a new run: write letters, digits, - and _; choose"),
+        ("new-run -- -x", "'-x' cannot be the name of a new run: write letters, digits, - and _; choose"),
+        (
+            "new-run x.yaml",
+            "'x.yaml' cannot be the name of a new run: write letters, digits, - and _; choose",
+        ),
+        ("new-run there", "'there' cannot be the name of a new run: CLONE/runs has one of that name; choose"),
+        ("new-run kept", "'kept' cannot be the name of a new run: CLONE/runs has one of that name; choose"),
+        ("new-run mine --from qick", "profile 'qick': there is none of that name; choose one of paper,"),
+        (
+            "run nowhere",
+            "nowhere: there is no such run; `hep2 runs` lists them, `hep2 new-run` makes one, --profile",
+        ),
+        ("run quick", "quick: there is no such run; `hep2 runs` lists them"),
+        ("run there --out x", "--out: CLONE/runs/there is named; change them there, or leave the name out"),
+        ("run there --set seed=3", "--set: CLONE/runs/there.yaml says the parameters; change them there, or"),
+        ("run there --profile quick", "--profile: CLONE/runs/there.yaml says the parameters; change them"),
+        ("run there --label-column x", "--label-column: CLONE/runs/there.yaml says the parameters; change"),
+        ("run kept --from-published", "--from-published: CLONE/runs/kept is named; change them there, or"),
+        ("book nowhere", "elsewhere/nowhere: there is no such run; make one with `hep2 run --out"),
+    ],
+)
+def test_a_name_that_is_none(clone, typed, words, capsys):
+    assert main(["new-run", "there"]) == 0
+    (clone.runs / "kept").mkdir()
+    before = sorted(clone.folder.rglob("*"))
+    assert main(typed.split()) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert words.replace("CLONE", str(clone.folder)) in message
+    assert sorted(clone.folder.rglob("*")) == before
+    assert clone.started == []
+
+
+def test_a_name_that_could_mean_two_runs_is_asked_about(clone, tmp_path, capsys):
+    for folder in (clone.runs / "mine", tmp_path / "elsewhere" / "mine"):
+        make_parameters("smoke").write(folder / "parameters.yaml")
+    with pytest.raises(SystemExit) as ended:
+        main(["check", "mine"])
+    assert ended.value.code == 2
+    assert f"there are {tmp_path}/elsewhere/mine and {clone.runs}/mine; write the whole path" in (
+        capsys.readouterr().err
+    )
+
+
+def test_runs_are_listed_a_line_each(clone, monkeypatch, capsys):
+    pages = {"03-fine-tuning": Chapter(), "05-results": Chapter(["folds.csv changed"])}
+    monkeypatch.setattr("hep2lib.runs.freshness.check", lambda run, project: pages)
+    monkeypatch.setattr(
+        "hep2lib.runs.freshness.damages", lambda run, page: [] if run.name == "done" else ["no"]
+    )
+    assert main(["new-run", "planned"]) == 0
+    for name in ("done", "begun", "harmed"):
+        make_parameters("smoke", {"data": "/nowhere/aida"}).write(clone.runs / name / "parameters.yaml")
+    for name in ("done", "harmed"):
+        write_json(clone.runs / name / "run.json", {"database": {"name": "AIDA"}})
+        values = {"fine-tuning.auc": {"value": 0.98}, "svm.auc": {"value": 0.9734}}
+        write_json(clone.runs / name / "published" / "05-results.json", {"values": values})
+        write_json(clone.runs / name / "weights.json", {"used": "/there/w.pth"})
+    (clone.runs / "empty").mkdir()
+    (clone.runs / "notes.txt").write_text("no run", encoding="utf-8")
+    (clone.folder / "book" / "run").mkdir(parents=True)
+    capsys.readouterr()
+    assert main(["runs"]) == 0
+    titles, *lines = [re.split(r" {2,}", line) for line in capsys.readouterr().out.splitlines()]
+    assert titles == ["run", "profile", "database", "weights", "date", "fine-tuning", "SVM", "size", "state"]
+    assert [line[0] for line in lines] == ["book/run", "begun", "done", "empty", "harmed", "planned"]
+    states = {line[0]: line[-1] for line in lines}
+    assert states["planned"] == "not run yet"
+    assert states["done"] == "stale: 05"
+    assert states["begun"] == "unfinished: run.json, 05"
+    assert states["harmed"] == "broken: 05"
+    assert states["empty"] == "broken: no parameters.yaml that can be read"
+    done = lines[2]
+    assert done[:4] == ["done", "smoke", "AIDA", "w.pth"]
+    assert done[5:8] == ["0.980", "0.973", "0 MB"]
+    assert lines[1][2:4] == ["aida", "random"]
+
+
+def test_runs_are_listed_without_torch():
+    code = "import sys; from hep2lib.cli import main; main(['runs']); sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1].startswith("book/run")
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ NOT_TRIED = {
     "conda activate hep2": "needs conda",
     "jupyter lab --config notebooks/lab.py": "a server, of the extra lab, that runs until it is stopped; its "
     "configuration is tried in test_the_notebooks.py",
+    "jupyter lab X": "a server that runs until it is stopped, of the extra lab",
     "jupyter nbconvert --to html out.ipynb": "of the extra lab, on what papermill wrote",
     f"chromium --headless --no-pdf-header-footer --print-to-pdf=summary.pdf {FIRST_PAGE}": "needs a browser",
     "git lfs pull": "fetches images of a database that lies on a server",
@@ -121,6 +122,7 @@ def try_pip(words: list[str]) -> None:
 
 
 def try_papermill(words: list[str]) -> None:
+    words = words[words[0] == "--help-notebook" :]
     source = ROOT / Path(words[0]).with_suffix(".md")
     assert (ROOT / words[0]).is_file()
     known = notebook_parameters(read_source(source), source.name)

@@ -9,13 +9,14 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from papermill import inspect_notebook
 
 from hep2lib.cli import main
 from hep2lib.files import project_root
 from hep2lib.runs.notebooks import PAGES, notebook_parameters, page_values
 from hep2lib.runs.pairs import check_pairs, read_source, write_source
-from hep2lib.runs.parameters import profile_values, read_parameters
-from hep2lib.runs.run import Run
+from hep2lib.runs.parameters import ParameterError, profile_values, read_parameters
+from hep2lib.runs.run import NOTEBOOK_PARAMETERS, Run, notebook_run
 
 from .data.handmade import aida_rows, write_aida
 
@@ -65,8 +66,70 @@ def test_jupyterlab_saves_no_version_of_python():
 
 @pytest.mark.parametrize("page", PAGES)
 def test_parameters_are_those_that_a_run_sets(page):
-    known = notebook_parameters(read_source(NOTEBOOKS / f"{page}.md"), page)
+    source = read_source(NOTEBOOKS / f"{page}.md")
+    known = notebook_parameters(source, page)
     assert known == {"run_folder": "", "profile": None, "data": None, "weights": None, "seed": None}
+    assert tuple(known) == NOTEBOOK_PARAMETERS
+    shown = inspect_notebook(source).values()  # as `papermill --help-notebook` does
+    assert [one["inferred_type_name"] for one in shown] == ["str", "str", "str", "str", "int"]
+    assert all(len(one["help"]) > 10 for one in shown)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"sead": 3}, "parameter 'sead' is unknown; did you mean 'seed'?"),
+        ({"Seed": 3}, "parameter 'Seed' is unknown; did you mean 'seed'?"),
+        ({"run_foldr": ""}, "parameter 'run_foldr' is unknown; did you mean 'run_folder'?"),
+        (
+            {"folds": 3},
+            "parameter 'folds' is unknown; a notebook has run_folder, profile, data, weights, seed; "
+            "set others in a profile (`hep2 new-run`)",
+        ),
+        ({"seed": "abc"}, "parameter seed = 'abc': a number is needed, as in 3, 0.5 or 1e-3"),
+        (
+            {"data": 10},
+            "parameter data = 10: a text is needed; put it in quotes (for papermill, -r and not -p)",
+        ),
+        (
+            {"profile": True},
+            "parameter profile = True: a text is needed; put it in quotes (for papermill, -r and not -p)",
+        ),
+        (
+            {"run_folder": 3},
+            "parameter run_folder = 3: a text is needed; put it in quotes (for papermill, -r and not -p)",
+        ),
+    ],
+)
+def test_a_parameter_that_is_mistyped_stops_at_the_first_cell(given, message, tmp_path):
+    names = {"profile": "smoke", "run_folder": str(tmp_path / "run")} | given
+    with pytest.raises(ParameterError) as refused:
+        opened("03-fine-tuning", **names)
+    assert str(refused.value) == message
+    assert refused.value._render_traceback_() == [f"ParameterError: {message}"]  # what a notebook shows
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_notebook_opens_its_run_again_after_all_its_cells(page, tmp_path):
+    """No name that a chapter sets is taken for a misspelt parameter when a first cell is executed again."""
+    folder = tmp_path / "run"
+    names = {"run": (run := opened(page, profile="smoke", run_folder=str(folder))[0])}
+    for cell in read_source(NOTEBOOKS / f"{page}.md").cells:
+        if cell.cell_type == "code":
+            found = ast.walk(ast.parse(cell.source))
+            names |= {n.id: 0 for n in found if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    names |= {
+        "run": run,
+        "run_folder": str(folder),
+        "profile": None,
+        "data": None,
+        "weights": None,
+        "seed": None,
+    }
+    assert notebook_run(names).folder == folder
+    with pytest.raises(ParameterError, match="parameter 'sead' is unknown; did you mean 'seed'"):
+        notebook_run(names | {"sead": 1, "__annotations__": {"sead": int}})
 
 
 def opened(page, **given):
@@ -110,7 +173,7 @@ def test_a_notebook_and_the_command_line_open_one_run_of_one_profile(tmp_path, m
 def test_no_cell_takes_a_parameter_for_what_a_run_uses(page):
     """A parameter may be None, "as the profile says": what a cell needs of it, the run knows."""
     cells = [cell.source for cell in read_source(NOTEBOOKS / f"{page}.md").cells if cell.cell_type == "code"]
-    opening = "run = open_run(run_folder, profile, data=data, weights=weights, seed=seed)\n"
+    opening = "run = notebook_run(globals())\n"
     _, call, rest = "\n".join(cells[1:]).partition(opening)
     assert call
     used = {node.id for node in ast.walk(ast.parse(rest)) if isinstance(node, ast.Name)}

@@ -14,8 +14,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
 from sphinx.util.nodes import clean_astext, make_refnode
 
-from hep2lib.figures.style import typeset
-from hep2lib.runs.publish import PublishError, read_pages
+from hep2lib.runs.publish import PublishError, quoted, read_pages
 
 logger = logging.getLogger(__name__)
 
@@ -54,34 +53,6 @@ class Run:
         return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
-def shown(value: object, form: str = "") -> str:
-    """A value as prose shows it: a fraction with four digits unless told otherwise."""
-    if isinstance(value, list):
-        return ", ".join(shown(each, form) for each in value)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int | float):
-        return typeset(value, form or (".4g" if isinstance(value, float) else ""))
-    return format(value, form)
-
-
-def look_up(tree: Any, key: str) -> Any:
-    """What a dotted key leads to in nested mappings; a mapping that holds a ``value`` stands for it.
-
-    Raises:
-        KeyError: if it leads nowhere, or to a mapping.
-    """
-    for word in key.split("."):
-        if not isinstance(tree, dict) or word not in tree:
-            raise KeyError(key)
-        tree = tree[word]
-    if isinstance(tree, dict) and "value" in tree:
-        tree = tree["value"]
-    if tree is None or isinstance(tree, dict):
-        raise KeyError(key)
-    return tree
-
-
 class QuoteRole(SphinxRole, ABC):
     """A role ``{kind}`name:format``` that shows one value, or warns and so fails the build."""
 
@@ -89,9 +60,9 @@ class QuoteRole(SphinxRole, ABC):
 
     def run(self) -> tuple[list[Node], list[system_message]]:
         """Show the value."""
-        key, _, form = (part.strip() for part in self.text.partition(":"))
+        key = self.text.partition(":")[0].strip()
         try:
-            return [self.quote(Run(self.env), key, form)], []
+            return [self.quote(Run(self.env), key)], []
         except KeyError:
             problem = f"there is no {key!r} to quote"
         except (ValueError, PublishError) as error:
@@ -102,7 +73,7 @@ class QuoteRole(SphinxRole, ABC):
         return [nodes.inline(self.text, UNKNOWN)], []
 
     @abstractmethod
-    def quote(self, run: Run, key: str, form: str) -> Node:
+    def quote(self, run: Run, key: str) -> Node:
         """The node that shows the value; KeyError where there is none, ValueError for a wrong format."""
 
 
@@ -111,16 +82,10 @@ class ValueRole(QuoteRole):
 
     kind = "val"
 
-    def quote(self, run: Run, key: str, form: str) -> Node:
+    def quote(self, run: Run, key: str) -> Node:
         """The value, as a link to the page that computed it."""
         document, entry = run.find("values", key)
-        part, _, rest = form.partition(":")
-        if part != "interval":
-            text = shown(entry["value"], form)
-        elif "interval" in entry:
-            text = " to ".join(shown(end, rest) for end in entry["interval"])
-        else:
-            raise ValueError("it was published without an interval")
+        text = quoted({key: entry}, self.text)
         words = ["hep2-words"] if len(text) > LONGEST else []
         inline = nodes.inline(self.text, text, classes=[VALUE_LINK, *words])
         if document == self.env.docname:
@@ -141,10 +106,10 @@ class PaperRole(QuoteRole):
 
     kind = "paper"
 
-    def quote(self, run: Run, key: str, form: str) -> Node:
+    def quote(self, run: Run, key: str) -> Node:
         """The value as printed."""
         printed = run.read(Path(self.env.srcdir) / self.config.hep2_paper_values)
-        return nodes.inline(self.text, shown(look_up(printed, key), form), classes=["hep2-paper"])
+        return nodes.inline(self.text, quoted(printed or {}, self.text), classes=["hep2-paper"])
 
 
 class ParameterRole(QuoteRole):
@@ -152,10 +117,10 @@ class ParameterRole(QuoteRole):
 
     kind = "param"
 
-    def quote(self, run: Run, key: str, form: str) -> Node:
+    def quote(self, run: Run, key: str) -> Node:
         """The parameter's value."""
         parameters = run.read(run.folder / "parameters.yaml")
-        return nodes.inline(self.text, shown(look_up(parameters, key), form), classes=["hep2-parameter"])
+        return nodes.inline(self.text, quoted(parameters or {}, self.text), classes=["hep2-parameter"])
 
 
 def resolve_value(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: Element) -> Element | None:

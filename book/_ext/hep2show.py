@@ -7,11 +7,13 @@ from typing import Any, ClassVar
 from docutils import nodes
 from docutils.nodes import Element, Node
 from docutils.parsers.rst import directives
-from hep2quote import Run, shown
+from hep2quote import Run
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 from sphinx.util.docutils import SphinxDirective
+
+from hep2lib.runs.publish import shown
 
 TABLE = re.compile(r'<div class="hep2-table(?: hep2-wide)?" id="(?P<label>[^"]+)"')
 CAPTION = re.compile(r'(?<=-caption">).*?(?=</caption>)', re.DOTALL)

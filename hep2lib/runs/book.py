@@ -11,7 +11,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+import nbformat
 import yaml
 
 from hep2lib.errors import InputError, some
@@ -20,7 +22,9 @@ from hep2lib.progress import progress
 from hep2lib.runs import freshness, records
 from hep2lib.runs.freshness import RUN, book_pages, kept_notebook, published_run
 from hep2lib.runs.notebooks import without_control
-from hep2lib.runs.parameters import make_parameters, read_parameters
+from hep2lib.runs.pairs import notebook_text
+from hep2lib.runs.parameters import make_parameters, read_parameters, told_parameters
+from hep2lib.runs.publish import quoted, read_pages
 from hep2lib.sources import commit
 
 LEFT_OUT = (".svg", ".csv")  # files that the book does without
@@ -33,6 +37,14 @@ _PROBLEM = re.compile(r"\b(?:WARNING|ERROR|CRITICAL|SEVERE):")
 _CRASH = re.compile(
     r"^(?:Exception occurred|Extension error).*?(?=^The full traceback|\Z|^\s*$)", re.MULTILINE | re.DOTALL
 )
+_PLAIN = {  # what only the book knows, and how any Markdown has it
+    r"\{cite:[pt]\}`([^`]+)`": r"[\1]",
+    r"\{sup\}`([^`]+)`": r"<sup>\1</sup>",
+    r"(?ms)^:{3,}\{dropdown\} (.*?)\n(.*?)^:{3,}$": r"<details><summary>\1</summary>\n\n\2\n</details>",
+    r"\[\]\(([\w-]+)\.ipynb\)": r"[\1](\1.ipynb)",
+    r"\[\]\((?:\.\./)*([\w-]+)\.md\)": r"*\1* (in the book)",
+    r"\[\]\(#([\w-]+)\)": r"*\1*",
+}
 _BUILD = """
 import os, sys, threading
 threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()  # ends with its parent
@@ -176,6 +188,48 @@ def run_from_published(folder: Path, *, project: Path | None = None) -> None:
         _put(made, folder)
 
 
+def filled_notebooks(out: Path, run: Path | None = None) -> Path:
+    """Copy the executed notebooks of a run, with what their prose quotes filled in, as JupyterLab shows it.
+
+    Args:
+        out: an empty folder, or a new one. Cells can be executed there: they go on with the run.
+        run: the run's folder; without one, a run is made of the published one's records, in ``out/run``.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        BookError: if ``out`` holds something, or the run is not whole.
+    """
+    project, out = project_root(), typed_path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise BookError(f"{out}: holds something; choose another folder")
+    if not run:
+        run_from_published(out / "run", project=project)
+    run = typed_path(run or out / "run")
+    executed, trees = _executed(run, book_pages(project)), {}
+    for role, file in (("paper", project / "book" / "paper-values.yaml"), ("param", run / "parameters.yaml")):
+        trees[role] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    trees["val"] = {n: value for page in read_pages(run).values() for n, value in page["values"].items()}
+    for file in executed:
+        notebook = nbformat.read(file, as_version=4)
+        for cell in notebook.cells:
+            if "injected-parameters" in cell.metadata.get("tags", []):
+                cell["source"] = f"# This run\nrun_folder = {str(run)!r}"
+            elif cell.cell_type == "markdown":
+                cell["source"] = _filled(cell.source, trees)
+        write_text(out / file.name, notebook_text(notebook))
+    return out
+
+
+def _filled(text: str, trees: dict[str, dict[str, Any]]) -> str:
+    """Prose as any Markdown shows it: with values for roles, without the book's own directives."""
+    text = re.sub(r"\{(val|paper|param)\}`([^`]+)`", lambda found: quoted(trees[found[1]], found[2]), text)
+    for pattern, plain in _PLAIN.items():
+        text = re.sub(pattern, plain, text)
+    return text
+
+
 @contextmanager
 def _beside(target: Path) -> Iterator[Path]:
     """A folder of one's own to make ``target`` in: two may be at it at once; what was killed left goes."""
@@ -204,7 +258,7 @@ def _put(made: Path, target: Path) -> None:
 def _executed(run: Path, pages: list[str]) -> list[Path]:
     """The executed notebooks of a run that is complete; asked for before anything is written or deleted."""
     if not run.is_dir():
-        raise BookError(f"{run}: there is no such run; make one with `hep2 run --out {run}`")
+        raise BookError(freshness.no_such_run(run))
     missing = [name for name in RESULTS if name not in ("figures", "tables") and not (run / name).exists()]
     if missing:
         raise BookError(f"{run}: is no complete run, it has no {missing[0]}; make it again with `hep2 run`")
@@ -236,6 +290,8 @@ def _stage(project: Path, run: Path, source: Path, executed: list[Path]) -> None
             shutil.copyfile(run / name, staged / name)
     for notebook in executed:
         shutil.copyfile(notebook, staged / notebook.name)
+    told = (f"`{name}`\n: {text}\n" for name, text in told_parameters().items())
+    write_text(source / "book" / "parameters.md", "\n".join(told))
 
 
 def _render(work: Path, pages: int, log: Path) -> None:

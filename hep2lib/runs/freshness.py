@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -121,8 +121,14 @@ def _unreadable() -> str:
 def _known(run: Path) -> Path:
     run = typed_path(run)
     if not (run / "parameters.yaml").is_file():
-        raise InputError(f"{run}: there is no such run; make one with `hep2 run --out {run}`")
+        raise InputError(no_such_run(run))
     return run
+
+
+def no_such_run(run: Path) -> str:
+    """What to say of a run that is not there."""
+    how = run.name if Path(f"{run}.yaml").is_file() else f"--out {run}"
+    return f"{run}: there is no such run; make one with `hep2 run {how}`"
 
 
 def _judged(project: Path, run: Path, page: str) -> Chapter:
@@ -171,6 +177,17 @@ def _judged(project: Path, run: Path, page: str) -> Chapter:
     return chapter
 
 
+def _reached(code: str) -> dict[str, str]:
+    return _kept(reached, code, PACKAGE, _look([PACKAGE])[0])
+
+
+@lru_cache(maxsize=16)  # all runs have the same pages
+def _kept(
+    read: Callable[[str, Path], dict[str, str]], code: str, package: Path, looks: str
+) -> dict[str, str]:
+    return read(code, package)
+
+
 def _differing(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return [name for name in sorted({**then, **now}) if then.get(name) != now.get(name)]
 
@@ -193,13 +210,13 @@ def made_from(project: Path, run: Path, page: str, then: Mapping[str, Any]) -> d
         calls of ``Publication.kept``.
     """
     cells, code = _read_cells(project / "notebooks" / f"{page}.md", then["given"])
-    found = reached(code, PACKAGE)
+    found = _reached(code)
     parameters, weights = _read(run / "parameters.yaml"), str(_read(run / "weights.json").get("used", ""))
     read = [name for name, reader in _READ_BY.items() if reader in found]
     inputs = {name: _digest(_read(project / name, (dict, list))) for name in read}
     inputs["folds.csv"] = _file(run / "folds.csv")
     inputs[WEIGHTS] = _file(Path(weights)) if Path(weights).is_absolute() else weights
-    inputs[DATABASE], looks = _digest(_by_file(reached(_SIMULATOR, PACKAGE))), ""
+    inputs[DATABASE], looks = _digest(_by_file(_reached(_SIMULATOR))), ""
     if places := [Path(parameters[name]) for name in ("data", "sheet", "images") if parameters.get(name)]:
         looks, files = _look(places)
         same = then.get("looks") == looks
@@ -307,6 +324,51 @@ def removable(run: Path) -> dict[Path, str]:
     found = {run / name: what for name, what in _REMOVABLE.items() if (run / name).exists()}
     aside = sorted(file for file in run.rglob("*.damaged") if not set(file.parents) & set(found))
     return found | dict.fromkeys(aside, "set aside: not what was written")
+
+
+def known_runs(*, project: Path | None = None) -> list[dict[str, str]]:
+    """Say what each run of the clone is: the published one, those in ``runs``, files that name runs to come.
+
+    By column: ``date`` is when it was last executed here; ``fine-tuning`` and ``SVM`` are test AUCs.
+    """
+    project = project or project_root()
+    found = [one for one in (project / "runs").glob("[!.]*") if one.suffix == ".yaml" or one.is_dir()]
+    runs = sorted({run if run.is_dir() else run.with_suffix("") for run in found})
+    return [_in_brief(project, run) for run in (published_run(project), *runs)]
+
+
+def _in_brief(project: Path, run: Path) -> dict[str, str]:
+    asked, about = _read(run / "parameters.yaml") or _read(Path(f"{run}.yaml")), _read(run / "run.json")
+    used = (_read(run / "weights.json") or _read(run / RECORDS / "weights.json")).get("used")
+    database = about.get("database", {}).get("name") or Path(asked.get("data") or "simulated").name
+    values, last = page_content(run, "05-results").get("values", {}), run / "run.json"
+    auc = {way: values.get(f"{way.lower()}.auc", {}).get("value") for way in ("fine-tuning", "SVM")}
+    own = run == published_run(project)
+    date = time.localtime(last.stat().st_mtime) if last.is_file() and not own else None
+    return {
+        "run": RUN if own else run.name,
+        "profile": Path(asked.get("profile") or run.name).stem,
+        "database": database.replace("simulated database", "simulated"),
+        "weights": Path(used or asked.get("weights") or "auto").name,
+        "date": time.strftime("%Y-%m-%d %H:%M", date) if date else "",
+        **{way: "" if value is None else f"{value:.3f}" for way, value in auc.items()},
+        "size": f"{sum(file.stat().st_size for file in run.rglob('*') if file.is_file()) / 1e6:,.0f} MB",
+        "state": _state(project, run),
+    }
+
+
+def _state(project: Path, run: Path) -> str:
+    """Whether a run is fresh; if not, which of its pages are missing, broken or stale."""
+    if not run.is_dir():
+        return "not run yet"
+    if not _read(run / "parameters.yaml"):
+        return "broken: no parameters.yaml that can be read"
+    found = {} if (run / "run.json").is_file() else {"unfinished": ["run.json"]}
+    for page in (page for page, chapter in check(run, project=project).items() if chapter.reasons):
+        there = (run / "published" / f"{page}.json").is_file()
+        kind = "stale" if not damages(run, page) else "broken" if there else "unfinished"
+        found.setdefault(kind, []).append(page[:2])
+    return "; ".join(f"{kind}: {', '.join(pages)}" for kind, pages in sorted(found.items())) or "fresh"
 
 
 def damages(run: Path, page: str) -> list[str]:

@@ -4,6 +4,7 @@ import difflib
 import hashlib
 import json
 import re
+import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -49,6 +50,8 @@ MAY_DIFFER = ("workers",)
 any process. ``device`` and ``cache_gigabytes`` do not belong here: another device rounds otherwise, and so do
 activations that are computed anew for each batch for want of room."""
 
+TEXT_NEEDED = "a text is needed; put it in quotes (for papermill, -r and not -p)"
+
 _NUMBER = re.compile(r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 Whole = Annotated[int, BeforeValidator(_number)]
 Real = Annotated[float, BeforeValidator(_number)]
@@ -61,77 +64,129 @@ SVMWay = Literal["fine-tuned", "pooled", "rotated", "refitted", "other-regularis
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class GridParameters(_Strict):
     """One part of the fine-tuning search: see ``hep2lib.studies.fine_tuning.Grid``."""
 
     freeze: Annotated[tuple[Depth, ...], Field(min_length=1)]
+    """How many of GoogLeNet's 144 layers, the first ones, stay as they are. The paper: 11, 110, 139."""
     batch_sizes: Annotated[tuple[BatchSize, ...], Field(min_length=1)]
+    """Images a mini-batch. The paper: 4, 8, 16, 32, 64, 128."""
     learning_rates: Annotated[tuple[LearningRate, ...], Field(min_length=1)]
+    """Step sizes, constant throughout a training. The paper: 0.01, 0.001, 0.0001."""
     epochs: Epochs
+    """Passes over the training images; each smaller number is searched too. The paper: 10."""
     seeds: Seeds = 1
+    """Trainings of each configuration with other seeds; the first is what is searched."""
 
 
 class TrainingParameters(_Strict):
     """How networks are trained apart from the search: see ``hep2lib.studies.trial.TrainingOptions``."""
 
     momentum: Annotated[Real, Field(ge=0, lt=1)] = 0.9
+    """Share of the previous step that is added to each step. The paper: 0.9."""
     l2: Annotated[Real, Field(ge=0, le=10)] = 1e-4
+    """Weight decay of weights; biases have none."""
     bias_rate_factor: Annotated[Real, Field(ge=0, le=1000)] = 2.0
+    """Learning rate of the start network's biases relative to its weights."""
     head_rate_factor: Annotated[Real, Field(ge=0, le=1000)] = 1.0
+    """Learning rate of the new classifier relative to the rest; MATLAB's example takes 10."""
     class_weights: Literal["none", "balanced"] = "none"
+    """Whether the losses of the rarer class weigh more."""
     shuffle: Literal["once", "every-epoch"] = "once"
+    """When the order of the training images is drawn."""
     last_batch: Literal["drop", "keep"] = "drop"
+    """What happens to an incomplete last mini-batch."""
     precision: Literal["fp32", "bf16"] = "fp32"
+    """Arithmetic of the trained layers."""
     activations: Literal["fp32", "bf16"] = "fp32"
+    """How the frozen layers' values are kept; bf16 takes half the room."""
 
 
 class Parameters(_Strict):
     """Everything that a run's results follow from, besides the machine; frozen once checked.
 
-    The comments of ``notebooks/profiles/paper.yaml`` say what each one means; the book's page on re-running
-    lists them with their ranges.
+    Below each stand its meaning, its values where its type does not say them, and the paper's value where it
+    says one: ``told_parameters``.
     """
 
     profile: str = "quick"
+    """Where all other values come from. Values: smoke, quick, published, paper, or a YAML file."""
     seed: Annotated[Whole, Field(ge=0, le=2**31 - 1)] = 0
+    """Seed of the simulated images, the folds, the random weights and the order of training."""
     data: str = ""
+    """The database; empty: a simulated one is written and used. Values: a folder. The paper: AIDA."""
     sheet: str = ""
+    """The ground-truth sheet; empty: it is looked for in the database's folder. Values: a file."""
     images: str = ""
+    """Where the images are; empty: in the database's folder. Values: a folder."""
     image_column: str = ""
+    """The column of file names; empty: found by its usual names. Values: a name."""
     label_column: str = ""
+    """The column that says positive or negative; empty: found by its usual names. Values: a name."""
     specimen_column: str = ""
+    """The column of specimens (patients, wells); empty: found by its usual names. Values: a name."""
     pattern_column: str = ""
+    """The column of staining patterns; empty: found by its usual names. Values: a name."""
     specimen_pattern: str = ""
+    """The specimen in file names, or in specimen_column if that is set. Values: a regular expression."""
     negative: str = ""
+    """Further words that mean negative. Values: words with commas between them."""
     bits: Annotated[Whole, Field(ge=8, le=16)] | None = None
+    """How many bits the 16-bit images use; null: found out."""
     layout: str = ""
+    """How the database is laid out; empty: found out. Values: aida, manifest, folders, mivia, i3a."""
     specimens: Annotated[Whole, Field(ge=10, le=20000)] = 100
+    """Simulated specimens; 100 make 208 images, 1000 make 2080, as many as the paper has."""
     image_size: Annotated[Whole, Field(ge=64, le=1024)] = 224
+    """Pixels of a side to which images are resized; GoogLeNet was made for 224."""
     aspect: Literal["stretch", "pad"] = "stretch"
+    """Resize as MATLAB does, or keep the shape of cells."""
     colour: Literal["rgb", "green"] = "rgb"
+    """All channels, or the fluorescence channel in all three."""
     folds: Annotated[Whole, Field(ge=2, le=50)] = 5
+    """Folds of the cross-validation, by specimen. The paper: 5."""
     variant: Literal["torchvision", "bvlc"] = "torchvision"
+    """Which GoogLeNet: torchvision's, or bvlc, the one that MATLAB has."""
     weights: Annotated[str, Field(min_length=1)] = "auto"
+    """Where training starts from. Values: auto, imagenet, random, or a file. The paper: pre-trained."""
     grids: Annotated[tuple[GridParameters, ...], Field(min_length=1)]
+    """The search of the fine-tuning study, in one part or several. Values: a list of grids."""
     chosen_seeds: dict[Depth, Seeds] = {}
+    """Seeds that the configuration chosen at a depth is trained with. Values: 1 to 100 by depth, {110: 3}."""
     rotations: Annotated[Whole, Field(ge=1, le=360)] = 18
+    """Views of a training image, equally spaced; 1: none but the image itself. The paper: 18."""
     views_per_epoch: Annotated[Whole, Field(ge=0, le=360)] = 0
+    """How many of them an epoch shows; 0: all. The paper: 0."""
     training: TrainingParameters = TrainingParameters()
+    """How networks are trained apart from the search, part by part. Values: see its parts."""
     batchnorm: GridParameters | None = None
+    """What is trained again with the frozen layers' batch normalisation alive; null: none. Values: a grid."""
     batchnorm_folds: Annotated[Whole, Field(ge=0, le=50)] = 0
+    """How many folds of them; 0: all."""
     svm_layers: Annotated[tuple[str, ...], Field(min_length=1)] = SINGLE_TENSOR
+    """Whose activations the SVM is tried on. Values: single-tensor (23), all (144), names of `hep2 layers`.
+    The paper: various layers."""
     svm_variants: tuple[SVMWay, ...] = get_args(SVMWay)
+    """In which other ways the SVM is tried; [] for none. The paper: fine-tuned."""
     svm_rotations: Annotated[Whole, Field(ge=2, le=360)] = 4
+    """Views of a training image for `rotated`; memory and time grow with their square."""
     svm_values: Annotated[Whole, Field(ge=1, le=1000)] = 20
+    """Number of values of C. The paper: 20."""
     svm_smallest: Annotated[Real, Field(ge=-12, le=12)] = -6.0
+    """The first of them, as a power of ten. The paper: -6."""
     svm_largest: Annotated[Real, Field(ge=-12, le=12)] = 2.5
+    """The last of them, as a power of ten. The paper: 2.5."""
     svm_regularisation: Literal["C", "lambda"] = "C"
+    """Whether the values are C, or lambda as in MATLAB's `fitclinear`. The paper: C."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    """Where to compute. Values: auto, cpu, cuda, cuda:1."""
     workers: Annotated[Whole, Field(ge=0, le=1024)] = 0
+    """Processes for the studies; 0: chosen for the machine."""
     cache_gigabytes: Annotated[Real, Field(ge=0, le=1e6)] = 0.0
+    """Room for the frozen layers' activations; 0: no limit."""
 
     @field_validator("batchnorm", "bits", mode="before")
     @classmethod
@@ -141,8 +196,7 @@ class Parameters(_Strict):
     @field_validator("svm_layers", mode="before")
     @classmethod
     def _named_layers(cls, names: Any) -> Any:
-        words = {"all": LAYERS, "single-tensor": SINGLE_TENSOR}
-        return words.get(names, names) if isinstance(names, str) else names
+        return _LAYER_WORDS.get(names, names) if isinstance(names, str) else names
 
     @field_validator("svm_layers")
     @classmethod
@@ -262,6 +316,7 @@ _SEAL = "# Parameters of a run, which stay as they are; a copy may be changed an
 WEIGHTS = ("auto", "imagenet", *RANDOM)
 """Words for weights; any other text names a file."""
 
+_LAYER_WORDS = {"all": LAYERS, "single-tensor": SINGLE_TENSOR}
 _WITH_PARTS: dict[str, type[BaseModel]] = dict.fromkeys(("batchnorm", "grids"), GridParameters)
 _WITH_PARTS |= {"training": TrainingParameters}
 
@@ -317,7 +372,22 @@ def profile_values(profile: str) -> dict[str, Any]:
         raise ParameterError(f"{file}: not readable as YAML ({error})") from None
     if not isinstance(values, dict):
         raise ParameterError(f"{file}: a profile is a list of `name: value` lines")
-    return values
+    for name in values:
+        if (whole := name.partition(".")[0]) != name and whole in values:
+            raise ParameterError(
+                f"{file}: {whole} is set as a whole, and by its part {name}; keep one of them"
+            )
+    return _in_wholes({}, values)
+
+
+def _in_wholes(values: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Values with others put in their place; ``training.l2`` is a part of ``training``."""
+    merged = dict(values)
+    for name, value in settings.items():
+        whole, dot, part = name.partition(".")
+        others = merged[whole] if isinstance(merged.get(whole), dict) else {}
+        merged[whole] = others | {part: value} if dot else value
+    return merged
 
 
 def make_parameters(profile: str | Path = "quick", settings: Mapping[str, Any] | None = None) -> Parameters:
@@ -336,11 +406,7 @@ def make_parameters(profile: str | Path = "quick", settings: Mapping[str, Any] |
     settings, profile = settings or {}, str(profile)
     if _is_file(profile):
         profile = str(typed_path(profile))
-    values = profile_values(profile) | {"profile": profile}
-    for name, value in settings.items():
-        whole, dot, part = name.partition(".")
-        others = values[whole] if isinstance(values.get(whole), dict) else {}
-        values[whole] = others | {part: value} if dot else value
+    values = _in_wholes(profile_values(profile) | {"profile": profile}, settings)
     for name in ("data", "weights", "sheet", "images"):
         typed, folder = values.get(name), "" if name in settings else Path(profile).parent
         if isinstance(typed, str | Path) and typed != "" and (name != "weights" or typed not in WEIGHTS):
@@ -358,6 +424,81 @@ def make_parameters(profile: str | Path = "quick", settings: Mapping[str, Any] |
         inner = {problem["loc"][:depth] for problem in problems for depth in range(len(problem["loc"]))}
         sentences = [_sentence(problem) for problem in problems if problem["loc"] not in inner]
         raise ParameterError("\n".join(sentences)) from None
+
+
+def told_parameters() -> dict[str, str]:
+    """What each parameter means, its values, its default and the paper's value, as a text by name.
+
+    Parts are named as "training.l2"; "grids.freeze" and its like hold for ``batchnorm`` too.
+    """
+    schema, fields, texts = Parameters.model_json_schema(), {}, {}
+    for name, about in schema["properties"].items():
+        fields[name] = about
+        if name in ("grids", "training"):
+            parts = schema["$defs"][_WITH_PARTS[name].__name__]["properties"]
+            fields |= {f"{name}.{part}": each for part, each in parts.items()}
+    for name, about in fields.items():
+        text, sign, paper = " ".join(about["description"].split()).partition(" The paper: ")
+        values = "" if " Values: " in text else f" Values: {_range(about)}."
+        default = _written(about["default"]) or "empty" if "default" in about else "none"
+        texts[name] = f"{text}{values} Default: {default}.{sign}{paper}"
+    return texts
+
+
+def _range(about: Mapping[str, Any]) -> str:
+    """The values that a field's JSON schema allows, in words."""
+    if "anyOf" in about:
+        return _range(about["anyOf"][0])
+    if "items" in about:
+        return f"a list of {'numbers, ' * ('enum' not in about['items'])}{_range(about['items'])}"
+    if "enum" in about:
+        return ", ".join(about["enum"])
+    # As pydantic calls limits behind a validator of one's own; without one it uses JSON schema's words.
+    low, high = about.get("ge", about.get("minimum")), about.get("le", about.get("maximum"))
+    first = f"above {about['gt']:g}, up to" if low is None else f"{low:.10g} to"
+    return f"{first} below {about['lt']:g}" if high is None else f"{first} {high:.10g}"
+
+
+def _written(value: Any) -> str:
+    """A value as YAML has it in one line; an empty text as nothing."""
+    value = next((word for word, layers in _LAYER_WORDS.items() if value == list(layers)), value)
+    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**6)
+    return text.removesuffix("...\n").strip() if value != "" else ""
+
+
+def new_profile(name: str, profile: str | Path) -> str:
+    """The text of a profile for a run of this name: every parameter and what it means, set as in ``profile``.
+
+    What that sets is written out; all else stands behind a ``#``, at its default.
+
+    Raises:
+        ParameterError: if there is no such profile, or it cannot be used.
+    """
+    texts, given = told_parameters(), profile_values(str(profile))
+    copied = make_parameters(profile)
+    values = copied.model_dump(mode="json")
+    lines = [
+        f"# The run {name}: change what you like, then `hep2 run {name}` computes it.",
+        "# Each parameter stands below its meaning, its values, its default, and the paper's value where the",
+        f"# paper says one. A line without # sets one: what {copied.profile_name} sets was copied.",
+        "# A line with #name leaves one at its default, also at another one of a later version; take the #",
+        "# away to set it. Write 0.001, random or [4, 16]; a path may be relative to this file's folder.",
+    ]
+    for parameter in texts:
+        whole, _, part = parameter.partition(".")
+        if whole == "profile" or (part and whole == "grids"):
+            continue
+        lines.append("")
+        for one in (n for n in texts if n == parameter or (whole == "grids" == n.partition(".")[0])):
+            for sentence in re.sub(" (?=Values: )", "\n", f"{one}: {texts[one]}").splitlines():
+                lines += textwrap.wrap(sentence, 108, initial_indent="# ", subsequent_indent="#   ")
+        if parameter == "grids":
+            lines += ["grids:", *(f"  - {_written(grid)}" for grid in values["grids"])]
+        elif parameter != "training":
+            unset = "" if whole in given and (not part or part in given[whole]) else "#"
+            value = values[whole][part] if part else values[whole]
+            lines.append(f"{unset}{parameter}: {_written(value)}".strip())
+    return "\n".join(lines) + "\n"
 
 
 def differences(kept: Any, asked: Any, name: str = "") -> list[str]:
@@ -390,7 +531,7 @@ def _sentence(problem: Any) -> str:
     place = ".".join(str(part) for part in problem["loc"] if part != "[key]")
     given = problem["input"]
     reason = {
-        "string_type": "a text is needed; put it in quotes (for papermill, -r and not -p)",
+        "string_type": TEXT_NEEDED,
         "tuple_type": "a list is needed, as in [a, b]",
         "string_pattern_mismatch": "choose auto, cpu, or cuda (cuda:1 for the second GPU)",
     }.get(problem["type"], problem["msg"].removeprefix("Value error, "))

@@ -321,6 +321,40 @@ def read_pages(run: Path | str, without: str = "") -> dict[str, dict[str, Any]]:
     return pages
 
 
+def quoted(tree: Mapping[str, Any], text: str) -> str:
+    """What prose shows where it quotes ``name``, ``name:format`` or ``name:interval:format``.
+
+    ``tree`` holds values by name, or by the words of a name in nested mappings; ``{"value": ...}`` stands for
+    a value, which may have an ``interval``. KeyError if there is none, ValueError if it cannot be shown so.
+    """
+    key, _, form = (part.strip() for part in text.partition(":"))
+    found: Any = tree
+    for word in [key] if key in tree else key.split("."):
+        if not isinstance(found, dict) or word not in found:
+            raise KeyError(key)
+        found = found[word]
+    part, _, rest = form.partition(":")
+    if part == "interval":
+        if not isinstance(found, dict) or "interval" not in found:
+            raise ValueError("it was published without an interval")
+        return " to ".join(shown(end, rest) for end in found["interval"])
+    value = found["value"] if isinstance(found, dict) and "value" in found else found
+    if value is None or isinstance(value, dict):
+        raise KeyError(key)
+    return shown(value, form)
+
+
+def shown(value: object, form: str = "") -> str:
+    """A value as prose shows it: a fraction with four digits unless told otherwise."""
+    if isinstance(value, list):
+        return ", ".join(shown(each, form) for each in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return typeset(value, form or (".4g" if isinstance(value, float) else ""))
+    return format(value, form)
+
+
 def caption_markdown(caption: str) -> str:
     """The caption as Markdown that no extension (mathematics, roles, links) can read in another way."""
     return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", caption)

@@ -1,5 +1,6 @@
 """A run: one folder, its parameters, and everything that follows from them."""
 
+import difflib
 import json
 import platform
 import shutil
@@ -28,7 +29,15 @@ from hep2lib.evaluation.baselines import image_headers
 from hep2lib.files import BESIDE, find_kept, project_root, set_aside, typed_path, write_json
 from hep2lib.runs import records
 from hep2lib.runs.freshness import RUN, recorded
-from hep2lib.runs.parameters import MAY_DIFFER, Parameters, differences, make_parameters, read_parameters
+from hep2lib.runs.parameters import (
+    MAY_DIFFER,
+    TEXT_NEEDED,
+    ParameterError,
+    Parameters,
+    differences,
+    make_parameters,
+    read_parameters,
+)
 from hep2lib.runs.publish import Publication
 from hep2lib.simulator.writing import simulated_images, write_database
 from hep2lib.sources import code_digest, commit
@@ -45,17 +54,10 @@ RESTARTED = "restarted "
 CALIBRATION_IMAGES = 16
 """Simulated images that random weights are calibrated on."""
 
-PACKAGES = (
-    "hep2lib",
-    "torch",
-    "torchvision",
-    "scikit-learn",
-    "numpy",
-    "pandas",
-    "Pillow",
-    "jupyter-book",
-    "papermill",
-)
+NOTEBOOK_PARAMETERS = ("run_folder", "profile", "data", "weights", "seed")
+_PLAIN = (str, int, float, list, dict, type(None))  # what papermill and people set
+
+PACKAGES = ("torch", "torchvision", "scikit-learn", "numpy", "pandas", "Pillow", "jupyter-book", "papermill")
 
 
 class RunFolderError(InputError):
@@ -88,7 +90,11 @@ class Run:
                 f"{given}: for a database of one's own, and none was given; give its folder (--data on the "
                 "command line), or leave this out (in the profile, too) for the simulated one"
             )
-        write_database(self._simulated_folder, specimens=p.specimens, seed=p.seed)
+        try:
+            write_database(self._simulated_folder, specimens=p.specimens, seed=p.seed)
+        except OSError:
+            if not self._simulated_folder.is_dir():  # no other process was faster
+                raise
         return read_database(self._simulated_folder)
 
     @property
@@ -409,7 +415,8 @@ class Run:
             },
             "commit": commit(BESIDE, RUN),
             "device": self.device if self.device == "cpu" else torch.cuda.get_device_name(self.device),
-            "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+            "versions": {"python": platform.python_version()}
+            | {n: version(n) for n in ("hep2lib", *PACKAGES)},
             "seconds": {name: round(value, 2) for name, value in seconds.items()},
         }
 
@@ -510,7 +517,7 @@ def open_run(folder: str | Path = "", profile: str | Path | None = None, /, **se
             wrong = f"lies in {other}"
     if where.exists() and not where.is_dir():
         wrong = "there is a file of that name"
-    elif where.is_dir() and any(path.name != "cache" for path in where.iterdir()):
+    elif where.is_dir() and any(path.name != "cache" and path.suffix != ".part" for path in where.iterdir()):
         wrong = "the folder is not empty and holds no run (no parameters.yaml)"
     if wrong:
         raise RunFolderError(f"{where}: {wrong}; choose another folder (--out on the command line)")
@@ -528,6 +535,37 @@ def open_run(folder: str | Path = "", profile: str | Path | None = None, /, **se
         trouble = f"cannot be written ({error.strerror})"
         raise RunFolderError(f"{where}: {trouble}; choose another folder") from None
     return run
+
+
+def notebook_run(names: Mapping[str, Any]) -> Run:
+    """Open the run that a notebook's parameters ask for, after a look at how they are spelt.
+
+    Args:
+        names: what the notebook has set, ``globals()``: at first its parameters, and what papermill or a
+            person set beside them. Once it has a ``run``, only what is annotated (``seed: int``) counts.
+
+    Raises:
+        ParameterError: for a name that no parameter has, or a value of the wrong type.
+        InputError: as ``open_run`` does.
+    """
+    known = NOTEBOOK_PARAMETERS
+    for name in names.get("__annotations__", {}) if isinstance(names.get("run"), Run) else names:
+        if (
+            name.startswith("_")
+            or name in (*known, "In", "Out")
+            or not isinstance(names.get(name, ...), _PLAIN)
+        ):
+            continue
+        near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.7)
+        rest = f"a notebook has {', '.join(known)}; set others in a profile (`hep2 new-run`)"
+        raise ParameterError(
+            f"parameter {name!r} is unknown; {f'did you mean {near[0]!r}?' if near else rest}"
+        )
+    folder, profile, *_ = (names.get(name) for name in known)
+    for name, value in (("run_folder", folder), ("profile", profile)):
+        if not isinstance(value, str | Path | None):
+            raise ParameterError(f"parameter {name} = {value!r}: {TEXT_NEEDED}")
+    return open_run(folder or "", profile, **{name: names.get(name) for name in known[2:]})
 
 
 def _read_texts(file: Path, names: Sequence[str]) -> dict[str, str]:

@@ -7,11 +7,19 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import nbformat
 import psutil
 import pytest
 
 from hep2lib.files import RunError, own_name, project_root, write_json
-from hep2lib.runs.book import BookError, build_book, publish_run, published_run, run_from_published
+from hep2lib.runs.book import (
+    BookError,
+    build_book,
+    filled_notebooks,
+    publish_run,
+    published_run,
+    run_from_published,
+)
 from hep2lib.runs.freshness import damages, page_content, sealed
 from hep2lib.runs.notebooks import PAGES
 from hep2lib.runs.parameters import make_parameters
@@ -55,6 +63,33 @@ def test_every_page_of_the_contents_is_rendered(small_book):
         "book/api.html",
         "CHANGELOG.html",
     }
+
+
+def test_a_filled_copy_shows_values_and_goes_on_with_its_run(small_book, tmp_path, monkeypatch):
+    monkeypatch.setattr("hep2lib.runs.book.project_root", lambda: small_book.project)
+    out = filled_notebooks(tmp_path / "nb", small_book.run)
+    assert sorted(file.name for file in out.iterdir()) == [f"{page}.ipynb" for page in PAGES]
+    texts = [cell.source for cell in nbformat.read(out / "03-fine-tuning.ipynb", 4).cells]
+    assert any("*table-depths* and *fig-roc-curves*: 0.934." in text for text in texts)
+    assert json.loads((out / "03-fine-tuning.ipynb").read_text(encoding="utf-8"))["cells"][3]["outputs"]
+    for folder in (out, small_book.run / "run.json"):
+        with pytest.raises(BookError, match="holds something; choose another folder"):
+            filled_notebooks(folder, small_book.run)
+    with pytest.raises(BookError, match="nowhere: there is no such run"):
+        filled_notebooks(tmp_path / "other", tmp_path / "nowhere")
+    assert not (tmp_path / "other").exists()
+
+
+def test_the_published_chapters_are_copied_with_a_run_that_their_cells_go_on_with(tmp_path):
+    """No role, directive or link of the book's own is left in what JupyterLab shows."""
+    out = filled_notebooks(tmp_path / "nb")
+    assert (out / "run" / "parameters.yaml").is_file()
+    for page in PAGES:
+        cells = nbformat.read(out / f"{page}.ipynb", 4).cells
+        prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+        assert re.findall(r"\{[a-z:]+\}`|:::|\[\]\(|\?\?", prose) == []
+        given = [cell.source for cell in cells if "injected-parameters" in cell.metadata.get("tags", [])]
+        assert given == [f"# This run\nrun_folder = {str(out / 'run')!r}"]
 
 
 def test_no_page_names_the_machine_it_was_rendered_on(small_book):

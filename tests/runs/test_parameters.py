@@ -3,18 +3,24 @@ from dataclasses import fields
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from hep2lib.files import project_root
+from hep2lib.runs.paper import printed
 from hep2lib.runs.parameters import (
+    GridParameters,
     ParameterError,
+    Parameters,
     TrainingParameters,
     differences,
     make_parameters,
+    new_profile,
     parse_settings,
     profile_values,
     read_parameters,
+    told_parameters,
 )
 from hep2lib.studies.svm_study import SINGLE_TENSOR
 from hep2lib.studies.trial import TrainingOptions
@@ -465,5 +471,90 @@ def test_a_profile_of_ones_own_is_found_from_any_folder_and_named_without_it(tmp
 def test_what_can_be_set_of_a_training_is_what_a_training_has():
     options = {field.name: field.default for field in fields(TrainingOptions)}
     assert TrainingParameters().model_dump() == options
-    page = (Path(__file__).parents[2] / "book" / "rerun.md").read_text(encoding="utf-8")
-    assert [name for name in options if f"`{name}`" not in page] == []
+
+
+def test_every_parameter_has_a_meaning_values_and_a_default():
+    told = told_parameters()
+    parts = {"grids": GridParameters, "training": TrainingParameters}
+    names = [
+        *Parameters.model_fields,
+        *(f"{whole}.{part}" for whole in parts for part in parts[whole].model_fields),
+    ]
+    assert sorted(told) == sorted(names)
+    for name, text in told.items():
+        assert re.fullmatch(r"[A-Z].{10,}?[.] Values: .+?[.] Default: .*?[.]( The paper: .+[.])?", text), name
+    assert told["seed"].endswith("Values: 0 to 2147483647. Default: 0.")
+    assert "Values: above 0 to 10." not in told["grids.learning_rates"]
+    assert "Values: a list of numbers, above 0, up to 10." in told["grids.learning_rates"]
+    assert "Values: 0 to below 1. Default: 0.9. The paper: 0.9." in told["training.momentum"]
+    assert "Values: 8 to 16. Default: null." in told["bits"]
+    assert "Values: C, lambda. Default: C." in told["svm_regularisation"]
+    assert "Default: single-tensor." in told["svm_layers"]
+    assert "Default: empty." in told["data"]
+
+
+PRINTED = {  # by parameter, what book/paper-values.yaml calls it
+    "folds": ["folds"],
+    "rotations": ["rotations.factor"],
+    "grids.freeze": ["table2.soft", "table2.medium", "table2.hard"],
+    "grids.batch_sizes": ["search.batch_sizes"],
+    "grids.learning_rates": ["search.learning_rates"],
+    "grids.epochs": ["search.epochs"],
+    "training.momentum": ["search.momentum"],
+    "svm_values": ["svm.values"],
+    "svm_smallest": ["svm.smallest"],
+    "svm_largest": ["svm.largest"],
+}
+
+
+def test_what_the_paper_says_of_a_parameter_is_what_it_printed():
+    told, paper = told_parameters(), make_parameters("paper").model_dump()
+    quoted = {n: text.partition(" The paper: ")[2].removesuffix(".") for n, text in told.items()}
+    for name, keys in PRINTED.items():
+        values = [value for key in keys for value in np.atleast_1d(printed(key))]
+        assert [float(text) for text in quoted[name].split(", ")] == pytest.approx(values), name
+    for name, text in quoted.items():
+        if re.fullmatch(r"[\d., -]+", text) and "." not in name:  # the paper's profile is the paper's study
+            assert float(text) == paper[name], name
+    words = {
+        "data": "AIDA",
+        "weights": "pre-trained",
+        "svm_layers": "various layers",
+        "svm_variants": "fine-tuned",
+    }
+    assert {n: text for n, text in quoted.items() if text and not re.match(r"[\d-]", text)} == words | {
+        "svm_regularisation": "C"
+    }
+
+
+@pytest.mark.parametrize("profile", sorted(file.stem for file in PROFILES.iterdir()))
+def test_a_new_profile_sets_what_another_one_does_and_shows_all_else(profile, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(new_profile("mine", profile), encoding="utf-8")
+    first = make_parameters(profile)
+    assert make_parameters(file).effective == first.effective
+    text = file.read_text(encoding="utf-8")
+    unset = re.findall(r"(?m)^#([a-z_0-9.]+):", text)
+    assert not set(unset) & set(profile_values(profile))
+    assert {*unset, *re.findall(r"(?m)^([a-z_0-9.]+):", text)} >= {*Parameters.model_fields} - {
+        "profile",
+        "training",
+    }
+    file.write_text(
+        re.sub(r"(?m)^#(?=[a-z_0-9.]+:)", "", text), encoding="utf-8"
+    )  # each one set to its default
+    assert make_parameters(file).effective == first.effective
+    assert max(map(len, text.splitlines())) <= 130
+    again = tmp_path / "again.yaml"
+    again.write_text(new_profile("again", file), encoding="utf-8")
+    assert make_parameters(again).effective == first.effective
+
+
+def test_a_part_may_be_set_in_a_profile_but_not_beside_its_whole(profile):
+    assert make_parameters(profile("training.l2: 1e-3")).training.l2 == 0.001
+    with pytest.raises(
+        ParameterError, match=r"training is set as a whole, and by its part training\.l2; keep one"
+    ):
+        make_parameters(profile("training.l2: 1e-3\ntraining: {momentum: 0.5}"))
+    with pytest.raises(ParameterError, match=r"'training\.l3' is unknown; did you mean 'training\.l2'"):
+        make_parameters(profile("training.l3: 1"))

@@ -1,3 +1,4 @@
+import errno
 from dataclasses import asdict
 
 import pytest
@@ -38,6 +39,22 @@ def test_the_folds_are_kept_in_the_run_and_checked_when_read(tmp_path, database)
     file.write_text("".join(lines[:-1]), encoding="utf-8")
     with pytest.raises(FoldError, match=r"folds\.csv"):
         _ = open_run(folder, "smoke", data=database).folds
+
+
+def test_the_simulated_database_may_be_written_by_a_process_that_was_faster(tmp_path, monkeypatch):
+    def beaten(folder, **options):
+        write_database(folder, **options, workers=1)
+        raise OSError(errno.ENOTEMPTY, "Directory not empty")  # as where another process has put it there
+
+    monkeypatch.setattr(run_module, "project_root", lambda *words: tmp_path)
+    monkeypatch.setattr(run_module, "write_database", beaten)
+    run = Run(tmp_path / "run", make_parameters("smoke", {"specimens": 10}))
+    assert run.database["specimen"].nunique() == 10
+    monkeypatch.setattr(
+        run_module, "write_database", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "full"))
+    )
+    with pytest.raises(OSError, match="full"):
+        _ = Run(tmp_path / "run", make_parameters("smoke", {"specimens": 11})).database
 
 
 def test_a_run_with_other_parameters_is_refused(tmp_path):
