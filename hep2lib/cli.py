@@ -524,7 +524,8 @@ def _clean(options: argparse.Namespace) -> None:
 def _publish(options: argparse.Namespace) -> None:
     from hep2lib.runs.book import publish_run
 
-    print(f"published: {publish_run(options.run, any_size=options.any_size)}")
+    folder = publish_run(options.run, any_size=options.any_size)
+    print(f"published: {folder}; commit it together with codecheck.yml, which lists its files")
 
 
 def _notebooks(options: argparse.Namespace) -> None:

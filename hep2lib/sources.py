@@ -19,16 +19,18 @@ _TEXTS = {file: file.read_text(encoding="utf-8") for file in _PACKAGE.rglob("*.p
 _INERT = {"ABC", "Enum", "Exception", "Generic", "NamedTuple", "Protocol", "StrEnum"}  # call no method
 
 
-def commit(clone: Path, left_out: str) -> str:
+def commit(clone: Path, *left_out: str) -> str:
     """The commit that a clone is at, or why it is not known; followed by which tracked files have changes.
 
-    Changes in its folder ``left_out`` do not count.
+    Changes of ``left_out``, files and folders in it, do not count.
     """
-    words = ["status", "--porcelain=v2", "--branch", "-uno", "--", ".", f":(exclude){left_out}"]
+    words = ["status", "--porcelain=v2", "--branch", "-uno", "--", "."]
+    words += [f":(exclude){name}" for name in left_out]
     try:
         if not (clone / ".git").exists():  # what lies inside another repository is none of its own
             return "not known: no git repository"
-        done = subprocess.run(["git", "-C", str(clone), *words], capture_output=True, text=True, check=True)
+        command = ["git", "-C", str(clone), *words]
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         return f"not known: {type(error).__name__} of git"
     lines = done.stdout.splitlines()

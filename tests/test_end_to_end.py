@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from hep2lib.runs.paper import printed_claims
 from hep2lib.runs.run import open_run
 from hep2lib.simulator.writing import write_database
 
+from .like_windows import sitecustomize
 from .runs.htmlcheck import check_html
 
 pytestmark = pytest.mark.slow
@@ -50,9 +53,10 @@ def write_foreign_database(folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class Rendered:
-    """A finished run, its data folder, and its pages as a reader's program sees them."""
+    """A finished run, notes of its files' making, its data, and its pages as a reader's program sees them."""
 
     run: Path
+    notes: Path
     data: Path
     pages: dict[str, BeautifulSoup]
 
@@ -77,7 +81,12 @@ def rendered(tmp_path_factory) -> Rendered:
     columns += ["--image-column", "Picture", "--label-column", "Reading"]
     columns += ["--specimen-column", "Well", "--pattern-column", "Look"]
     where = ["--data", str(data), "--weights", "random", "--out", str(run)]
-    assert main(["run", "--profile", "smoke", *where, *columns, "--book"]) == 0
+    notes = tmp_path_factory.mktemp("notes") / "notes.tsv"
+    with pytest.MonkeyPatch.context() as watched:
+        watched.setenv("HEP2_WATCHED", str(run.parent))
+        watched.setenv("HEP2_WATCHER", str(notes))
+        watched.setenv("PYTHONPATH", str(Path(sitecustomize.__file__).parent), prepend=os.pathsep)
+        assert main(["run", "--profile", "smoke", *where, *columns, "--book"]) == 0
     folder = run / "html" / "book"
     pages = {
         file.relative_to(folder).with_suffix("").as_posix(): BeautifulSoup(
@@ -85,7 +94,7 @@ def rendered(tmp_path_factory) -> Rendered:
         )
         for file in folder.rglob("*.html")
     }
-    return Rendered(run, data, pages)
+    return Rendered(run, notes, data, pages)
 
 
 def test_the_run_is_described(rendered):
@@ -94,6 +103,15 @@ def test_the_run_is_described(rendered):
     assert (about["database"]["images"], about["database"]["specimens"]) == (24, 12)
     assert "clinic" in about["database"]["name"]
     assert set(PAGES) <= set(about["seconds"])
+
+
+def test_nothing_was_done_that_windows_refuses(rendered):
+    """No forked process, no name or length of a path that it has not, nothing moved or removed while open."""
+    lines = [line.split("\t") for line in rendered.notes.read_text(encoding="utf-8").splitlines()]
+    made = {path: process for process, kind, path in lines if kind == "made"}
+    assert len(set(made.values())) >= 3  # this process, and kernels
+    assert [line for line in lines if line[1] not in ("begun", "made")] == []
+    assert [path for path, times in Counter(map(str.casefold, made)).items() if times > 1] == []
 
 
 def test_the_folds_are_kept(rendered):

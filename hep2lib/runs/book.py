@@ -20,6 +20,7 @@ from hep2lib.errors import InputError, some
 from hep2lib.files import RunError, own_name, project_root, remove_left, typed_path, write_json, write_text
 from hep2lib.progress import progress
 from hep2lib.runs import freshness, records
+from hep2lib.runs.archive import CODECHECK, CRATE, codecheck, crate
 from hep2lib.runs.freshness import RUN, book_pages, kept_notebook, published_run
 from hep2lib.runs.notebooks import without_control
 from hep2lib.runs.pairs import notebook_text
@@ -96,6 +97,8 @@ def build_book(run: Path | None = None, *, project: Path | None = None) -> Path:
 def publish_run(run: Path, *, any_size: bool = False, project: Path | None = None) -> Path:
     """Make a run the one that comes with the clone: what its pages need, and its records, in ``book/run``.
 
+    What archives read is written too: ``ro-crate-metadata.json`` in it, ``codecheck.yml`` at the clone's top.
+
     Args:
         run: the folder of a whole run.
         any_size: whether it may be smaller than the profile ``published`` asks for.
@@ -112,7 +115,7 @@ def publish_run(run: Path, *, any_size: bool = False, project: Path | None = Non
     project = project or project_root()
     run, target = typed_path(run), published_run(project)
     executed = _executed(run, book_pages(project))
-    made_of, at = run / freshness.RECORDS, commit(project, RUN)
+    made_of, at = run / freshness.RECORDS, commit(project, RUN, CODECHECK)
     if not (made_of / "about.json").is_file():
         raise BookError(
             f"{run}: has no records, it is of an earlier version; make them with `hep2 run --out {run}`"
@@ -148,7 +151,9 @@ def publish_run(run: Path, *, any_size: bool = False, project: Path | None = Non
                 files = {name: digest for name, digest in files.items() if Path(name).suffix not in LEFT_OUT}
                 content = freshness.sealed(content | {"files": files})
                 write_json(staged / "published" / f"{page}.json", content)
+        write_json(staged / CRATE, crate(project, staged))
         _put(staged, target)
+    write_text(project / CODECHECK, codecheck(project, target))
     return target
 
 
@@ -177,7 +182,7 @@ def run_from_published(folder: Path, *, project: Path | None = None) -> None:
         raise records.RecordsError(f"{folder}: {other}; choose another folder (--out on the command line)")
     with _beside(folder) as part:
         made = part / "run"
-        shutil.copytree(published, made, ignore=shutil.ignore_patterns("*.ipynb"))
+        shutil.copytree(published, made, ignore=shutil.ignore_patterns("*.ipynb", CRATE))
         (made / "notebooks").mkdir()
         for notebook in published.glob("*.ipynb"):
             shutil.copyfile(notebook, made / "notebooks" / notebook.name)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,8 @@ def execute_run(run: Run, pages: Sequence[str] = PAGES) -> None:
     about = run.folder / "run.json"
     if about.is_file() and set(pages) < set(PAGES):
         seconds |= json.loads(about.read_text(encoding="utf-8"))["seconds"]
-    write_json(about, run.describe(seconds | executed))
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    write_json(about, run.describe(seconds | executed) | {"date": date})
 
 
 def refresh(folder: Path, *, project: Path | None = None) -> list[str]:

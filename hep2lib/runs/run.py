@@ -28,6 +28,7 @@ from hep2lib.errors import DatabaseError, InputError
 from hep2lib.evaluation.baselines import image_headers
 from hep2lib.files import BESIDE, find_kept, project_root, set_aside, typed_path, write_json
 from hep2lib.runs import records
+from hep2lib.runs.archive import CODECHECK
 from hep2lib.runs.freshness import RUN, recorded
 from hep2lib.runs.parameters import (
     MAY_DIFFER,
@@ -413,7 +414,7 @@ class Run:
                 "used": self.network.provenance.description,
                 "sha256": self.network.provenance.sha256,
             },
-            "commit": commit(BESIDE, RUN),
+            "commit": commit(BESIDE, RUN, CODECHECK),
             "device": self.device if self.device == "cpu" else torch.cuda.get_device_name(self.device),
             "versions": {"python": platform.python_version()}
             | {n: version(n) for n in ("hep2lib", *PACKAGES)},

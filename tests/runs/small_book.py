@@ -122,7 +122,7 @@ def executed_page(run: Path, page: str) -> nbformat.NotebookNode:
 
 def write_clone(folder: Path) -> Path:
     """A clone with this repository's set-up of the book and the prose pages above."""
-    for name in ("_config.yml", "_toc.yml"):
+    for name in ("_config.yml", "_toc.yml", "CITATION.cff"):
         shutil.copyfile(REPOSITORY / name, folder / name)
     for name in ("_ext", "_static"):
         shutil.copytree(
@@ -145,11 +145,19 @@ def write_run(run: Path) -> Path:
         "profile": "quick",
         "statement": STATEMENT,
         "published": False,
-        "database": {"name": "simulated database", "images": 24},
+        "database": {
+            "name": "simulated database",
+            "images": 24,
+            "specimens": 12,
+            "sha256": "ab" * 32,
+            "simulation": "version 4, seed 0",
+        },
+        "weights": {"used": "GoogLeNet, random weights", "sha256": "cd" * 32},
+        "date": "2026-11-26T10:00:00+00:00",
         "device": "cpu <2 cores>",
         "commit": "0123abc",
         "version": "0.1.0",
-        "versions": {"python": "3.11", "torch": "2.6"},
+        "versions": {"python": "3.11", "torch": "2.6", "hep2lib": "0.1.0"},
         "seconds": {"01-dataset": 2.25, "03-fine-tuning": 31.0},
     }
     write_text(run / "run.json", json.dumps(about))

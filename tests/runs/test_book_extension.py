@@ -103,13 +103,16 @@ def test_the_run_is_described(small_book):
     rows = {row.th.text: row.td.get_text("|") for row in table.select("tr")}
     assert rows == {
         "Profile": "quick",
-        "Database": "name: simulated database|images: 24",
+        "Database": "name: simulated database|images: 24|specimens: 12|sha256: " + "ab" * 32 + "|"
+        "simulation: version 4, seed 0",
+        "Weights": "used: GoogLeNet, random weights|sha256: " + "cd" * 32,
         "Device": "cpu <2 cores>",
+        "Date": "2026-11-26T10:00:00+00:00",
         "Commit": "0123abc",
         "Version of hep2lib": "0.1.0",
         "Not as published": "seed: 3 (published: 0)|weights: random (published: not given)|"
         "folds: not given (published: 5)",
-        "Versions": "python: 3.11|torch: 2.6",
+        "Versions": "python: 3.11|torch: 2.6|hep2lib: 0.1.0",
         "Seconds": "01-dataset: 2.2|03-fine-tuning: 31.0",
     }
 
