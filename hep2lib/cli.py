@@ -239,6 +239,17 @@ def _parser() -> argparse.ArgumentParser:
     runs = commands.add_parser("runs", help="list the runs: what each is, what it found, whether it is fresh")
     runs.set_defaults(command=_runs)
 
+    compare = commands.add_parser(
+        "compare", help="say what differs between runs: parameters, results, values"
+    )
+    known = "a run's folder, its name in runs, or published; one alone is compared with the published run"
+    compare.add_argument("runs", nargs="+", metavar="RUN", type=_run_folder, help=known)
+    compare.add_argument("--all", action="store_true", help="list what is the same, too")
+    form = compare.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print it as JSON")
+    form.add_argument("--md", action="store_true", help="print it as Markdown, with the figures of two runs")
+    compare.set_defaults(command=_compare)
+
     check = commands.add_parser("check", help="say of each chapter whether it is fresh, or stale and why")
     check.add_argument("run", **default)
     check.add_argument("--explain", metavar="CHAPTER", help="list what of the package changed for one")
@@ -454,6 +465,21 @@ def _runs(options: argparse.Namespace) -> None:
     rows = [[*runs[0]], *([*run.values()] for run in runs)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     print("\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows))
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from hep2lib.runs.compare import PUBLISHED, as_markdown, as_text, compare, find_run
+
+    names = [str(run.name if run.parent == BESIDE / "runs" else run) for run in options.runs]
+    runs = [(name, find_run(run)) for name, run in zip(names, options.runs, strict=True)]
+    runs += [(PUBLISHED, find_run(Path(PUBLISHED)))] if len(runs) == 1 else []
+    found = compare(runs, everything=options.all)
+    if options.json:
+        print(json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False))
+    elif options.md:
+        print(as_markdown(found, [os.path.relpath(folder / "figures") for _, folder in runs]))
+    else:
+        print(as_text(found, shutil.get_terminal_size().columns))
 
 
 def _page(name: str, known: Iterable[str]) -> str:

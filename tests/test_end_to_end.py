@@ -103,6 +103,7 @@ def test_the_run_is_described(rendered):
     assert (about["database"]["images"], about["database"]["specimens"]) == (24, 12)
     assert "clinic" in about["database"]["name"]
     assert set(PAGES) <= set(about["seconds"])
+    assert about["processor"].strip()
 
 
 def test_nothing_was_done_that_windows_refuses(rendered):
@@ -158,12 +159,16 @@ def test_the_front_page_says_what_the_run_is_worth(rendered):
     assert not article.select("figure, .hep2-table")
     assert "Source, questions" not in text  # no address is given
     (note,) = [one.get_text() for one in article.select(".hep2-banner span") if "your own" in one.get_text()]
-    assert note == "This is a run of your own, not the published one (hep2 book)."
+    assert note == "This is a run of your own, not the published one (hep2 book); a page compares the two."
 
 
 def test_parameters_that_differ_from_the_published_runs_are_named(rendered):
-    (row,) = (row for row in rendered.pages["about-run"].select(".hep2-status tr") if "Not as" in row.text)
-    assert re.search(r"image_size: \d+ \(published: \d+\)", row.td.text)
+    page = rendered.pages["against-published"].article
+    (row,) = (row for row in page.select("tr") if row.td and row.td.text == "image_size")
+    assert re.fullmatch(r"image_size\s*A: \d+\s*B: \d+\s*", row.text)
+    assert "Not comparable, so no difference is formed" in page.text
+    assert "A − B" not in page.text
+    assert str(rendered.data) not in page.text
 
 
 def test_values_are_published_by_every_page_of_results(rendered):

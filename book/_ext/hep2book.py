@@ -22,6 +22,7 @@ from sphinx.util import logging
 logger = logging.getLogger(__name__)
 
 NOT_PUBLISHED = "This is a run of your own, not the published one{}."
+AGAINST = "book/against-published"  # where it is compared with that one
 FIRST_RUN = "This is a first run: small enough for a class, and too small to judge the paper by."
 
 
@@ -64,6 +65,8 @@ def add_banner(
     )
     address = html.escape(app.config.html_baseurl)
     back = f', which is <a href="{address}">here</a>' if address else " (<code>hep2 book</code>)"
+    if AGAINST in app.env.found_docs and pagename != AGAINST:
+        back += f'; <a href="{context["pathto"](AGAINST)}">a page compares the two</a>'
     sentences = sentences.replace(NOT_PUBLISHED, NOT_PUBLISHED.format(back))
     banner = f'<aside class="hep2-banner" aria-label="About these results"><p>{sentences}</p></aside>'
     context["body"] = context["body"].replace("</h1>", f"</h1>{line}\n{banner}", 1)

@@ -13,8 +13,6 @@ from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 from sphinx.util.docutils import SphinxDirective
 
-from hep2lib.runs.publish import shown
-
 TABLE = re.compile(r'<div class="hep2-table(?: hep2-wide)?" id="(?P<label>[^"]+)"')
 CAPTION = re.compile(r'(?<=-caption">).*?(?=</caption>)', re.DOTALL)
 STATUS = {
@@ -23,16 +21,15 @@ STATUS = {
     "database": "Database",
     "weights": "Weights",
     "device": "Device",
+    "processor": "Processor",
     "seed": "Seed",
     "date": "Date",
     "commit": "Commit",
     "version": "Version of hep2lib",
     "made from": "Made from",
-    "differs": "Not as published",
     "versions": "Versions",
     "seconds": "Seconds",
 }
-NO_DIFFERENCE = ("profile", "workers")  # parameters that no result follows from
 
 
 class hep2_table(nodes.General, nodes.Element):
@@ -112,7 +109,7 @@ class LabelCells(SphinxTransform):
                 entry.astext()
                 for entry in next(table.findall(nodes.thead), nodes.thead()).findall(nodes.entry)
             ]
-            if len(titles) < 4:
+            if len(titles) < 4 and titles[1:2] != ["A"]:  # of runs side by side, all
                 continue
             table["classes"].append("hep2-labelled")
             for row in next(table.findall(nodes.tbody)).children:
@@ -195,7 +192,6 @@ class RunStatus(SphinxDirective):
             return [
                 self.state.document.reporter.warning("{run-status}: there is no run.json", line=self.lineno)
             ]
-        about["differs"] = _differences(run)
         rows = "\n".join(
             f'<tr><th scope="row">{title}</th><td>{_described(about[key])}</td></tr>'
             for key, title in STATUS.items()
@@ -213,22 +209,6 @@ class Repository(SphinxDirective):
         address = self.config.hep2_repository
         link = nodes.reference("", address, refuri=address)
         return [nodes.paragraph("", "Source, questions, corrections: ", link)] if address else []
-
-
-def _differences(run: Run) -> str | dict[str, str]:
-    """The parameters of the run that are not those of the published one, by name; or "nothing"."""
-    own, other = (run.read(run.folder / file) for file in ("parameters.yaml", "published-parameters.yaml"))
-    if not other:  # this is the published run
-        return ""
-    pairs = {name: (own.get(name), other.get(name)) for name in own | other if name not in NO_DIFFERENCE}
-    words = {name: [_briefly(value) for value in pair] for name, pair in pairs.items() if pair[0] != pair[1]}
-    return {name: f"{here} (published: {there})" for name, (here, there) in words.items()} or "nothing"
-
-
-def _briefly(value: Any) -> str:
-    """A parameter's value in a few words."""
-    text = "" if value is None else shown(value).replace("'", "")
-    return f"{len(value)} values" if len(text) > 150 else text or "not given"
 
 
 def _described(value: object) -> str:

@@ -189,7 +189,7 @@ def extracted(
 
 
 def run_strategies(
-    fine_tuning: FineTuningOutcome, svm: SVMOutcome, database: pd.DataFrame
+    fine_tuning: FineTuningOutcome, svm: SVMOutcome, database: pd.DataFrame, *, each_layer: bool = True
 ) -> dict[str, Scores]:
     """Scores of every strategy of a run by name, the best of each kind first.
 
@@ -197,6 +197,7 @@ def run_strategies(
         fine_tuning: the fine-tuning study.
         svm: the SVM study.
         database: its ``specimen`` column says which images belong together.
+        each_layer: whether the SVMs on single layers are asked for too.
 
     Returns:
         ``BEST_TUNED``; ``BEST_SVM``; ``NESTED_TUNED``; ``NESTED_SVM``; "freeze D" for each freezing depth D,
@@ -215,7 +216,7 @@ def run_strategies(
     machines = {BEST_SVM: svm.best(), NESTED_SVM: svm.nested()}
     # Of all 144 layers, those that stand for a depth: one table or figure shows no more.
     shown = [layer for layer in svm.layers if layer in BLOCKS] or svm.layers
-    machines |= {f"SVM on {layer}": svm.best(layer) for layer in shown}
+    machines |= {f"SVM on {layer}": svm.best(layer) for layer in shown if each_layer}
     later = [one for one in svm.layers if LAYERS.index(one) > LAYERS.index(EARLY_LAYER)]
     if later:
         machines[BEST_LATER] = svm.best(*later)

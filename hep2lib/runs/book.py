@@ -21,6 +21,7 @@ from hep2lib.files import RunError, own_name, project_root, remove_left, typed_p
 from hep2lib.progress import progress
 from hep2lib.runs import freshness, records
 from hep2lib.runs.archive import CODECHECK, CRATE, codecheck, crate
+from hep2lib.runs.compare import as_markdown, compare
 from hep2lib.runs.freshness import RUN, book_pages, kept_notebook, published_run
 from hep2lib.runs.notebooks import without_control
 from hep2lib.runs.pairs import notebook_text
@@ -29,6 +30,7 @@ from hep2lib.runs.publish import quoted, read_pages
 from hep2lib.sources import commit
 
 LEFT_OUT = (".svg", ".csv")  # files that the book does without
+AGAINST = "book/against-published"  # the page of every book but that of the published run
 FULL = "published"  # the profile of the book that comes with the clone
 KEPT = ("folds.csv", "weights.json")  # files of a run that its records take along
 RESULTS = ("published", "figures", "tables", "run.json", "parameters.yaml")
@@ -81,9 +83,9 @@ def build_book(run: Path | None = None, *, project: Path | None = None) -> Path:
     executed = _executed(run, pages)
     with _beside(output) as work:
         _stage(project, run, work / "source", executed)
-        published = published_run(project) / "parameters.yaml"
-        if run != published.parent and published.is_file():
-            shutil.copyfile(published, work / "source" / RUN / "published-parameters.yaml")
+        published = published_run(project)
+        if run != published and (published / "parameters.yaml").is_file():
+            _against(published, run, work / "source")
         lines = {page: chapter.line for page, chapter in freshness.check(run, project=project).items()}
         write_json(work / "source" / RUN / "freshness.json", lines)
         _render(work, len(pages), output.with_name("build.log"))
@@ -297,6 +299,23 @@ def _stage(project: Path, run: Path, source: Path, executed: list[Path]) -> None
         shutil.copyfile(notebook, staged / notebook.name)
     told = (f"`{name}`\n: {text}\n" for name, text in told_parameters().items())
     write_text(source / "book" / "parameters.md", "\n".join(told))
+
+
+def _against(published: Path, run: Path, source: Path) -> None:
+    """Add the page that compares a run with the published one, after the first page of the book."""
+    found = compare([("the run of this book", run), ("the published run", published)])
+    figures = source / RUN / "published-figures"
+    if found["figures"]:
+        shutil.copytree(published / "figures", figures, ignore=shutil.ignore_patterns("*.svg"))
+    config, toc = (
+        yaml.safe_load((source / name).read_text(encoding="utf-8")) for name in ("_config.yml", "_toc.yml")
+    )
+    address = config["html"]["baseurl"]
+    where = f"its book is [here]({address})" if address else "`hep2 book` renders it"
+    head = f"# This run against the published one\n\nThe published run comes with the clone; {where}.\n\n"
+    write_text(source / f"{AGAINST}.md", head + as_markdown(found, ["run/figures", f"run/{figures.name}"]))
+    toc["parts"].insert(0, {"caption": "This run", "chapters": [{"file": AGAINST}]})
+    write_text(source / "_toc.yml", yaml.safe_dump(toc, sort_keys=False))
 
 
 def _render(work: Path, pages: int, log: Path) -> None:

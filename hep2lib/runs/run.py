@@ -3,6 +3,7 @@
 import difflib
 import json
 import platform
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -416,6 +417,7 @@ class Run:
             },
             "commit": commit(BESIDE, RUN, CODECHECK),
             "device": self.device if self.device == "cpu" else torch.cuda.get_device_name(self.device),
+            "processor": processor(),
             "versions": {"python": platform.python_version()}
             | {n: version(n) for n in ("hep2lib", *PACKAGES)},
             "seconds": {name: round(value, 2) for name, value in seconds.items()},
@@ -567,6 +569,15 @@ def notebook_run(names: Mapping[str, Any]) -> Run:
         if not isinstance(value, str | Path | None):
             raise ParameterError(f"parameter {name} = {value!r}: {TEXT_NEEDED}")
     return open_run(folder or "", profile, **{name: names.get(name) for name in known[2:]})
+
+
+def processor() -> str:
+    """The name of this machine's processor, or of its kind where the system tells no more."""
+    with suppress(OSError):
+        told = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        if named := re.search(r"^model name\s*:\s*(.*\S)", told, re.MULTILINE):
+            return named[1]
+    return platform.processor() or platform.machine()
 
 
 def _read_texts(file: Path, names: Sequence[str]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from hep2lib.evaluation.auc import (
     auc_interval,
     compare_auc,
     critical_value,
+    difference_across_folds,
     fold_sums,
     holm,
 )
@@ -393,3 +394,22 @@ def test_refusals():
         auc_interval(y[3:12], score[3:12], specimen[3:12])
     with pytest.raises(ScoreError, match="All 3 images are negative"):
         fold_sums(y[:3], score[:3], None)
+
+
+@pytest.mark.parametrize("folds", [(3, 3), (3, 5)])
+def test_a_difference_across_folds_is_paired_by_specimen(folds):
+    y, score, specimen = clustered(specimens=120)
+    better = score + 0.1 * y
+    both = [np.repeat(np.arange(120) // 3 % count, 3) for count in folds]
+    low, high = difference_across_folds(y, better, score, specimen, both)
+    apart = [
+        auc_interval(y, one, specimen, fold=fold) for one, fold in zip((better, score), both, strict=True)
+    ]
+    assert low < apart[0].estimate - apart[1].estimate < high
+    # Paired: far narrower than if the two had seen other specimens.
+    assert high - low < 0.5 * np.hypot(*(one.high - one.low for one in apart))
+    other = difference_across_folds(y, score, better, specimen, both[::-1])
+    assert other == pytest.approx((-high, -low))
+    if folds[0] == folds[1]:
+        known = compare_auc(y, better, score, specimen, fold=both[0])
+        assert (low, high) == pytest.approx((known.low, known.high), abs=0.005)

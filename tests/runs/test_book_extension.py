@@ -110,8 +110,6 @@ def test_the_run_is_described(small_book):
         "Date": "2026-11-26T10:00:00+00:00",
         "Commit": "0123abc",
         "Version of hep2lib": "0.1.0",
-        "Not as published": "seed: 3 (published: 0)|weights: random (published: not given)|"
-        "folds: not given (published: 5)",
         "Versions": "python: 3.11|torch: 2.6|hep2lib: 0.1.0",
         "Seconds": "01-dataset: 2.2|03-fine-tuning: 31.0",
     }
@@ -124,9 +122,10 @@ def test_every_page_says_what_its_results_were_obtained_on(small_book, page):
     assert [each.text for each in banner.select("span")] == [
         STATEMENT,
         "This is a first run: small enough for a class, and too small to judge the paper by.",
-        "This is a run of your own, not the published one, which is here.",
+        "This is a run of your own, not the published one, which is here; a page compares the two.",
     ]
-    assert banner.a["href"] == BOOK
+    against = "../" * page.startswith("run/") + "against-published.html"
+    assert [link["href"] for link in banner.select("a")] == [BOOK, against]
 
 
 def test_the_source_is_named_once_it_has_an_address(introduction):
