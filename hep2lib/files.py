@@ -23,6 +23,7 @@ class RunError(Exception):
     """Our own code or pages failed in a run: not the input's fault, worth a report (exit code 1)."""
 
 
+CARD = "data-card.md"  # of a run: the owner of its images answers there what code cannot know
 BESIDE = Path(__file__).resolve().parents[1]
 """The folder that holds the package: the clone, unless the package was installed without it."""
 

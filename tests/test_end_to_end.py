@@ -15,6 +15,7 @@ from bs4 import BeautifulSoup, Tag
 from PIL import Image
 
 from hep2lib.cli import main
+from hep2lib.data.report import QUESTIONS
 from hep2lib.runs.notebooks import PAGES, execute, page_values
 from hep2lib.runs.paper import printed_claims
 from hep2lib.runs.run import open_run
@@ -153,13 +154,33 @@ def test_the_claims_and_why_none_is_tested_are_in_the_html(rendered):
 def test_the_front_page_says_what_the_run_is_worth(rendered):
     article = rendered.pages["introduction"].article
     text = read_text(article)
-    assert "supports 0, does not support 0, leaves 0 undecided and did not test 8." in text
+    assert "Verdicts on 8 claims, by code: 8 not tested." in text
     assert "The images of this run are not the paper's, and no number from them confirms" in text
     assert "from random weights, which have learnt nothing. So what a network gains from photographs" in text
     assert not article.select("figure, .hep2-table")
     assert "Source, questions" not in text  # no address is given
     (note,) = [one.get_text() for one in article.select(".hep2-banner span") if "your own" in one.get_text()]
     assert note == "This is a run of your own, not the published one (hep2 book); a page compares the two."
+
+
+def test_nothing_is_said_of_what_the_database_has_not(rendered):
+    """It has patterns and several fields of a well, neither a simulator behind it nor intensity grades."""
+    text = read_text(rendered.pages["run/01-dataset"].article)
+    for words in ("simulator", "shortcut on", "Readers grade", "intensity grade,", "names no patterns"):
+        assert words not in text
+    assert "every specimen has one image" not in text
+    assert "Of each single pattern that the database knows" in text
+    assert "Data card of clinic: what was computed." in text
+    assert text.count("not answered") == len(QUESTIONS)
+    assert "AIDA" not in read_text(rendered.pages["reporting"].find(id="data"))
+
+
+def test_no_page_names_a_folder_of_the_machine(rendered):
+    for file in (rendered.run / "html").rglob("*"):
+        if file.suffix in (".html", ".js", ".txt", ".md", ".ipynb"):
+            text = file.read_text(encoding="utf-8")
+            assert str(rendered.data.parent) not in text, file
+            assert str(rendered.run.parent) not in text, file
 
 
 def test_parameters_that_differ_from_the_published_runs_are_named(rendered):

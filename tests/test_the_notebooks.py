@@ -5,6 +5,8 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache
+from itertools import product
 from types import SimpleNamespace
 
 import pytest
@@ -14,7 +16,7 @@ from papermill import inspect_notebook
 from hep2lib.cli import main
 from hep2lib.files import project_root
 from hep2lib.runs.notebooks import PAGES, notebook_parameters, page_values
-from hep2lib.runs.pairs import check_pairs, read_source, write_source
+from hep2lib.runs.pairs import FACTS, check_pairs, read_source, stands, write_source
 from hep2lib.runs.parameters import ParameterError, profile_values, read_parameters
 from hep2lib.runs.run import NOTEBOOK_PARAMETERS, Run, notebook_run
 
@@ -240,6 +242,50 @@ def test_a_chapter_of_results_measures_no_time(page):
     code = [cell.source for cell in read_source(NOTEBOOKS / f"{page}.md").cells if cell.cell_type == "code"]
     found = re.findall(r"seconds|perf_counter|measured_times|cost_table|best_rate|\btime\b", "\n".join(code))
     assert found == []
+
+
+@cache
+def parts_of_pages():
+    """Every part of the chapters and of the book's pages: where it is, its tags and its text."""
+    parts = [
+        (f"{page}: {one.source[:60]}", one.metadata.get("tags", []), one.source)
+        for page in PAGES
+        for one in read_source(NOTEBOOKS / f"{page}.md").cells
+    ]
+    for file in sorted((project_root() / "book").glob("*.md")):
+        first, *rest = re.split(r"^\+\+\+(.*)\n", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        parts.append((file.name, [], first))
+        for head, text in zip(rest[::2], rest[1::2], strict=True):
+            parts.append((f"{file.name}: {text[:60]}", yaml.safe_load(head or "{}").get("tags", []), text))
+    return parts
+
+
+def test_every_tag_is_known():
+    own = {f"{word}-{fact}" for word in ("only", "unless") for fact in FACTS}
+    used = {tag for _, tags, _ in parts_of_pages() for tag in tags}
+    assert used & own >= {"only-simulated", "unless-simulated", "only-patterns", "only-grades", "only-fields"}
+    assert used <= own | {"parameters", "hide-cell", "hide-output"}
+
+
+PUBLISHED = re.compile(r"""publish\.(value|figure|table)\(\s*f?"([^"{]+)\"""")
+QUOTED = re.compile(r"\{val\}`([^`:]+)|\((#(?:fig|table)-[^)]+)\)|\{run-(?:figure|table)\} (\S+)")
+
+
+@pytest.mark.parametrize("has", list(product([False, True], repeat=len(FACTS))), ids=str)
+def test_no_page_quotes_what_was_left_out_with_its_cell(has):
+    """The build would fail, for a database that no other test has."""
+    facts = [fact for fact, there in zip(FACTS, has, strict=True) if there]
+    parts = [(where, stands(tags, facts), text) for where, tags, text in parts_of_pages()]
+    names = {"value": "{}", "figure": "#fig-{}", "table": "#table-{}"}
+    made, left_out = set(), set()
+    for _, there, text in parts:
+        found = {names[kind].format(name) for kind, name in PUBLISHED.findall(text)}
+        (made if there else left_out).update(found)
+    for where, there, text in parts:
+        quoted = {one for each in QUOTED.findall(text) for one in each if one} if there else set()
+        assert not quoted & (left_out - made), where
+    headings = [line for _, there, text in parts if there for line in re.findall("^## The leak$", text, re.M)]
+    assert len(headings) == 1
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -24,6 +24,7 @@ from hep2lib.sources import code_digest
 
 _NO_PATTERN = re.compile(r"neg|ac-?0|none|no$|nessun|-$", re.IGNORECASE)
 _NOBODY = re.compile(r"nan|#?n/a|#(na|ref!|name\?|value!|div/0!|num!)|null|none|nil|unknown|[?-]")
+OWN = ("manifest", "class folders")  # layouts of databases that have no name of their own
 _TEXT = ("pattern", "intensity", "laboratory", "instrument", "sex")
 
 
@@ -106,7 +107,7 @@ def read_database(
         remarks.append(f"only the first image (page, channel or slice) is read of {more}")
     bit_depth, depth, doubts = _bit_depth(rows, bits)
     table.attrs = {
-        "name": f"{root.resolve().name} ({listing.layout})",
+        "name": root.resolve().name + f" ({listing.layout})" * (listing.layout not in OWN),
         "simulated": bool(simulation),
         "layout": listing.layout,
         "classes": list(listing.classes),
@@ -287,7 +288,7 @@ def _specimens(table: pd.DataFrame) -> Iterator[str]:
     for name in sorted({specimen for specimen in table["specimen"] if specimen.casefold() == "na"}):
         yield f"the specimen {name!r} may mean that it is not known: one patient, or several taken for one?"
     if table["specimen"].is_unique:
-        yield "every specimen has one image: if the same patient appears twice, this is the wrong column"
+        yield "every specimen has one image: if a patient appears twice, this is the wrong column or name"
 
 
 def _whose(table: pd.DataFrame, listing: Listing, options: Options) -> str:

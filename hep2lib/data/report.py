@@ -1,6 +1,8 @@
 """What is in a database: counts, duplicates, and how well its files alone tell the classes apart."""
 
 import hashlib
+import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
@@ -14,9 +16,11 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image
 
+from hep2lib.data.database import database_checksum
 from hep2lib.data.folds import FoldError, NoFoldsError, specimen_folds
 from hep2lib.data.images import Header, decode, each_new, read_header
-from hep2lib.errors import counted, printable, some
+from hep2lib.errors import DatabaseError, counted, printable, some
+from hep2lib.files import CARD, write_text
 from hep2lib.ranking import auc
 from hep2lib.sources import code_digest
 
@@ -28,6 +32,14 @@ _FOLDS, _REPEATS, _SHUFFLES = 10, 5, 200
 _MOST_SIZES = 20
 _MOST_GROUPS = 12  # of one attribute that its table lists
 _MOST_VALUES = 15  # of one kind that the text lists
+QUESTIONS = (
+    "Source: from which laboratories, microscopes and years are the images?",
+    "Licence: who may use them, and may they be passed on?",
+    "Who is in it: whose sera are these, and how were they chosen?",
+    "Who is not: which patients, patterns or images were left out?",
+    "Labels: who said what is positive, how many readers were there, and how far did they agree?",
+    "Known biases: in what do the classes differ, apart from the fluorescence?",
+)
 PUBLISHED_AIDA = {"images": 2080, "positive images": 1498, "negative images": 582, "specimens": 1000}
 """The public AIDA database: images after the paper (section 2.1), sera after the project's site."""
 HASH_SIDE, _SHRUNK = 16, 64
@@ -367,6 +379,58 @@ def _warnings(
     ):
         if found:
             yield f"{counted(len(found), noun)} {what}: {some(found)}"
+
+
+def card_facts(database: pd.DataFrame, report: DatabaseReport) -> dict[str, str]:
+    """What a data card says of a database, with what ``describe`` reports of it, without asking anybody."""
+    counts = [f"{name} {number:,}" for name, number in report.counts.items()]
+    each = sorted({number for found in report.images_per_specimen.values() for number in found})
+    formats, sizes, *others = report.values.items()
+    order = sorted(sizes[1], key=lambda size: math.prod(map(int, size.split(" x "))))
+    known = [name for name, found in others if {*found} - {"unknown"}] + ["age"] * bool(report.age)
+    across = sum(group.across for group in report.duplicates)
+    files = [f"{found.attribute} {found.auc:.3f}" for found in report.shortcuts]
+    suspicious = [found.attribute for found in report.shortcuts if found.suspicious]
+    return {
+        "Counts": ", ".join(counts),
+        "Images of a specimen": " to ".join(f"{number}" for number in dict.fromkeys((each[0], each[-1]))),
+        "Formats": ", ".join(f"{name} {number:,}" for name, number in formats[1].items()),
+        "Sizes": " to ".join(dict.fromkeys((order[0], order[-1]))) + f" pixels ({len(order)} in all)",
+        "Known beside the label": ", ".join(known) or "nothing",
+        "Duplicates": f"{len(report.duplicates)}, {across} across specimens" if report.duplicates else "none",
+        "Specimens with both labels": f"{len(report.mixed_specimens)}",
+        "AUC of the files alone": ", ".join(files) or "all are of one size and format",
+        "Suspicious of these": ", ".join(suspicious) or "none",
+        "sha256, first digits": database_checksum(database)[:16],
+    }
+
+
+def write_card(run: Path, name: str) -> None:
+    """Write a data card's questions into a run, for the owner of its database, unless they are there."""
+    how = "Write each answer below its question; `hep2 refresh RUN` and `hep2 book RUN` put it into the book."
+    if not (run / CARD).exists():
+        parts = [f"# Data card of {name}", how, *(f"## {question}" for question in QUESTIONS)]
+        write_text(run / CARD, "\n\n".join(parts) + "\n")
+
+
+def read_card(run: Path) -> dict[str, str]:
+    """The owner's answers in a run's data card by question, "not answered" where there is none.
+
+    Raises:
+        DatabaseError: the file cannot be read, or has a heading that is none of the questions.
+    """
+    file = run / CARD
+    try:
+        text = file.read_text(encoding="utf-8-sig") if file.is_file() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatabaseError(f"{file}: cannot be read as UTF-8 text ({error})") from None
+    answers = dict.fromkeys(QUESTIONS, "")
+    for part in re.split(r"^## +", text, flags=re.MULTILINE)[1:]:
+        question, _, answer = part.partition("\n")
+        if (question := question.strip()) not in answers:
+            raise DatabaseError(f"{file}: {question!r} is none of its questions: {'; '.join(QUESTIONS)}")
+        answers[question] += f" {answer}"
+    return {question: " ".join(answer.split()) or "not answered" for question, answer in answers.items()}
 
 
 def _sections(report: DatabaseReport) -> Iterator[Iterable[str]]:

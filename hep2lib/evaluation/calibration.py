@@ -122,7 +122,8 @@ def recalibration(
     labels, values = _probabilities(y, probability, both=True)
     owner, odds = check_specimens(specimen, labels.size), log_odds(values)
     if sure := int(np.sum(np.abs(odds) >= log_odds(1.0))):
-        return dict.fromkeys(("intercept", "slope"), f"{sure} probabilities are 0 or 1 to rounding")
+        are = "probability is" if sure == 1 else "probabilities are"
+        return dict.fromkeys(("intercept", "slope"), f"{sure} {are} 0 or 1 to rounding")
     ones = np.ones((labels.size, 1))
     found = {"intercept": _logistic(labels, ones, odds, owner)}
     above, below = odds[labels == 1], odds[labels == 0]

@@ -320,13 +320,15 @@ _SIMULATED = {
     "reference": "what the simulator drew",
     "annotation": "Nobody: a label is what was drawn, so there is no reader to disagree",
     "ethics": "Not needed: no patient is involved",
+    "data": "Simulated images can be written again; AIDA's may not be passed on",
 }
 _GIVEN = {
     "source": "{name}: images that were given to this run",
-    "selection": "as the database's makers chose; AIDA holds only images on which three physicians agreed",
-    "reference": "the positive or negative of the database's sheet",
-    "annotation": "Not known to this run, nor how far readers agreed: the sheet has one label an image",
+    "selection": "as the database's makers chose",
+    "reference": "the database's own positive or negative",
+    "annotation": "Not known to this run, nor how far readers agreed: an image has one label",
     "ethics": "Not known to this run: ask the database's makers",
+    "data": "The images themselves are not among them",
 }
 
 

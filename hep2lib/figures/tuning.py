@@ -103,8 +103,10 @@ def learning_figure(table: pd.DataFrame) -> Drawing:
     for number, (depth, part) in enumerate(table.groupby("freeze")):
         mean = _over_folds(axes, part.groupby("epoch")["validation_auc"], number, f"freeze {depth}")
         told.append(
-            f"freeze {depth} goes from {mean.iloc[0]:.2f} to {mean.iloc[-1]:.2f} in {len(mean)} "
-            f"epoch{'s' * (len(mean) > 1)}, at best {mean.max():.2f} at epoch {mean.idxmax()}"
+            f"freeze {depth} goes from {mean.iloc[0]:.2f} to {mean.iloc[-1]:.2f} in {len(mean)} epochs, "
+            f"at best {mean.max():.2f} at epoch {mean.idxmax()}"
+            if len(mean) > 1
+            else f"freeze {depth} has {mean.iloc[0]:.2f} after its one epoch"
         )
     axes.set(ylabel="validation AUC", ylim=(None, min(axes.get_ylim()[1], 1.008)))
     figure.legend(loc="outside lower left", ncols=3)

@@ -8,7 +8,7 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from hep2lib.runs.archive import CODECHECK, CRATE, codecheck, crate
 from hep2lib.runs.compare import as_markdown, compare
 from hep2lib.runs.freshness import RUN, book_pages, kept_notebook, published_run
 from hep2lib.runs.notebooks import without_control
-from hep2lib.runs.pairs import notebook_text
+from hep2lib.runs.pairs import FACTS, notebook_text, stands
 from hep2lib.runs.parameters import make_parameters, read_parameters, told_parameters
 from hep2lib.runs.publish import quoted, read_pages
 from hep2lib.sources import commit
@@ -288,6 +288,9 @@ def _stage(project: Path, run: Path, source: Path, executed: list[Path]) -> None
         shutil.copyfile(project / name, source / name)
     left_out = shutil.ignore_patterns("run", "__pycache__", ".*", "_build")
     shutil.copytree(project / "book", source / "book", ignore=left_out)
+    facts = json.loads((run / "run.json").read_text(encoding="utf-8")).get("facts", FACTS)
+    for page in (source / "book").glob("*.md"):
+        write_text(page, _standing(page.read_text(encoding="utf-8"), facts))
     staged = source / RUN
     staged.mkdir()
     for name in RESULTS:
@@ -316,6 +319,13 @@ def _against(published: Path, run: Path, source: Path) -> None:
     write_text(source / f"{AGAINST}.md", head + as_markdown(found, ["run/figures", f"run/{figures.name}"]))
     toc["parts"].insert(0, {"caption": "This run", "chapters": [{"file": AGAINST}]})
     write_text(source / "_toc.yml", yaml.safe_dump(toc, sort_keys=False))
+
+
+def _standing(text: str, facts: Collection[str]) -> str:
+    """The parts of a page that stand in a run's book; ``+++ {"tags": [...]}`` or ``+++`` begins one."""
+    first, *rest = re.split(r"^\+\+\+(.*)\n", text, flags=re.MULTILINE)
+    parts = zip(map(json.loads, (head.strip() or "{}" for head in rest[::2])), rest[1::2], strict=True)
+    return first + "".join(part for head, part in parts if stands(head.get("tags", ()), facts))
 
 
 def _render(work: Path, pages: int, log: Path) -> None:

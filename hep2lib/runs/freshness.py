@@ -16,7 +16,7 @@ import jupytext
 import yaml
 
 from hep2lib.errors import InputError, some
-from hep2lib.files import file_digest, project_root, typed_path
+from hep2lib.files import CARD, file_digest, project_root, typed_path
 from hep2lib.sources import LIBRARIES, reached
 
 RUN = "book/run"  # where the book expects its run, in the clone as in a staged copy
@@ -214,6 +214,7 @@ def made_from(project: Path, run: Path, page: str, then: Mapping[str, Any]) -> d
     parameters, weights = _read(run / "parameters.yaml"), str(_read(run / "weights.json").get("used", ""))
     read = [name for name, reader in _READ_BY.items() if reader in found]
     inputs = {name: _digest(_read(project / name, (dict, list))) for name in read}
+    inputs |= {CARD: _file(run / CARD)} if "hep2lib.data.report.read_card" in found else {}
     inputs["folds.csv"] = _file(run / "folds.csv")
     inputs[WEIGHTS] = _file(Path(weights)) if Path(weights).is_absolute() else weights
     inputs[DATABASE], looks = _digest(_by_file(_reached(_SIMULATOR))), ""

@@ -11,7 +11,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -28,13 +28,15 @@ from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
 import hep2lib
+from hep2lib.data.report import write_card
 from hep2lib.errors import InputError
 from hep2lib.files import RunError, file_digest, project_root, typed_path, write_json, write_text
 from hep2lib.processes import cores
 from hep2lib.progress import progress
-from hep2lib.runs import records
+from hep2lib.runs import pairs, records
 from hep2lib.runs.freshness import PROSE, check, kept_notebook, made_from, page_content, record, sealed
 from hep2lib.runs.pairs import KERNEL, SOURCES, NotebookError, notebook_text, read_source, refuse_edited
+from hep2lib.runs.parameters import read_parameters
 from hep2lib.runs.publish import caption_markdown, put_in_place
 from hep2lib.runs.run import RecordedRun, Run, open_run
 from hep2lib.studies.execution import close_pools
@@ -48,6 +50,7 @@ _KEPT = ("tags", "mystnb", "label")  # metadata of a cell that mean something to
 _KERNELS: list[tuple[AsyncKernelManager, Path]] = []  # each with its folder
 _STOPPED = threading.Event()  # a kernel that dies now was killed because of an interruption
 logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what a kernel dies of is said here
+_CONDITIONAL = re.compile(r" if .+ else None\s*\Z")  # shows something, or nothing
 _PUBLISHING = re.compile(r"^publish\.(figure|table|value)\(", re.MULTILINE)
 
 
@@ -112,10 +115,12 @@ def execute_run(run: Run, pages: Sequence[str] = PAGES) -> None:
         seconds[name.replace("_", "-")] = time.perf_counter() - start
     close_pools()
     run.keep_records()
+    if not run.simulated:
+        write_card(run.folder, run.database.attrs["name"])
 
     def timed(page: str) -> tuple[str, float]:
         start = time.perf_counter()
-        execute(page, run.folder, page_values(run))
+        execute(page, run.folder, page_values(run), facts=run.facts)
         return page, time.perf_counter() - start
 
     def done() -> Iterator[tuple[str, float]]:
@@ -187,7 +192,10 @@ def _renew_prose(project: Path, run: Path, page: str) -> None:
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     given = [cell for cell in code if "injected-parameters" in cell.metadata.get("tags", [])]
     executed, notebook.cells = iter([cell for cell in code if cell not in given]), []
+    facts = content["from"].get("facts", pairs.FACTS)
     for cell in read_source(project / "notebooks" / f"{page}.md").cells:
+        if not pairs.stands(cell.metadata.get("tags", ()), facts):
+            continue
         kept = next(executed) if cell.cell_type == "code" else cell
         kept["id"] = cell["id"]
         kept["metadata"] = NotebookNode({key: kept.metadata[key] for key in _KEPT if kept.metadata.get(key)})
@@ -208,6 +216,7 @@ def execute(
     run: Path,
     parameters: Mapping[str, Any],
     *,
+    facts: Collection[str] = pairs.FACTS,
     project: Path | None = None,
     cell_seconds: float = CELL_SECONDS,
 ) -> Path:
@@ -220,6 +229,7 @@ def execute(
         page: one of ``PAGES``, or another notebook in the clone's ``notebooks`` folder.
         run: the run's folder.
         parameters: values for the notebook's parameters, by name; paths may be given as ``Path``.
+        facts: what the run has of ``pairs.FACTS``; cells about the others are left out (``pairs.stands``).
         project: the clone, if not the one this package is installed from.
         cell_seconds: the most one cell may take.
 
@@ -233,7 +243,9 @@ def execute(
     """
     project, run = project or project_root(), Path(run).absolute()
     notebook = _known_notebook(project / "notebooks" / f"{page}.md", parameters)
-    source, failed = record(project, run, page, parameters.keys()), run / "failed" / f"{page}.ipynb"
+    notebook.cells = [cell for cell in notebook.cells if pairs.stands(cell.metadata.get("tags", ()), facts)]
+    source = record(project, run, page, parameters.keys()) | {"facts": sorted(facts)}
+    failed = run / "failed" / f"{page}.ipynb"
     staged = run / "staged" / page
     shutil.rmtree(staged, ignore_errors=True)
     with _work_folder(run / "staged" / f"{page}-kernel") as temporary:
@@ -259,7 +271,9 @@ def execute(
             shutil.copyfile(after, failed)
             raise _failure(error, page, cell_seconds, failed, temporary / "said") from None
         folders = {temporary: "", project: "", Path("~").expanduser(): "~"}
-        for path in (Path(value) for value in parameters.values() if isinstance(value, str | Path)):
+        known = run / "parameters.yaml"
+        given = [*parameters.values(), read_parameters(known).data if known.is_file() else ""]
+        for path in (Path(value) for value in given if isinstance(value, str | Path)):
             if path.is_absolute() and len(path.parts) > 2 and not path.is_relative_to(project):
                 folders[path.parent] = ""
         executed = normalise(nbformat.read(after, as_version=4), page, folders)
@@ -384,9 +398,12 @@ def normalise(notebook: NotebookNode, page: str, folders: Mapping[Path, str]) ->
             cell["source"] = _without_places(cell.source, folders)
         if {"parameters", "injected-parameters"} & set(tags) or (is_code and _PUBLISHING.search(cell.source)):
             cell.metadata["tags"] = [*(tag for tag in tags if tag != "hide-input"), "hide-input"]
-        cell["metadata"] = NotebookNode({key: cell.metadata[key] for key in _KEPT if cell.metadata.get(key)})
         if is_code:
             cell["outputs"] = [o for o in _joined(cell.outputs) if _made_readable(o, folders)]
+            if not cell.outputs and _CONDITIONAL.search(cell.source):  # it would stand there empty
+                cell.metadata["tags"] = [*tags, "remove-cell"]
+        cell["metadata"] = NotebookNode({key: cell.metadata[key] for key in _KEPT if cell.metadata.get(key)})
+        if is_code:
             _describe_figure(cell, page)
     return notebook
 

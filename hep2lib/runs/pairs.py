@@ -14,6 +14,8 @@ from hep2lib.errors import InputError
 from hep2lib.files import write_text
 
 SOURCES = "[0-9][0-9]-*.md"
+FACTS = ("simulated", "patterns", "grades", "fields")
+"""What a database may have: simulated images, patterns, intensity grades, several fields of a specimen."""
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 _JUPYTEXT = {  # as notebooks/jupytext.toml has it
     "default_lexer": "ipython3",
@@ -66,6 +68,12 @@ def _tidy(cell: NotebookNode) -> NotebookNode:
 
 def _digest(cells: list[NotebookNode]) -> str:
     return hashlib.sha256("\0".join(_cell_texts(cells)).encode()).hexdigest()[:16]
+
+
+def stands(tags: Iterable[str], facts: Collection[str]) -> bool:
+    """Whether what has these tags stands in a run's pages: ``only-X`` if it has X, ``unless-X`` if not."""
+    asked = [tag.partition("-") for tag in tags]
+    return all((fact in facts) == (word == "only") for word, _, fact in asked if word in ("only", "unless"))
 
 
 def notebook_text(notebook: NotebookNode) -> str:

@@ -31,6 +31,7 @@ from hep2lib.files import BESIDE, find_kept, project_root, set_aside, typed_path
 from hep2lib.runs import records
 from hep2lib.runs.archive import CODECHECK
 from hep2lib.runs.freshness import RUN, recorded
+from hep2lib.runs.pairs import FACTS
 from hep2lib.runs.parameters import (
     MAY_DIFFER,
     TEXT_NEEDED,
@@ -395,6 +396,15 @@ class Run:
         """Whether the database was written by our simulator."""
         return bool(self.database.attrs.get("simulated", False))
 
+    @property
+    def facts(self) -> list[str]:
+        """What the database has of ``pairs.FACTS``."""
+        data = self.database
+        patterns = data["pattern"].ne("") & data["label"].eq(1)
+        grades = "intensity" in data and data["intensity"].ne("").any()
+        found = (self.simulated, patterns.any(), grades, not data["specimen"].is_unique)
+        return [fact for fact, there in zip(FACTS, found, strict=True) if there]
+
     def describe(self, seconds: dict[str, float]) -> dict[str, Any]:
         """What ``run.json`` holds: what was computed, on what, with what, and the seconds each step took."""
         options = self.parameters.database_options
@@ -403,6 +413,7 @@ class Run:
             "profile": self.parameters.profile_name,
             "published": False,
             "statement": self.statement,
+            "facts": self.facts,
             "database": {
                 **{k: v for k, v in self.database.attrs.items() if k in ("name", "simulation")},
                 "images": len(self.database),

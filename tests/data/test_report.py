@@ -1,8 +1,19 @@
 import json
 from pathlib import Path
 
-from hep2lib.data.database import read_database
-from hep2lib.data.report import PUBLISHED_AIDA, Shortcut, describe
+import pytest
+
+from hep2lib.data.database import database_checksum, read_database
+from hep2lib.data.report import (
+    PUBLISHED_AIDA,
+    QUESTIONS,
+    Shortcut,
+    card_facts,
+    describe,
+    read_card,
+    write_card,
+)
+from hep2lib.errors import DatabaseError
 from tests.data.handmade import HEADER, aida_rows, draw, write_aida
 
 
@@ -38,6 +49,50 @@ def test_report_counts_what_is_there(tmp_path: Path) -> None:
         "either class, 10 in all; there are 7 specimens with negative images and 13 specimens with positive "
         "images; 3 folds work: --set folds=3, or folds: 3 in a profile"
     )
+
+
+def test_a_data_card_says_what_can_be_counted(tmp_path: Path) -> None:
+    database = read_database(large(tmp_path / "AIDA"))
+    facts = card_facts(database, describe(database))
+    assert facts.pop("sha256, first digits") == database_checksum(database)[:16]
+    assert facts == {
+        "Counts": "images 40, positive images 26, negative images 14, specimens 20",
+        "Images of a specimen": "2",
+        "Formats": "PNG 26, BMP 14",
+        "Sizes": "40 x 30 pixels (1 in all)",
+        "Known beside the label": "pattern, sex, age",
+        "Duplicates": "none",
+        "Specimens with both labels": "0",
+        "AUC of the files alone": "format 1.000",
+        "Suspicious of these": "format",
+    }
+
+
+def test_a_data_card_asks_once_and_keeps_what_was_answered(tmp_path: Path) -> None:
+    card = tmp_path / "data-card.md"
+    assert set(read_card(tmp_path).values()) == {"not answered"}
+    write_card(tmp_path, "clinic")
+    assert card.read_text(encoding="utf-8").startswith("# Data card of clinic\n")
+    assert read_card(tmp_path) == dict.fromkeys(QUESTIONS, "not answered")
+    answer = "\nOurs: one laboratory,\n**2019**.\n\n- and another\n"
+    text = card.read_text(encoding="utf-8").replace(f"{QUESTIONS[0]}\n", f"{QUESTIONS[0]}\n{answer}")
+    card.write_text(text, encoding="utf-8")
+    write_card(tmp_path, "clinic")
+    assert read_card(tmp_path)[QUESTIONS[0]] == "Ours: one laboratory, **2019**. - and another"
+    assert list(read_card(tmp_path).values()).count("not answered") == len(QUESTIONS) - 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"## Whose?\n\nOurs.\n", r"data-card.md: 'Whose\?' is none of its questions: Source: .*; Known b"),
+        (b"\xff\xfe", "data-card.md: cannot be read as UTF-8"),
+    ],
+)
+def test_a_data_card_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "data-card.md").write_bytes(content)
+    with pytest.raises(DatabaseError, match=message):
+        read_card(tmp_path)
 
 
 def test_text_of_the_report(tmp_path: Path) -> None:

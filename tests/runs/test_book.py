@@ -122,6 +122,48 @@ def test_the_published_run_is_staged_as_the_clone_has_it(tmp_path, small_run, mo
     assert "_build/html/index.html" in files(project)
 
 
+PART = """# Paper
+
+All of it.
+
++++ {"tags": ["only-patterns"]}
+
+[](#fig-of-patterns)
+
++++ {"tags": ["unless-patterns"]}
+
+None.
+
++++
+
+The end.
+"""
+
+
+@pytest.mark.parametrize(
+    ("about", "text"),
+    [
+        ({}, "[](#fig-of-patterns)"),  # a run of before, which said nothing
+        ({"facts": ["simulated", "patterns"]}, "[](#fig-of-patterns)"),
+        ({"facts": []}, "None."),
+    ],
+)
+def test_a_page_has_the_parts_that_the_run_has_something_for(tmp_path, small_run, monkeypatch, about, text):
+    project, run, staged = write_clone(tmp_path), tmp_path / "run", []
+    (project / "book" / "paper.md").write_text(PART, encoding="utf-8")
+    shutil.copytree(small_run, run)
+    known = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    write_json(run / "run.json", known | about)
+
+    def render(work, pages, log):
+        staged.append((work / "source" / "book" / "paper.md").read_text(encoding="utf-8"))
+        (work / "_build" / "html").mkdir(parents=True)
+
+    monkeypatch.setattr("hep2lib.runs.book._render", render)
+    build_book(run, project=project)
+    assert staged == [f"# Paper\n\nAll of it.\n\n\n{text}\n\n\nThe end.\n"]
+
+
 def remade(run, *changes):
     """Let all pages say what they were made from, one of them something else."""
     for page in PAGES:

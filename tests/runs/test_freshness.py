@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
+from hep2lib.data.report import write_card
 from hep2lib.errors import InputError
 from hep2lib.runs import freshness
 from hep2lib.runs.freshness import PROSE, check, damages, made_from, mixture
@@ -410,6 +411,16 @@ def test_what_reads_the_books_files_is_known_by_its_name():
         assert Path(file).name in text
     read = set(re.findall(r'"(?:book/)?([a-z-]+\.(?:yaml|json))"', text))
     assert {Path(file).name for file in freshness._READ_BY} == read
+
+
+def test_the_page_that_shows_a_data_card_is_made_from_it(tmp_path):
+    def digest(page):
+        return made_from(REPOSITORY, tmp_path, page, {"given": []})["inputs"].get("data-card.md")
+
+    assert digest("01-dataset") == ""
+    write_card(tmp_path, "clinic")
+    assert digest("01-dataset")
+    assert digest("03-fine-tuning") is None
 
 
 def test_what_records_are_computed_by_is_in_the_package():

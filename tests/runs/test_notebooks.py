@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import nbformat
 import psutil
 import pytest
+import yaml
 
 from hep2lib.errors import InputError
 from hep2lib.files import RunError
@@ -626,7 +627,8 @@ def test_what_is_stale_is_refreshed_and_prose_without_executing(project, monkeyp
     assert judge() == []
     assert refresh(run, project=project) == []
     before = cells(notebook)
-    prose = "Prose, second.\n\n+++ {'tags': ['x']}\n\nA cell more.\n".replace("'", '"')
+    prose = "Prose, second.\n\n+++ {'tags': ['x']}\n\nA cell more.\n"
+    prose = f"{prose}\n+++ {{'tags': ['unless-fields']}}\n\nNot here.\n".replace("'", '"')
     source.write_text(source.read_text(encoding="utf-8").replace(f"Prose, {FIRST}", prose), encoding="utf-8")
     assert judge() == ["only prose changed"]
     assert refresh(run, project=project) == ["03-fine-tuning"]
@@ -643,7 +645,7 @@ def test_what_is_stale_is_refreshed_and_prose_without_executing(project, monkeyp
     ]
     assert len({each.id for each in text.cells}) == len(text.cells)
     source.write_text(source.read_text(encoding="utf-8") + cell("1 + 1"), encoding="utf-8")
-    assert judge() == ["cell 7 of notebooks/03-fine-tuning.md changed"]
+    assert judge() == ["cell 8 of notebooks/03-fine-tuning.md changed"]
     assert refresh(run, project=project) == ["03-fine-tuning"]
     assert (judge(), again) == ([], [["03-fine-tuning"]])
     notebook.parent.rename(run / "elsewhere")
@@ -651,6 +653,59 @@ def test_what_is_stale_is_refreshed_and_prose_without_executing(project, monkeyp
     source.write_text(source.read_text(encoding="utf-8") + cell("2 + 2"), encoding="utf-8")
     with pytest.raises(InputError, match="a published run is executed nowhere"):
         refresh(run, project=project)
+
+
+ABOUT = """
+Of all.
+
++++ {"tags": ["only-patterns"]}
+
+Of patterns.
+
++++ {"tags": ["unless-patterns", "only-fields"]}
+
+Of fields alone.
+
+```{code-cell} ipython3
+:tags: [only-patterns]
+
+print(1)
+```
+
+```{code-cell} ipython3
+print(2) if run == "nowhere" else None
+```
+
+```{code-cell} ipython3
+3 if run else None
+```
+"""
+
+
+@pytest.mark.parametrize(
+    ("facts", "prose", "code"),
+    [
+        (["patterns", "fields"], ["Of patterns."], ["print(1)"]),
+        (["fields"], ["Of fields alone."], []),
+        ([], [], []),
+    ],
+)
+def test_a_page_says_nothing_of_what_its_database_has_not(project, facts, prose, code):
+    write(project, PARAMETERS + ABOUT)
+    page = execute("03-fine-tuning", project / "run", {"run": project}, facts=facts, project=project)
+    assert [each.source for each in cells(page, "markdown")][1:] == ["Of all.", *prose]
+    shown = [each for each in cells(page) if "remove-cell" not in each.metadata.get("tags", [])][1:]
+    assert [each.source for each in shown] == [*code, "3 if run else None"], "no cell stands there empty"
+
+
+def test_the_folder_of_a_database_is_not_named(project):
+    run, data = project / "run", project.parent / "hospital" / "clinic"
+    values = yaml.safe_load((PROJECT / "book" / "run" / "parameters.yaml").read_text(encoding="utf-8"))
+    run.mkdir()
+    (run / "parameters.yaml").write_text(yaml.safe_dump(values | {"data": str(data)}), encoding="utf-8")
+    write(project, PARAMETERS + cell(f"print({str(data / 'a.png')!r})"))
+    page = execute("03-fine-tuning", run, {"run": run}, project=project)
+    assert cells(page)[-1].outputs[0].text == "clinic/a.png\n"
 
 
 def test_new_prose_is_not_put_in_past_an_edited_notebook(project, monkeypatch):
@@ -677,11 +732,12 @@ def test_what_a_run_has_from_another_profile_is_not_refreshed(project, monkeypat
 def test_executing_one_page_keeps_the_times_of_the_others(tmp_path, monkeypatch):
     steps = dict.fromkeys(notebooks.STUDIES)
     steps |= {"keep_records": lambda: kept.append(tmp_path), "describe": lambda seconds: {"seconds": seconds}}
-    kept, run = [], SimpleNamespace(folder=tmp_path, **steps)
+    kept, run = [], SimpleNamespace(folder=tmp_path, simulated=True, facts=["simulated"], **steps)
     monkeypatch.setattr(notebooks, "page_values", lambda run: {})
     pages = []
 
-    def execute(page, *_):
+    def execute(page, *_, facts):
+        assert facts == ["simulated"]
         time.sleep(0.2 * (page != PAGES[-1]))
         pages.append(page)
 

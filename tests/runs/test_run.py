@@ -1,6 +1,7 @@
 import errno
 from dataclasses import asdict
 
+import pandas as pd
 import pytest
 import yaml
 from PIL import Image
@@ -457,3 +458,22 @@ def test_the_cache_holds_the_images_and_the_start_network_once(tmp_path, databas
     run.inputs.for_workers()
     kinds = [file.name.partition("-")[0] for file in (tmp_path / "run" / "cache").iterdir()]
     assert sorted(kinds) == ["images", "index.json", "network", "random"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "simulated", "facts"),
+    [
+        ({}, False, []),
+        ({"specimen": ["a", "a", "b"]}, False, ["fields"]),
+        ({"pattern": ["", "", "speckled"], "intensity": ["", "", ""]}, False, ["patterns"]),
+        ({"pattern": ["none", "", ""]}, False, []),  # of a negative image
+        ({"intensity": ["0", "", "2+"]}, False, ["grades"]),
+        ({"specimen": ["a", "a", "b"], "pattern": ["", "x", "y"]}, True, ["simulated", "patterns", "fields"]),
+    ],
+)
+def test_what_a_database_has_is_known(tmp_path, columns, simulated, facts):
+    run = Run(tmp_path, make_parameters("smoke"))
+    plain = {"label": [0, 1, 1], "specimen": ["a", "b", "c"], "pattern": ["", "", ""]}
+    run.database = pd.DataFrame(plain | columns)
+    run.database.attrs["simulated"] = simulated
+    assert run.facts == facts
