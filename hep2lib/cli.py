@@ -64,7 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ["MPLBACKEND"] = "agg"  # a person's own is for windows, and an unknown one stops the import
     try:
         try:
-            return options.command(options) or EXIT_DONE
+            done: int = options.command(options) or EXIT_DONE
+            sys.stdout.flush()
+            return done
         finally:
             close_bars()
     except (InputError, RunError) as error:
@@ -77,6 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where = "in the clone: `pip install -e '.[book]'`"
         print(f"hep2: {error.name} is missing; install it {where}", file=sys.stderr)
         return EXIT_INPUT
+    except BrokenPipeError:  # as under `| head`, which has read enough; Python would complain at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_SHORT
     except OSError as error:
         if error.errno not in _FOLDER_TROUBLE:
             raise

@@ -1,6 +1,7 @@
 """What a person sees whose input cannot be used: one message, exit code 2, no traceback."""
 
 import errno
+import os
 import re
 import shutil
 import subprocess
@@ -624,3 +625,12 @@ def test_cleaning_removes_nothing_that_nobody_agreed_to(heavy, tmp_path, monkeyp
     assert capsys.readouterr().out.endswith("run: there is nothing to remove\n")
     assert main(["clean", str(tmp_path)]) == 2
     assert "there is no such run" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    reader, writer = os.pipe()
+    os.close(reader)  # as `| head` does, when it has its lines
+    command = [sys.executable, "-m", "hep2lib", "layers"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, cwd=project_root())
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")

@@ -20,6 +20,7 @@ from typing import Any
 
 import nbformat
 import papermill
+from filelock import FileLock, Timeout
 from ipykernel.kernelspec import make_ipkernel_cmd
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
@@ -118,6 +119,34 @@ def execute_run(run: Run, pages: Sequence[str] = PAGES) -> None:
     if not run.simulated:
         write_card(run.folder, run.database.attrs["name"])
 
+    with _alone(run.folder):
+        executed = _execute_pages(run, pages)
+    about = run.folder / "run.json"
+    if about.is_file() and set(pages) < set(PAGES):
+        seconds |= json.loads(about.read_text(encoding="utf-8"))["seconds"]
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    write_json(about, run.describe(seconds | executed) | {"date": date})
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep a second program from executing a run's notebooks; a killed one's lock is the system's to free."""
+    lock = FileLock(folder / "notebooks.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(
+            f"{folder}: another program executes its notebooks; wait until it has finished, then start again"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _execute_pages(run: Run, pages: Sequence[str]) -> dict[str, float]:
+    """Execute pages, two at a time; returns the seconds that each took."""
+
     def timed(page: str) -> tuple[str, float]:
         start = time.perf_counter()
         execute(page, run.folder, page_values(run), facts=run.facts)
@@ -133,7 +162,7 @@ def execute_run(run: Run, pages: Sequence[str] = PAGES) -> None:
     pool = ThreadPoolExecutor(min(2, cores()))
     started = [pool.submit(timed, page) for page in pages if page != PAGES[-1]]
     try:
-        executed = dict(progress(done(), "notebooks", total=len(pages), unit="notebook"))
+        return dict(progress(done(), "notebooks", total=len(pages), unit="notebook"))
     except KeyboardInterrupt:
         _STOPPED.set()
         pool.shutdown(wait=False, cancel_futures=True)
@@ -147,11 +176,6 @@ def execute_run(run: Run, pages: Sequence[str] = PAGES) -> None:
         raise
     finally:
         pool.shutdown(wait=not _STOPPED.is_set(), cancel_futures=True)
-    about = run.folder / "run.json"
-    if about.is_file() and set(pages) < set(PAGES):
-        seconds |= json.loads(about.read_text(encoding="utf-8"))["seconds"]
-    date = datetime.now(UTC).isoformat(timespec="seconds")
-    write_json(about, run.describe(seconds | executed) | {"date": date})
 
 
 def refresh(folder: Path, *, project: Path | None = None) -> list[str]:

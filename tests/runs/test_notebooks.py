@@ -11,6 +11,7 @@ import nbformat
 import psutil
 import pytest
 import yaml
+from filelock import FileLock
 
 from hep2lib.errors import InputError
 from hep2lib.files import RunError
@@ -516,6 +517,24 @@ def test_what_a_dying_kernel_says_is_passed_on_and_no_terminal_gets_it(project, 
         execute("03-fine-tuning", project / "run", {}, project=project)
 
 
+def test_one_program_at_a_time_executes_the_notebooks_of_a_run(project, monkeypatch):
+    monkeypatch.setattr(notebooks, "project_root", lambda *words: project)
+    monkeypatch.setattr(notebooks, "page_values", lambda run: {"run": str(run.folder)})
+    for page in PAGES:
+        write(project, PARAMETERS + cell("1"), page)
+    (project / "run").mkdir()
+    run = SimpleNamespace(
+        folder=project / "run", keep_records=lambda: None, simulated=True, **dict.fromkeys(notebooks.STUDIES)
+    )
+    lock, refused = (
+        FileLock(project / "run" / "notebooks.lock"),
+        "run: another program executes its notebooks; ",
+    )
+    with lock, pytest.raises(InputError, match=refused):
+        execute_run(run)
+    assert not (project / "run" / "staged").exists()
+
+
 def test_a_figure_shares_its_cell_with_nothing(project):
     both = STUDY.replace('publish.figure("curve"', 'display(1)\npublish.figure("curve"')
     write(project, PARAMETERS + both)
@@ -537,7 +556,9 @@ project = Path(sys.argv[1])
 notebooks.execute = partial(notebooks.execute, project=project)
 notebooks.project_root = lambda *words: project
 notebooks.page_values = lambda run: {"run": str(run.folder)}
-run = SimpleNamespace(folder=project / "run", keep_records=lambda: None, **dict.fromkeys(notebooks.STUDIES))
+run = SimpleNamespace(folder=project / "run", keep_records=lambda: None, simulated=True, facts=())
+run.__dict__ |= dict.fromkeys(notebooks.STUDIES)
+run.folder.mkdir()
 book.build_book = lambda folder: notebooks.execute_run(run)
 sys.argv = ["hep2", "book"]
 sys.exit(cli.main())
