@@ -166,7 +166,7 @@ def test_the_front_page_says_what_the_run_is_worth(rendered):
 def test_nothing_is_said_of_what_the_database_has_not(rendered):
     """It has patterns and several fields of a well, neither a simulator behind it nor intensity grades."""
     text = read_text(rendered.pages["run/01-dataset"].article)
-    for words in ("simulator", "shortcut on", "Readers grade", "intensity grade,", "names no patterns"):
+    for words in ("The simulator", "shortcut on", "Readers grade", "intensity grade,", "names no patterns"):
         assert words not in text
     assert "every specimen has one image" not in text
     assert "Of each single pattern that the database knows" in text
