@@ -140,7 +140,7 @@ def test_attributes_are_asked_for_by_a_name_that_can_be_read_or_are_fields():
     assert seen <= {
         "getattr(confusion(y, score >= threshold, weight), rate)",  # keys of a dictionary, and arguments
         "getattr(fold, part)",  # fields, as are those below
-        "getattr(f, part)",
+        "getattr(outcome.folds[record['trial']['fold']], part)",
         "getattr(fold, name)",
         "getattr(choice, name)",
         "getattr(best, name)",

@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -342,16 +343,14 @@ def test_markdown_reads_as_tables_and_shows_figures_in_pairs(pair):
     assert rows["fine-tuning.auc"] == ["0.9", "0.9", "+0"]
 
 
-def test_a_run_is_found_by_folder_by_name_and_as_the_published_one(tmp_path, monkeypatch):
+def test_a_run_is_found_by_folder_and_as_the_published_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(module, "BESIDE", tmp_path / "clone")
-    named = make_run(tmp_path / "clone" / "runs" / "mine")
-    assert find_run("mine") == named
-    (tmp_path / "mine").mkdir()  # no run
-    assert find_run("mine") == named
-    assert find_run("published") == published_run()
+    assert find_run(Path("published")) == published_run()
     own = make_run(tmp_path / "mine")
-    assert find_run("mine") == find_run("./mine") == own
+    assert find_run(Path("mine")) == own
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"empty: is no run, there is no parameters\.yaml in "):
+        find_run(Path("empty"))
 
 
 def test_the_command_compares_with_the_published_run_and_says_what_is_no_run(

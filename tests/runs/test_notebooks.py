@@ -556,8 +556,8 @@ project = Path(sys.argv[1])
 notebooks.execute = partial(notebooks.execute, project=project)
 notebooks.project_root = lambda *words: project
 notebooks.page_values = lambda run: {"run": str(run.folder)}
-run = SimpleNamespace(folder=project / "run", keep_records=lambda: None, simulated=True, facts=())
-run.__dict__ |= dict.fromkeys(notebooks.STUDIES)
+studies = dict.fromkeys(notebooks.STUDIES)
+run = SimpleNamespace(folder=project / "run", keep_records=str, simulated=True, facts=(), **studies)
 run.folder.mkdir()
 book.build_book = lambda folder: notebooks.execute_run(run)
 sys.argv = ["hep2", "book"]
