@@ -134,7 +134,12 @@ def _read(title: str, folder: Path) -> _Side:
             told.append(dict(yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}))
         except (OSError, ValueError, TypeError, yaml.YAMLError):
             raise InputError(f"{file}: cannot be read; restore it, or name another run") from None
-    settings = {name: value for name, value in told[0].items() if name not in ("profile", *MAY_DIFFER)}
+    left_out = (
+        "profile",
+        *MAY_DIFFER,
+        *["specimens"] * bool(told[0].get("data")),
+    )  # of a simulated one
+    settings = {name: value for name, value in told[0].items() if name not in left_out}
     facts = {name: told[1][name] for name in _FACTS if name in told[1]}
     pages = read_pages(folder)
     values = {name: entry["value"] for page in pages.values() for name, entry in page["values"].items()}
@@ -258,8 +263,10 @@ def _figures(a: _Side, b: _Side) -> dict[str, dict[str, Any]]:
         for name, about in content["figures"].items():
             files = [side.folder / "figures" / f"{name}.png" for side in (a, b)]
             if name in other and all(map(Path.is_file, files)) and len({*map(file_digest, files)}) > 1:
-                alt = [about["alt"], other[name]["alt"]]
-                rows[name] = {"page": page, "caption": about["caption"], "alt": alt}
+                alt, captions = ([one[key] for one in (about, other[name])] for key in ("alt", "caption"))
+                both = f"A: {captions[0]} B: {captions[1]}"
+                caption = captions[0] if captions[0] == captions[1] else both
+                rows[name] = {"page": page, "caption": caption, "alt": alt}
     return rows
 
 

@@ -180,7 +180,9 @@ class Publication:
         with style():  # much of a figure is settled only when it is saved
             if of_run:
                 mark = textwrap.fill(self.mark, int(16 * drawn.get_figwidth()))
-                drawn.text(0, -0.02, mark, fontsize=8.5, color=GREY, ha="left", va="top")
+                drawn.canvas.draw()  # settles where a legend below the axes ends
+                lowest = min(0, drawn.get_tightbbox().y0 / drawn.get_figheight())
+                drawn.text(0, lowest - 0.02, mark, fontsize=8.5, color=GREY, ha="left", va="top")
             png, width = _figure_png(drawn)
             svg = _figure_svg(drawn, name)
         write_bytes(self.staged / "figures" / f"{name}.png", png)

@@ -75,6 +75,15 @@ def test_a_figure_says_at_its_foot_what_it_was_obtained_on(tmp_path):
     assert heights[0] > heights[1]
 
 
+def test_what_a_figure_was_obtained_on_stands_below_its_legend(tmp_path):
+    figure = line()
+    legend = figure.legend(["rises"] * 9, loc="upper left", bbox_to_anchor=(0, 0))
+    publish = Publication(tmp_path, "03-fine-tuning", "random weights")
+    publish.figure("own", figure, alt=ALT, caption="A line.")
+    (mark,) = (text for text in figure.texts if text.get_text() == "random weights")
+    assert legend.get_window_extent().y0 > mark.get_window_extent().y1
+
+
 def test_the_same_results_give_the_same_files(tmp_path):
     for run in ("a", "b"):
         publish = Publication(tmp_path / run, "03-fine-tuning")
