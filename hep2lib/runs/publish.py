@@ -180,9 +180,10 @@ class Publication:
         with style():  # much of a figure is settled only when it is saved
             if of_run:
                 mark = textwrap.fill(self.mark, int(16 * drawn.get_figwidth()))
-                drawn.canvas.draw()  # settles where a legend below the axes ends
-                lowest = min(0, drawn.get_tightbbox().y0 / drawn.get_figheight())
-                drawn.text(0, lowest - 0.02, mark, fontsize=8.5, color=GREY, ha="left", va="top")
+                for legend in drawn.legends:  # saving widens the box that they hang on by default
+                    if legend.get_bbox_to_anchor() is drawn.bbox:
+                        legend.set_bbox_to_anchor((0, 0, 1, 1), drawn.transFigure)
+                drawn.text(0, -0.02, mark, fontsize=8.5, color=GREY, ha="left", va="top")
             png, width = _figure_png(drawn)
             svg = _figure_svg(drawn, name)
         write_bytes(self.staged / "figures" / f"{name}.png", png)
