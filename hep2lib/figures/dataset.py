@@ -131,7 +131,7 @@ def intensity_histograms(brightness: FloatArray, labels: npt.ArrayLike) -> Figur
         axes.hist(values, bins, weights=weights, label=f"{name} ({values.size} images)", **look)
         axes.axvline(float(np.median(values)), color=colour, linestyle="--")
     axes.set(xlabel="mean of the green channel (grey levels, 0 to 255)", ylabel="share of the class")
-    figure.legend(loc="outside upper center", ncols=2)
+    figure.legend(loc="outside lower left", ncols=2)
     return figure
 
 
@@ -156,7 +156,7 @@ def fold_picture(folds: Sequence[Fold], database: pd.DataFrame) -> Figure:
     axes.axvline(positives - 0.5, color=INK, linewidth=2)
     axes.set(xlabel=f"specimens: {positives} positive | {len(first) - positives} negative", ylabel="fold")
     patches = [Patch(color=colour, label=name) for name, colour in PART_COLOURS.items()]
-    figure.legend(handles=patches, loc="outside upper center", ncols=3)
+    figure.legend(handles=patches, loc="outside lower left", ncols=3)
     return figure
 
 
@@ -290,5 +290,5 @@ def shortcut_figure(found: Mapping[str, Sequence[Shortcut]]) -> Figure:
     axes.set_xticks(range(len(names)), names)
     axes.set(ylabel="AUC of the files alone", ylim=(0, 1.05))
     axes.grid(visible=False, axis="x")
-    figure.legend(loc="outside upper center", ncols=2)
+    figure.legend(loc="outside lower left", ncols=2)
     return figure

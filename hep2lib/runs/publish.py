@@ -79,7 +79,7 @@ class Publication:
     Args:
         folder: the run's folder; made if need be.
         page: the page's name, such as "03-fine-tuning".
-        mark: what the run's results were obtained on, in a few words; it stands under each figure, which may
+        mark: what the run's results were obtained on, in a few words; it stands above each figure, which may
             leave its page.
 
     Raises:
@@ -180,10 +180,8 @@ class Publication:
         with style():  # much of a figure is settled only when it is saved
             if of_run:
                 mark = textwrap.fill(self.mark, int(16 * drawn.get_figwidth()))
-                for legend in drawn.legends:  # saving widens the box that they hang on by default
-                    if legend.get_bbox_to_anchor() is drawn.bbox:
-                        legend.set_bbox_to_anchor((0, 0, 1, 1), drawn.transFigure)
-                drawn.text(0, -0.02, mark, fontsize=8.5, color=GREY, ha="left", va="top")
+                # Above: saving lets a legend down to the lowest thing that is drawn.
+                drawn.text(0, 1.02, mark, fontsize=8.5, color=GREY, ha="left", va="bottom")
             png, width = _figure_png(drawn)
             svg = _figure_svg(drawn, name)
         write_bytes(self.staged / "figures" / f"{name}.png", png)

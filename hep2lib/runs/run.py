@@ -371,7 +371,7 @@ class Run:
 
     @property
     def short_statement(self) -> str:
-        """What results were obtained on, short enough for the foot of a figure."""
+        """What results were obtained on, short enough for the head of a figure."""
         used = self.weights["used"]
         words = {"imagenet": "ImageNet weights", "random": "random weights"}
         weights = words.get(used, f"weights {Path(used).name}")
