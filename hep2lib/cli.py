@@ -428,8 +428,11 @@ def _take_named(options: argparse.Namespace) -> None:
     single = ("profile", "data", "weights", *_DATABASE_OPTIONS, "set") if file.is_file() else ()
     for name in ("out", "from_published", *single):
         if getattr(options, name):
-            which = f"{file} says the parameters" if name in single else f"{options.run} is named"
-            raise InputError(f"--{name.replace('_', '-')}: {which}; change them there, or leave the name out")
+            why = f"the run that was named lies in {options.run}; give one of the two"
+            if name in single:
+                other = f"hep2 new-run OTHER --from {options.run.name}"
+                why = f"{file} says the parameters; change them there, or in a new run (`{other}`)"
+            raise InputError(f"--{name.replace('_', '-')}: {why}")
     options.out, options.profile = options.run, str(file) if single else options.profile
 
 

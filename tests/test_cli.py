@@ -493,11 +493,17 @@ def test_another_run_starts_from_one_of_ones_own(clone, capsys):
             "nowhere: there is no such run; `hep2 runs` lists them, `hep2 new-run` makes one, --profile",
         ),
         ("run quick", "quick: there is no such run; `hep2 runs` lists them"),
-        ("run there --out x", "--out: CLONE/runs/there is named; change them there, or leave the name out"),
-        ("run there --set seed=3", "--set: CLONE/runs/there.yaml says the parameters; change them there, or"),
+        ("run there --out x", "--out: the run that was named lies in CLONE/runs/there; give one of the two"),
+        (
+            "run there --set seed=3",
+            "--set: CLONE/runs/there.yaml says the parameters; change them there, or in a",
+        ),
         ("run there --profile quick", "--profile: CLONE/runs/there.yaml says the parameters; change them"),
         ("run there --label-column x", "--label-column: CLONE/runs/there.yaml says the parameters; change"),
-        ("run kept --from-published", "--from-published: CLONE/runs/kept is named; change them there, or"),
+        (
+            "run kept --from-published",
+            "--from-published: the run that was named lies in CLONE/runs/kept",
+        ),
         ("book nowhere", "elsewhere/nowhere: there is no such run; make one with `hep2 run --out"),
     ],
 )
