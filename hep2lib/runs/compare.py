@@ -44,8 +44,8 @@ EVIDENCE = "one run that was made on two processors had 7 of 92 values that diff
 MACHINE = ("cost.", "cnn.worst_agreement")
 """How names of values begin that measure the machine: its seconds, its rounding."""
 
-MEANING = ("bits", "image_size", "aspect", "colour", "folds", "variant", "weights", "svm_regularisation")
-"""Parameters that give values another meaning: how images are read and divided, what network, what C is."""
+MEANING = ("bits", "image_size", "aspect", "colour", "folds", "variant", "weights.used", "svm_regularisation")
+"""Parameters and facts that give values another meaning: how images are read, what network, what C is."""
 
 _RESULTS = re.compile(r"fine-tuning|SVM(, by fold)?$|freeze|hand-made|mean green")
 _FACTS = ("profile", "database", "weights", "made from", "device", "processor", "versions", "commit")
@@ -134,11 +134,8 @@ def _read(title: str, folder: Path) -> _Side:
             told.append(dict(yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}))
         except (OSError, ValueError, TypeError, yaml.YAMLError):
             raise InputError(f"{file}: cannot be read; restore it, or name another run") from None
-    left_out = (
-        "profile",
-        *MAY_DIFFER,
-        *["specimens"] * bool(told[0].get("data")),
-    )  # of a simulated one
+    simulators = ("specimens",) if told[0].get("data") else ()  # nothing was simulated
+    left_out = ("profile", *MAY_DIFFER, *simulators)
     settings = {name: value for name, value in told[0].items() if name not in left_out}
     facts = {name: told[1][name] for name in _FACTS if name in told[1]}
     pages = read_pages(folder)
@@ -302,9 +299,13 @@ def _notes(found: Mapping[str, Any], sides: Mapping[str, _Side]) -> Iterator[str
             yield f"{label} has no records that can be read, so no test AUCs but those among the values."
         if lacks := [name for name, row in found["values"].items() if label not in row["values"]]:
             yield f"Not in {label}: {', '.join(lacks)}."
-    if meaning := [name for name in found["parameters"] if name in MEANING]:
-        yield f"Values may mean something else, since these parameters differ: {', '.join(meaning)}."
-    if not any(len({*map(repr, row.values())}) > 1 for row in found["parameters"].values()):
+    differ = [
+        [name for name, row in found[kind].items() if len({*map(repr, row.values())}) > 1]
+        for kind in ("parameters", "facts")
+    ]
+    if meaning := [name for name in (*differ[0], *differ[1]) if name in MEANING]:
+        yield f"Values may mean something else, since these differ: {', '.join(meaning)}."
+    if not differ[0]:
         yield "No parameter differs."
     yield f"Not compared, each machine's own: {', '.join(['seconds', *found['not compared']])}."
 

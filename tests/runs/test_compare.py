@@ -95,7 +95,7 @@ def test_a_known_difference_is_found_and_nothing_else(pair):
     assert found["not compared"] == ["cost.svm.seconds"]
     assert found["summary"] == "4 values: 1 the same, 3 different."
     text = as_text(found)
-    assert "Values may mean something else, since these parameters differ: image_size." in text
+    assert "Values may mean something else, since these differ: image_size." in text
     assert "fine-tuning.auc  0.9           0.84   +0.06\n" in text
     assert "grids.1.epochs  3    10\n" in text
 
@@ -388,3 +388,16 @@ def test_a_book_has_a_page_that_compares_it_with_the_published_run(small_book):
     ]
     assert links[:2] == ["Deep fine-tuning of GoogLeNet", "This run against the published one"]
     assert not (small_book.index.parent / "book" / "run" / "published-figures").exists()
+
+
+def test_weights_count_by_what_was_used_and_not_by_what_was_asked_for(pair):
+    first, second, compared = pair
+    for run, asked in ((first, "auto"), (second, "random")):
+        file = run / "parameters.yaml"
+        settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+        file.write_text(yaml.safe_dump(settings | {"weights": asked}), encoding="utf-8")
+    notes = " ".join(compared()["notes"])
+    assert "mean something else" not in notes
+    about = json.loads((second / "run.json").read_text(encoding="utf-8"))
+    write_json(second / "run.json", about | {"weights": {"used": "ImageNet's"}})
+    assert "mean something else, since these differ: weights.used." in " ".join(compared()["notes"])
