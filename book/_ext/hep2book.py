@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 NOT_PUBLISHED = "This is a run of your own, not the published one{}."
 AGAINST = "book/against-published"  # where it is compared with that one
+TRIAL = "A run of the profile smoke only tries out that everything works: its numbers mean nothing."
 FIRST_RUN = "This is a first run: small enough for a class, and too small to judge the paper by."
 
 
@@ -36,7 +37,8 @@ def read_statement(app: Sphinx, config: Config) -> None:
         logger.warning("%s: does not say what the results were obtained on (statement)", file, type="hep2")
         return
     statement = statement.replace("Obtained on:", "Obtained on, unless a caption says otherwise:", 1)
-    notes = {FIRST_RUN: about.get("profile") == "quick", NOT_PUBLISHED: not about.get("published", True)}
+    profile, own = about.get("profile"), not about.get("published", True)
+    notes = {TRIAL: profile == "smoke", FIRST_RUN: profile == "quick", NOT_PUBLISHED: own}
     config.hep2_statement = [statement, *(note for note, holds in notes.items() if holds)]
 
 

@@ -62,7 +62,7 @@ def gallery(pictures: Mapping[str, npt.NDArray[np.uint8] | torch.Tensor], column
 
 @style()
 def close_ups(database: pd.DataFrame, rows: Mapping[str, int]) -> Drawing:
-    """A part of each field in the file's own pixels, made brighter, with an arrow at each dividing cell.
+    """A part of each field in the file's own pixels, times a factor, with an arrow at each dividing cell.
 
     The part is the one with the strongest contrast, around a dividing cell where one is known. All its values
     are multiplied so that the brightest 0.5 % of its green ones are at full scale; the factor is shown.
@@ -96,7 +96,7 @@ def close_ups(database: pd.DataFrame, rows: Mapping[str, int]) -> Drawing:
         axes.set_xlabel(textwrap.fill(words, 32), fontsize=10)
         arrows = f", {len(shown)} at dividing cells" if len(shown) else ""
         told.append(f"{title} (times {factor:.1f}{arrows}){': ' if words else ''}{words}")
-    return Drawing(figure, f"{len(rows)} parts of fields, made brighter. {'; '.join(told)}.")
+    return Drawing(figure, f"{len(rows)} parts of fields, each times a factor. {'; '.join(told)}.")
 
 
 def _corner(green: npt.NDArray[np.uint8], places: npt.NDArray[np.floating]) -> tuple[int, int]:

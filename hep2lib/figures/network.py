@@ -266,12 +266,14 @@ def receptive_fields(
         for name, colour, line in zip(names, _ON_GREEN, ("solid", "dashed", "dotted"), strict=False):
             side = int(reach[name])
             corner = (centre[0] - side / 2, centre[1] - side / 2)
-            look = {"edgecolor": colour, "linestyle": line, "label": f"{name}: {side} x {side}"}
+            label = f"{name}: {side} x {side}{', more than the field' * (side > size)}"
+            look = {"edgecolor": colour, "linestyle": line, "label": label}
             axes.add_patch(Rectangle(corner, side, side, fill=False, linewidth=2, **look))
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.01), fontsize=9, handlelength=2.6)
     above.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] + half, centre[1] - half))
     below.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
-    seen = ", ".join(f"{name} {reach[name]}" for name in (*near, *far))
+    beyond = {name: " (more than the field)" * (reach[name] > size) for name in (*near, *far)}
+    seen = ", ".join(f"{name} {reach[name]}{more}" for name, more in beyond.items())
     return Drawing(
         figure,
         f"Squares around one bright cell, on a part of the field and on the whole of {size} pixels; their "

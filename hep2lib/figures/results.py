@@ -211,7 +211,8 @@ def specimen_figure(reviewed: pd.DataFrame, images: pd.DataFrame) -> Drawing:
         axes.axhspan(*zone, color=GREY, alpha=0.2, lw=0, label="review (mean of the folds' zones)")
         split = ordered["disagree"].to_numpy()
         ends = (ordered["lowest_score"][split], ordered["highest_score"][split])
-        axes.vlines(ordered.index[split], *ends, color=INK, lw=1, label="fields disagree")
+        if split.any():
+            axes.vlines(ordered.index[split], *ends, color=INK, lw=1, label="fields disagree")
         for label, colour, marker, name in ((1, POSITIVE, "^", "positive"), (0, NEGATIVE, "o", "negative")):
             part = images[images["label"] == label]
             look = {"color": colour, "ms": 4, "mew": 0, "label": f"{name} field"}

@@ -162,7 +162,8 @@ def batchnorm_figure(table: pd.DataFrame) -> Drawing:
     figure.legend(*row[0][0].get_legend_handles_labels(), loc="outside lower left", ncols=4)
     found = table[table["epoch"] == last].groupby(["batch_size", "batchnorm"])["validation_auc"].mean()
     told = "; ".join(f"batch size {size}, {kind}: {value:.2f}" for (size, kind), value in found.items())
-    return Drawing(figure, f"Validation AUC, mean of the folds, after epoch {last}: {told}.")
+    over = "mean of the folds" if table["fold"].nunique() > 1 else "of one fold"
+    return Drawing(figure, f"Validation AUC, {over}, after epoch {last}: {told}.")
 
 
 def _from_frozen_to_alive(axes: Axes, table: pd.DataFrame) -> None:
@@ -231,19 +232,21 @@ def _shown(value: object) -> str:
 def selection_table(study: FineTuningOutcome, database: pd.DataFrame) -> pd.DataFrame:
     """Test AUC of one configuration for all folds, and of one chosen for each fold alone, at each depth.
 
-    One row a depth, then one for any. ``Different ones`` is the number of the folds' configurations, ``Tied``
-    the fewest and most configurations and epochs that share a fold's best AUC. The ``specimen`` column of the
-    database says which images belong together.
+    One row a depth, without rotations, then one for any, with them. ``Different ones`` is the number of the
+    folds' configurations, ``Tied`` the fewest and most configurations and epochs that share a fold's best
+    AUC. The ``specimen`` column of the database says which images belong together.
     """
     rows = []
     for depth in [*study.depths(), None]:
-        one, each = study.best(depth), study.nested(depth)
+        rotated = None if depth is None else False
+        one, each = study.best(depth, rotated=rotated), study.nested(depth, rotated=rotated)
         aucs = [tuned(study, chosen, database).auc() for chosen in (one, each)]
-        different = len({(c.freeze, c.batch_size, c.learning_rate, c.epoch) for c in each})
+        different = len({(c.freeze, c.batch_size, c.learning_rate, c.rotations, c.epoch) for c in each})
         shown = [f"{found.estimate:.3f} ({ends(found)})" for found in aucs]
         tied = " to ".join(map(str, sorted({min(c.tied for c in each), max(c.tied for c in each)})))
         allowed = study.budget(depth)[:2]
-        rows.append(("any" if depth is None else str(depth), *allowed, *shown, different, tied))
+        name = "any, also rotated" if study.depths(rotated=True) else "any"
+        rows.append((name if depth is None else str(depth), *allowed, *shown, different, tied))
     names = ["One for all folds", "One for each fold", "Different ones", "Tied"]
     return pd.DataFrame(rows, columns=["Frozen layers", *_ALLOWED[:2], *names])
 

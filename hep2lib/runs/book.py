@@ -41,7 +41,7 @@ _CRASH = re.compile(
     r"^(?:Exception occurred|Extension error).*?(?=^The full traceback|\Z|^\s*$)", re.MULTILINE | re.DOTALL
 )
 _PLAIN = {  # what only the book knows, and how any Markdown has it
-    r"\{cite:[pt]\}`([^`]+)`": r"[\1]",
+    r"\{term\}`([^`<]+?)(?:\s*<[^`]*>)?`": r"\1",
     r"\{sup\}`([^`]+)`": r"<sup>\1</sup>",
     r"(?ms)^:{3,}\{dropdown\} (.*?)\n(.*?)^:{3,}$": r"<details><summary>\1</summary>\n\n\2\n</details>",
     r"\[\]\(([\w-]+)\.ipynb\)": r"[\1](\1.ipynb)",
@@ -110,8 +110,8 @@ def publish_run(run: Path, *, any_size: bool = False, project: Path | None = Non
         The folder of the published run; what it held before is replaced as a whole.
 
     Raises:
-        BookError: if the run lacks a page, a result file or its records, is too small, or the clone has
-            changes that are not committed: pages are to be those of a commit.
+        BookError: if the run lacks a page, a result file or its records, a page is stale, it is too small, or
+            the clone has changes that are not committed: pages are to be those of a commit.
         RecordsError: if it was made from records that are not what was published.
     """
     project = project or project_root()
@@ -125,6 +125,11 @@ def publish_run(run: Path, *, any_size: bool = False, project: Path | None = Non
     if "changes" in at:
         raise BookError(
             f"{project}: cannot publish: it is at {at}, which are not committed; commit them first"
+        )
+    stale = [page for page, chapter in freshness.check(run, project=project).items() if chapter.reasons]
+    if stale:
+        raise BookError(
+            f"{run}: stale: {some(stale)}; `hep2 check {run}` says why, `hep2 refresh {run}` makes them again"
         )
     smaller = () if any_size else read_parameters(run / "parameters.yaml").smaller_than(make_parameters(FULL))
     if smaller:
@@ -144,8 +149,10 @@ def publish_run(run: Path, *, any_size: bool = False, project: Path | None = Non
         if freshness.recorded(run):
             records.check_seal(run)
         else:
-            for name in KEPT:
-                shutil.copyfile(run / name, staged / made_of.name / name)
+            shutil.copyfile(run / "folds.csv", staged / made_of.name / "folds.csv")
+            weights = json.loads((run / "weights.json").read_text(encoding="utf-8"))
+            named = {name: Path(weights[name]).name for name in ("asked", "used") if name in weights}
+            write_json(staged / made_of.name / "weights.json", weights | named)  # a file's name, not its place
             records.seal(staged / made_of.name)
         for page in (notebook.stem for notebook in executed):
             content = freshness.page_content(staged, page)
@@ -215,6 +222,7 @@ def filled_notebooks(out: Path, run: Path | None = None) -> Path:
         run_from_published(out / "run", project=project)
     run = typed_path(run or out / "run")
     executed, trees = _executed(run, book_pages(project)), {}
+    cited = _cited((project / "book" / "references.bib").read_text(encoding="utf-8"))
     for role, file in (("paper", project / "book" / "paper-values.yaml"), ("param", run / "parameters.yaml")):
         trees[role] = yaml.safe_load(file.read_text(encoding="utf-8"))
     trees["val"] = {n: value for page in read_pages(run).values() for n, value in page["values"].items()}
@@ -224,14 +232,32 @@ def filled_notebooks(out: Path, run: Path | None = None) -> Path:
             if "injected-parameters" in cell.metadata.get("tags", []):
                 cell["source"] = f"# This run\nrun_folder = {str(run)!r}"
             elif cell.cell_type == "markdown":
-                cell["source"] = _filled(cell.source, trees)
+                cell["source"] = _filled(cell.source, trees, cited)
         write_text(out / file.name, notebook_text(notebook))
     return out
 
 
-def _filled(text: str, trees: dict[str, dict[str, Any]]) -> str:
+def _cited(references: str) -> dict[str, str]:
+    """How each entry of a BibTeX file is cited, by its key: "Taormina et al. 2020a"."""
+    found = {}
+    for entry in references.split("\n@")[1:]:
+        names = re.search(r"\bauthor\s*=\s*\{(.*)\}", entry), re.search(r"\byear\s*=\s*\{(.*)\}", entry)
+        authors, year = (one[1] for one in names if one)
+        who = [name.partition(",")[0] for name in authors.split(" and ")]
+        first = " and ".join(who) if len(who) < 3 and "others" not in who else f"{who[0]} et al."
+        found[re.split("[{,]", entry)[1]] = f"{first} {year}"
+    return found
+
+
+def _filled(text: str, trees: dict[str, dict[str, Any]], cited: dict[str, str]) -> str:
     """Prose as any Markdown shows it: with values for roles, without the book's own directives."""
     text = re.sub(r"\{(val|paper|param)\}`([^`]+)`", lambda found: quoted(trees[found[1]], found[2]), text)
+    for role, shown in {"p": "[{}]", "t": "{}"}.items():
+        text = re.sub(
+            rf"\{{cite:{role}\}}`([^`]+)`",
+            lambda found, shown=shown: shown.format("; ".join(cited[key] for key in found[1].split(","))),
+            text,
+        )
     for pattern, plain in _PLAIN.items():
         text = re.sub(pattern, plain, text)
     return text

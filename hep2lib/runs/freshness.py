@@ -216,7 +216,7 @@ def made_from(project: Path, run: Path, page: str, then: Mapping[str, Any]) -> d
     inputs = {name: _digest(_read(project / name, (dict, list))) for name in read}
     inputs |= {CARD: _file(run / CARD)} if "hep2lib.data.report.read_card" in found else {}
     inputs["folds.csv"] = _file(run / "folds.csv")
-    inputs[WEIGHTS] = _file(Path(weights)) if Path(weights).is_absolute() else weights
+    inputs[WEIGHTS] = _file(Path(weights)) if Path(weights).suffix else weights
     inputs[DATABASE], looks = _digest(_by_file(_reached(_SIMULATOR))), ""
     if places := [Path(parameters[name]) for name in ("data", "sheet", "images") if parameters.get(name)]:
         looks, files = _look(places)

@@ -103,7 +103,8 @@ def broken_crate(content: dict, folder: Path) -> list[str]:
 
 
 @pytest.fixture
-def published(tmp_path, small_run):
+def published(tmp_path, small_run, monkeypatch):
+    monkeypatch.setattr("hep2lib.runs.freshness.check", lambda *run, **project: {})
     project = write_clone(tmp_path)
     shutil.copytree(small_run, tmp_path / "run")
     return project, publish_run(tmp_path / "run", any_size=True, project=project)

@@ -20,7 +20,7 @@ from hep2lib.runs.book import (
     published_run,
     run_from_published,
 )
-from hep2lib.runs.freshness import damages, page_content, sealed
+from hep2lib.runs.freshness import Chapter, damages, page_content, sealed
 from hep2lib.runs.notebooks import PAGES
 from hep2lib.runs.parameters import make_parameters
 from hep2lib.runs.records import RecordsError
@@ -176,8 +176,11 @@ def remade(run, *changes):
 
 
 @pytest.fixture
-def complete(tmp_path, small_run):
+def complete(tmp_path, small_run, monkeypatch):
+    """A clone, and a run whose pages are fresh."""
     shutil.copytree(small_run, tmp_path / "run")
+    fresh = {page: Chapter() for page in PAGES}
+    monkeypatch.setattr("hep2lib.runs.freshness.check", lambda *run, **project: fresh)
     return write_clone(tmp_path), tmp_path / "run"
 
 
@@ -282,6 +285,24 @@ def test_a_run_smaller_than_the_published_profile_is_published_only_if_one_says_
     assert not published_run(project).exists()
     make_parameters("paper").write(run / "parameters.yaml")
     assert publish_run(run, project=project) == published_run(project)
+
+
+def test_a_stale_page_is_not_published(complete, monkeypatch):
+    project, run = complete
+    found = {"01-dataset": Chapter(), "04-svm": Chapter(["cell 3 changed"]), "05-results": Chapter(["x"])}
+    monkeypatch.setattr("hep2lib.runs.freshness.check", lambda *run, **project: found)
+    with pytest.raises(
+        BookError, match=r"run: stale: 04-svm, 05-results; `hep2 check .*run` says why, `hep2 refresh .*run`"
+    ):
+        publish_run(run, any_size=True, project=project)
+    assert not published_run(project).exists()
+
+
+def test_a_weights_file_is_published_by_its_name(complete):
+    project, run = complete
+    write_json(run / "weights.json", {"asked": "/at/home/w.pth", "used": "/at/home/w.pth", "reason": "a/b"})
+    kept = publish_run(run, any_size=True, project=project) / "records" / "weights.json"
+    assert json.loads(kept.read_text()) == {"asked": "w.pth", "used": "w.pth", "reason": "a/b"}
 
 
 def test_a_run_without_records_is_not_published(complete):
