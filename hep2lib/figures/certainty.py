@@ -190,7 +190,7 @@ def scaling_words(table: pd.DataFrame, before: str, after: str) -> str:
     old, new = (text.partition(" (")[0] for text in table.set_index("Scores")["Slope"][[before, after]])
     slope = "leaves a calibration slope that cannot be given for both"
     if "none" not in old + new:
-        was, now = (abs(float(one.replace("−", "-")) - 1) for one in (old, new))
+        was, now = (round(abs(float(one.replace("−", "-")) - 1), 2) for one in (old, new))
         way = "nearer to" if now < was else "farther from" if now > was else "as far from"
         slope = f"moves the calibration slope from {old} to {new}, {way} 1, which is right"
     return f"Here scaling makes {' and '.join(words)}, and {slope}"
@@ -330,8 +330,8 @@ _GIVEN = {
     "reference": "the database's own positive or negative",
     "annotation": "Not known to this run, nor how far readers agreed: an image has one label",
     "ethics": "Not known to this run: ask the database's makers",
-    "data": "The images are not among them, but small copies of all are in the run's folder `cache`, and some "
-    "are shown in the chapters",
+    "data": "The images are not among them, but small copies of all are, in its folder cache, and some are "
+    "shown in the chapters",
 }
 
 

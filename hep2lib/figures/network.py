@@ -272,8 +272,7 @@ def receptive_fields(
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.01), fontsize=9, handlelength=2.6)
     above.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] + half, centre[1] - half))
     below.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
-    beyond = {name: " (more than the field)" * (reach[name] > size) for name in (*near, *far)}
-    seen = ", ".join(f"{name} {reach[name]}{more}" for name, more in beyond.items())
+    seen = ", ".join(f"{n} {reach[n]}{', more than the field' * int(reach[n] > size)}" for n in (*near, *far))
     return Drawing(
         figure,
         f"Squares around one bright cell, on a part of the field and on the whole of {size} pixels; their "

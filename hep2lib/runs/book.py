@@ -151,8 +151,9 @@ def publish_run(run: Path, *, any_size: bool = False, project: Path | None = Non
         else:
             shutil.copyfile(run / "folds.csv", staged / made_of.name / "folds.csv")
             weights = json.loads((run / "weights.json").read_text(encoding="utf-8"))
+            # a file's name, not its place
             named = {name: Path(weights[name]).name for name in ("asked", "used") if name in weights}
-            write_json(staged / made_of.name / "weights.json", weights | named)  # a file's name, not its place
+            write_json(staged / made_of.name / "weights.json", weights | named)
             records.seal(staged / made_of.name)
         for page in (notebook.stem for notebook in executed):
             content = freshness.page_content(staged, page)
@@ -240,24 +241,21 @@ def filled_notebooks(out: Path, run: Path | None = None) -> Path:
 def _cited(references: str) -> dict[str, str]:
     """How each entry of a BibTeX file is cited, by its key: "Taormina et al. 2020a"."""
     found = {}
-    for entry in references.split("\n@")[1:]:
-        names = re.search(r"\bauthor\s*=\s*\{(.*)\}", entry), re.search(r"\byear\s*=\s*\{(.*)\}", entry)
-        authors, year = (one[1] for one in names if one)
+    entry = r"^@\w+\{(\S+),\n(?:  .*\n)*?  author\s*=\s*\{(.*)\},\n(?:  .*\n)*?  year\s*=\s*\{(.*)\},"
+    for key, authors, year in re.findall(entry, references, re.MULTILINE):
         who = [name.partition(",")[0] for name in authors.split(" and ")]
         first = " and ".join(who) if len(who) < 3 and "others" not in who else f"{who[0]} et al."
-        found[re.split("[{,]", entry)[1]] = f"{first} {year}"
+        found[key] = f"{first} {year}"
     return found
 
 
 def _filled(text: str, trees: dict[str, dict[str, Any]], cited: dict[str, str]) -> str:
     """Prose as any Markdown shows it: with values for roles, without the book's own directives."""
     text = re.sub(r"\{(val|paper|param)\}`([^`]+)`", lambda found: quoted(trees[found[1]], found[2]), text)
-    for role, shown in {"p": "[{}]", "t": "{}"}.items():
-        text = re.sub(
-            rf"\{{cite:{role}\}}`([^`]+)`",
-            lambda found, shown=shown: shown.format("; ".join(cited[key] for key in found[1].split(","))),
-            text,
-        )
+    text = re.sub(r"\{cite:p\}`([^`]+)`", r"[{cite:t}`\1`]", text)
+    text = re.sub(
+        r"\{cite:t\}`([^`]+)`", lambda found: "; ".join(map(cited.__getitem__, found[1].split(","))), text
+    )
     for pattern, plain in _PLAIN.items():
         text = re.sub(pattern, plain, text)
     return text

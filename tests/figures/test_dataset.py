@@ -194,5 +194,5 @@ def test_the_dividing_cell_that_every_first_image_has_is_in_its_close_up(tmp_pat
     write_database(tmp_path / "a", specimens=4, scale=0.5)
     alt = dataset.close_ups(read_database(tmp_path / "a"), {"first": 0}).alt
     assert re.fullmatch(
-        r"1 parts of fields, made brighter. first \(times [\d.]+, [1-9] at dividing cells\).", alt
+        r"1 parts of fields, each times a factor. first \(times [\d.]+, [1-9] at dividing cells\).", alt
     )

@@ -64,6 +64,11 @@ def test_receptive_fields_are_squares_of_their_size_around_the_brightest_cell():
     assert [square.get_width() for square in squares] == [7, 27, 91]
     assert all(square.get_center() == pytest.approx((130, 100)) for square in squares)
     assert "conv1-7x7_s2 7, pool2-3x3_s2 27, inception_3b-output 91" in alt
+    small = np.zeros((3, 90, 90), np.uint8)
+    figure, alt = network.receptive_fields(small, TABLE, ["pool2-3x3_s2"], ["inception_3b-output"])
+    shown = [axes.get_legend().get_texts()[0].get_text() for axes in figure.axes]
+    assert shown == ["pool2-3x3_s2: 27 x 27", "inception_3b-output: 91 x 91, more than the field"]
+    assert alt.endswith("pool2-3x3_s2 27, inception_3b-output 91, more than the field.")
 
 
 def test_the_softmax_of_two_scores_lies_on_its_curve():

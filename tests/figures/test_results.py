@@ -92,6 +92,14 @@ def fields():
     return results.specimen_figure(review_specimens(SVM), SVM.one_scale())
 
 
+def test_fields_that_disagree_are_named_only_where_some_do():
+    reviewed = review_specimens(SVM)
+    for disagree in (True, False):
+        figure, _ = results.specimen_figure(reviewed.assign(disagree=disagree), SVM.one_scale())
+        shown = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert ("fields disagree" in shown) == disagree
+
+
 def scales():
     return results.scales_figure(STRATEGIES["fine-tuning"])
 

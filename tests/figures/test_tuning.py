@@ -89,12 +89,14 @@ def test_choices_show_what_this_run_took():
 
 def test_selection_compares_one_choice_with_one_a_fold(study):
     table = selection_table(study, DATABASE)
-    assert table["Frozen layers"].tolist() == ["110", "139", "any"]
+    assert table["Frozen layers"].tolist() == ["110", "139", "any, also rotated"]
     for depth, row in zip((110, 139, None), table.itertuples(index=False), strict=True):
-        tied = [choice.tied for choice in study.nested(depth)]
+        rotated = None if depth is None else False  # as chapter 5 counts
+        tied = [choice.tied for choice in study.nested(depth, rotated=rotated)]
         assert row.Tied in (f"{min(tied)} to {max(tied)}", str(tied[0]))
         assert row[1:3] == (2 if depth is None else 1, 2)  # configurations and epochs
-        for column, chosen in ((3, study.best(depth)), (4, study.nested(depth))):
+        one, each = (choose(depth, rotated=rotated) for choose in (study.best, study.nested))
+        for column, chosen in ((3, one), (4, each)):
             scores = study.scores(chosen)
             mean = np.mean([auc(part["label"], part["score"]) for _, part in scores.groupby("fold")])
             assert row[column].startswith(f"{mean:.3f} (")
@@ -176,7 +178,9 @@ def test_figures_say_what_they_show(study):
     figure, alt = batchnorm_figure(
         table[(table["freeze"] == 139) & (table["epoch"] == 1) & (table["seed"] == 0)]
     )
-    assert "after epoch 1: batch size 4, alive: 0.25; batch size 4, frozen: 0." in alt
+    one_fold = table.query("freeze == 139 and epoch == 1 and seed == 0 and fold == 0")
+    assert "mean of the folds, after epoch 1: batch size 4, alive: 0.25; batch size 4, frozen: 0." in alt
+    assert "AUC, of one fold, after epoch 1" in batchnorm_figure(one_fold).alt
     assert [line.get_ydata()[1] for line in figure.axes[0].lines] == [0.25, 0.25]  # a line a fold
 
 

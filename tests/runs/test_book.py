@@ -14,6 +14,8 @@ import pytest
 from hep2lib.files import RunError, own_name, project_root, write_json
 from hep2lib.runs.book import (
     BookError,
+    _cited,
+    _filled,
     build_book,
     filled_notebooks,
     publish_run,
@@ -88,6 +90,11 @@ def test_the_published_chapters_are_copied_with_a_run_that_their_cells_go_on_wit
         cells = nbformat.read(out / f"{page}.ipynb", 4).cells
         prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
         assert re.findall(r"\{[a-z:]+\}`|:::|\[\]\(|\?\?", prose) == []
+        cited = {
+            "02-cnn": "GoogLeNet [Szegedy et al. 2015]",
+            "05-results": "[Taormina et al. 2020b; Wu et al. 2021",
+        }
+        assert cited.get(page, "") in prose.replace("\n", " ")
         given = [cell.source for cell in cells if "injected-parameters" in cell.metadata.get("tags", [])]
         assert given == [f"# This run\nrun_folder = {str(out / 'run')!r}"]
 
@@ -95,6 +102,17 @@ def test_the_published_chapters_are_copied_with_a_run_that_their_cells_go_on_wit
 def test_no_page_names_the_machine_it_was_rendered_on(small_book):
     for page in small_book.index.parent.rglob("*.html"):
         assert str(small_book.project) not in page.read_text(encoding="utf-8")
+
+
+def test_what_only_the_book_knows_is_told_in_plain_words():
+    bib = "@book{a,\n  author = {Di X, Y. and Z, W.},\n  title = {T},\n  year = {2019a},\n}\n"
+    bib += "@misc{b,\n  title = {T},\n  author    = {Q, R. and others},\n  year = {2020},\n}\n"
+    cited = _cited(bib)
+    assert cited == {"a": "Di X and Z 2019a", "b": "Q et al. 2020"}
+    text = "{cite:t}`b` asks {cite:p}`a,b` of {term}`AUC`, {term}`areas <AUC>` and {val}`x:.1%`."
+    assert _filled(text, {"val": {"x": {"value": 0.5}}}, cited) == (
+        "Q et al. 2020 asks [Di X and Z 2019a; Q et al. 2020] of AUC, areas and 50.0\xa0%."
+    )
 
 
 def files(folder):

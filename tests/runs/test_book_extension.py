@@ -1,11 +1,13 @@
+import importlib
 import re
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from bs4 import BeautifulSoup
 
-from hep2lib.files import RunError
+from hep2lib.files import RunError, write_json
 from hep2lib.runs.book import build_book
 
 from .small_book import ALT, BOOK, REPOSITORY, SOURCE, STATEMENT, write_clone
@@ -126,6 +128,16 @@ def test_every_page_says_what_its_results_were_obtained_on(small_book, page):
     ]
     against = "../" * page.startswith("run/") + "against-published.html"
     assert [link["href"] for link in banner.select("a")] == [BOOK, against]
+
+
+def test_a_trial_run_says_that_its_numbers_mean_nothing(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(REPOSITORY / "book" / "_ext")
+    extension = importlib.import_module("hep2book")
+    write_json(tmp_path / "run.json", {"statement": "Obtained on: 24 images", "profile": "smoke"})
+    config = SimpleNamespace(hep2_run="")
+    extension.read_statement(SimpleNamespace(srcdir=tmp_path), config)
+    (told,) = config.hep2_statement[1:]
+    assert "only tries out that everything works: its numbers mean nothing" in told
 
 
 def test_the_source_is_named_once_it_has_an_address(introduction):
