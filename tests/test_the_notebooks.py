@@ -264,7 +264,7 @@ def test_every_tag_is_known():
     own = {f"{word}-{fact}" for word in ("only", "unless") for fact in FACTS}
     used = {tag for _, tags, _ in parts_of_pages() for tag in tags}
     assert used & own >= {"only-simulated", "unless-simulated", "only-patterns", "only-grades", "only-fields"}
-    assert used <= own | {"parameters", "hide-cell", "hide-output"}
+    assert used <= own | {"only-notebook", "parameters", "hide-cell", "hide-output"}
 
 
 PUBLISHED = re.compile(r"""publish\.(value|figure|table)\(\s*f?"([^"{]+)\"""")

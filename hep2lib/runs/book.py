@@ -223,7 +223,7 @@ def filled_notebooks(out: Path, run: Path | None = None) -> Path:
         run_from_published(out / "run", project=project)
     run = typed_path(run or out / "run")
     executed, trees = _executed(run, book_pages(project)), {}
-    cited = _cited((project / "book" / "references.bib").read_text(encoding="utf-8"))
+    trees["cite"] = _cited((project / "book" / "references.bib").read_text(encoding="utf-8"))
     for role, file in (("paper", project / "book" / "paper-values.yaml"), ("param", run / "parameters.yaml")):
         trees[role] = yaml.safe_load(file.read_text(encoding="utf-8"))
     trees["val"] = {n: value for page in read_pages(run).values() for n, value in page["values"].items()}
@@ -233,7 +233,7 @@ def filled_notebooks(out: Path, run: Path | None = None) -> Path:
             if "injected-parameters" in cell.metadata.get("tags", []):
                 cell["source"] = f"# This run\nrun_folder = {str(run)!r}"
             elif cell.cell_type == "markdown":
-                cell["source"] = _filled(cell.source, trees, cited)
+                cell["source"] = _filled(cell.source, trees)
         write_text(out / file.name, notebook_text(notebook))
     return out
 
@@ -249,13 +249,12 @@ def _cited(references: str) -> dict[str, str]:
     return found
 
 
-def _filled(text: str, trees: dict[str, dict[str, Any]], cited: dict[str, str]) -> str:
+def _filled(text: str, trees: dict[str, dict[str, Any]]) -> str:
     """Prose as any Markdown shows it: with values for roles, without the book's own directives."""
+    cited: Any = trees["cite"]
     text = re.sub(r"\{(val|paper|param)\}`([^`]+)`", lambda found: quoted(trees[found[1]], found[2]), text)
     text = re.sub(r"\{cite:p\}`([^`]+)`", r"[{cite:t}`\1`]", text)
-    text = re.sub(
-        r"\{cite:t\}`([^`]+)`", lambda found: "; ".join(map(cited.__getitem__, found[1].split(","))), text
-    )
+    text = re.sub(r"\{cite:t\}`([^`]+)`", lambda one: "; ".join(map(cited.get, one[1].split(","))), text)
     for pattern, plain in _PLAIN.items():
         text = re.sub(pattern, plain, text)
     return text

@@ -110,7 +110,7 @@ def test_what_only_the_book_knows_is_told_in_plain_words():
     cited = _cited(bib)
     assert cited == {"a": "Di X and Z 2019a", "b": "Q et al. 2020"}
     text = "{cite:t}`b` asks {cite:p}`a,b` of {term}`AUC`, {term}`areas <AUC>` and {val}`x:.1%`."
-    assert _filled(text, {"val": {"x": {"value": 0.5}}}, cited) == (
+    assert _filled(text, {"val": {"x": {"value": 0.5}}, "cite": cited}) == (
         "Q et al. 2020 asks [Di X and Z 2019a; Q et al. 2020] of AUC, areas and 50.0\xa0%."
     )
 
