@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # importing a run takes seconds, and `hep2 layers` needs none
     from hep2lib.runs.paper import printed
     from hep2lib.runs.run import notebook_run, open_run
+    from hep2lib.runs.teach import check
 
-__all__ = ["notebook_run", "open_run", "printed"]
+__all__ = ["check", "notebook_run", "open_run", "printed"]
 __version__ = "0.1.0"
 
 
@@ -21,6 +22,7 @@ def __getattr__(name: str) -> Any:
     """Import what notebooks take from here when it is first asked for."""
     run = "hep2lib.runs.run"
     homes = {"notebook_run": run, "open_run": run, "printed": "hep2lib.runs.paper"}
+    homes["check"] = "hep2lib.runs.teach"
     if name not in homes:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(homes[name]), name)

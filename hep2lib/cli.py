@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -279,6 +279,15 @@ def _parser() -> argparse.ArgumentParser:
     notebooks.add_argument("run", **default)
     notebooks.set_defaults(command=_notebooks)
 
+    teach = commands.add_parser(
+        "teach", help="write a class set: chapters without and with solutions, a plan"
+    )
+    teach.add_argument("out", type=Path, help="the folder to write")
+    teach.add_argument("run", **default)
+    only = "these alone, as 01 03 (default: 01 to 05)"
+    teach.add_argument("--chapters", nargs="+", default=[], metavar="NN", help=only)
+    teach.set_defaults(command=_teach)
+
     pair = commands.add_parser("pair", help="write the .ipynb of every notebook from its .md source")
     how = pair.add_mutually_exclusive_group()
     how.add_argument("--check", action="store_true", help="only say whether each pair agrees")
@@ -490,12 +499,14 @@ def _compare(options: argparse.Namespace) -> None:
         print(as_text(found, shutil.get_terminal_size().columns))
 
 
-def _page(name: str, known: Iterable[str]) -> str:
+def _page(name: str, known: Collection[str]) -> str:
     """The page that a person means by its name, or by its number alone."""
     for page in known:
         if name in (page, page[:2]):
             return page
-    raise InputError(f"page {name!r}: there is none of that name; the pages are {', '.join(known)}")
+    near = difflib.get_close_matches(name, [*known, *(page[:2] for page in known)], n=1)
+    meant = f"; did you mean {near[0]!r}?" if near else ""
+    raise InputError(f"page {name!r}: there is none of that name; the pages are {', '.join(known)}{meant}")
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -567,6 +578,16 @@ def _notebooks(options: argparse.Namespace) -> None:
 
     out = filled_notebooks(options.out, options.run)
     print(f"written: {out}; `jupyter lab {out}` opens them")
+
+
+def _teach(options: argparse.Namespace) -> None:
+    from hep2lib.runs.book import class_set
+    from hep2lib.runs.notebooks import PAGES
+
+    chapters = PAGES[:-1]  # the appendix has no exercises
+    pages = {_page(name, chapters) for name in options.chapters} or chapters
+    out = class_set(options.out, pages, options.run)
+    print(f"written: {out}; {out / 'student'} is for the class, {out / 'teacher' / 'plan.md'} for you")
 
 
 def _pair(options: argparse.Namespace) -> int:

@@ -394,11 +394,15 @@ def test_a_run_is_checked_chapter_by_chapter(chapters, capsys):
         )
 
 
-@pytest.mark.parametrize("typed", ["5", "07", "results", "05-result"])
-def test_a_chapter_that_is_none_is_answered_with_those_there_are(chapters, capsys, tmp_path, typed):
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("5", "05"), ("07", ""), ("results", "05-results"), ("05-result", "05-results")],
+)
+def test_a_chapter_that_is_none_is_answered_with_those_there_are(chapters, capsys, tmp_path, typed, meant):
     assert main(["check", "--explain", typed]) == 2
     message = f"hep2: page '{typed}': there is none of that name; the pages are "
-    assert capsys.readouterr().err == f"{message}03-fine-tuning, 05-results\n"
+    asked = f"; did you mean '{meant}'?" if meant else ""
+    assert capsys.readouterr().err == f"{message}03-fine-tuning, 05-results{asked}\n"
     assert main(["run", "--profile", "smoke", "--page", typed, "--out", str(tmp_path / "run")]) == 2
     assert capsys.readouterr().err.startswith(f"{message}01-dataset, 02-cnn, 03")
     assert not (tmp_path / "run").exists()

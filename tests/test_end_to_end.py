@@ -1,5 +1,6 @@
 """From two commands to a book: on a database that no simulator wrote, and twice with the same seed."""
 
+import ast
 import csv
 import json
 import os
@@ -8,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 import yaml
@@ -16,9 +18,12 @@ from PIL import Image
 
 from hep2lib.cli import main
 from hep2lib.data.report import QUESTIONS
+from hep2lib.files import project_root
 from hep2lib.runs.notebooks import PAGES, execute, page_values
+from hep2lib.runs.pairs import read_source, stands
 from hep2lib.runs.paper import printed_claims
 from hep2lib.runs.run import open_run
+from hep2lib.runs.teach import starter
 from hep2lib.simulator.writing import write_database
 
 from .like_windows import sitecustomize
@@ -198,6 +203,57 @@ def test_values_are_published_by_every_page_of_results(rendered):
         assert published[page]["values"], page
 
 
+def needed_cells(cells: list, exercises: list) -> list:
+    """The cells that set what these exercises use, and what those use in turn."""
+    wanted, needed = set(), []
+
+    def names(cell, context: type) -> set[str]:
+        nodes = ast.walk(ast.parse(cell.source))
+        imported = {
+            a.asname or a.name for n in nodes if isinstance(n, ast.Import | ast.ImportFrom) for a in n.names
+        }
+        nodes = ast.walk(ast.parse(cell.source))
+        used = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, context)}
+        return used | (imported if context is ast.Store else set())
+
+    for cell in exercises:
+        wanted |= names(cell, ast.Load)
+    for cell in reversed(cells):
+        if names(cell, ast.Store) & wanted:
+            wanted |= names(cell, ast.Load)
+            needed.insert(0, cell)
+    return needed
+
+
+@pytest.mark.parametrize("page", PAGES[:-1])
+def test_solutions_pass_their_checks_and_starters_fail_only_by_being_unfinished(rendered, page, capsys):
+    """In the run, and with dots in place of what a student writes."""
+    executed = nbformat.read(rendered.run / "notebooks" / f"{page}.ipynb", as_version=4).cells
+    printed = [
+        line
+        for cell in executed
+        if "check" in cell.metadata.get("tags", [])
+        for line in cell.outputs[0].text.splitlines()
+    ]
+    assert len(printed) >= 4
+    assert [line for line in printed if not line.startswith("good")] == []
+
+    facts = read(rendered.run / "run.json")["facts"]
+    cells = list(read_source(project_root() / "notebooks" / f"{page}.md").cells)
+    cells = [c for c in cells if c.cell_type == "code" and stands(c.metadata.get("tags", []), facts)]
+    exercises = [cell for cell in cells if {"solution", "check"} & set(cell.metadata.get("tags", []))]
+    globals_of_it: dict = {}
+    for cell in needed_cells([cell for cell in cells if cell not in exercises], exercises):
+        exec(cell.source, globals_of_it)
+        if "parameters" in cell.metadata.get("tags", []):
+            globals_of_it["run_folder"] = str(rendered.run)
+    capsys.readouterr()
+    for cell in exercises:
+        exec(starter(cell.source), globals_of_it)
+    unfinished = "not done yet: write code for the dots (...), then execute both cells"
+    assert capsys.readouterr().out.splitlines() == [unfinished] * len(printed)
+
+
 def test_nothing_that_is_published_on_random_weights_calls_them_pre_trained(rendered):
     for page, published in rendered.published().items():
         words = json.dumps({part: published[part] for part in ("figures", "tables", "values")})
@@ -206,6 +262,7 @@ def test_nothing_that_is_published_on_random_weights_calls_them_pre_trained(rend
 
 def test_every_page_is_rendered(rendered):
     pages = {"introduction", "paper", "glossary", "reporting", "references", "rerun", "about-run", "api"}
+    pages.add("teaching")
     pages.add("against-published")  # as in every book that is not the published one
     assert pages | {f"run/{page}" for page in PAGES} == set(rendered.pages)
 

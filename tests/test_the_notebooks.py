@@ -19,6 +19,7 @@ from hep2lib.runs.notebooks import PAGES, notebook_parameters, page_values
 from hep2lib.runs.pairs import FACTS, check_pairs, read_source, stands, write_source
 from hep2lib.runs.parameters import ParameterError, profile_values, read_parameters
 from hep2lib.runs.run import NOTEBOOK_PARAMETERS, Run, notebook_run
+from hep2lib.runs.teach import TAGS
 
 from .data.handmade import aida_rows, write_aida
 
@@ -264,7 +265,7 @@ def test_every_tag_is_known():
     own = {f"{word}-{fact}" for word in ("only", "unless") for fact in FACTS}
     used = {tag for _, tags, _ in parts_of_pages() for tag in tags}
     assert used & own >= {"only-simulated", "unless-simulated", "only-patterns", "only-grades", "only-fields"}
-    assert used <= own | {"only-notebook", "parameters", "hide-cell", "hide-output"}
+    assert used <= own | {"only-notebook", "parameters", "hide-cell", "hide-output", *TAGS}
 
 
 PUBLISHED = re.compile(r"""publish\.(value|figure|table)\(\s*f?"([^"{]+)\"""")

@@ -10,11 +10,13 @@ import subprocess
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import yaml
+from nbformat import NotebookNode
 
 from hep2lib.errors import InputError, some
 from hep2lib.files import RunError, own_name, project_root, remove_left, typed_path, write_json, write_text
@@ -27,6 +29,7 @@ from hep2lib.runs.notebooks import without_control
 from hep2lib.runs.pairs import FACTS, notebook_text, stands
 from hep2lib.runs.parameters import make_parameters, read_parameters, told_parameters
 from hep2lib.runs.publish import quoted, read_pages
+from hep2lib.runs.teach import book_copy, exercise_table, opened, student_copy
 from hep2lib.sources import commit
 
 LEFT_OUT = (".svg", ".csv")  # files that the book does without
@@ -34,7 +37,23 @@ AGAINST = "book/against-published"  # the page of every book but that of the pub
 FULL = "published"  # the profile of the book that comes with the clone
 KEPT = ("folds.csv", "weights.json")  # files of a run that its records take along
 RESULTS = ("published", "figures", "tables", "run.json", "parameters.yaml")
+GUIDE = ("For the class", "Three times 90 minutes", "A single hour")
+"""Parts of the page for teachers that go into a class set: first its README, then the plan."""
 
+_FOUND = """\
+if "clone" in globals():  # just installed: Python looks there only when it is started again
+    sys.path.insert(0, str(clone.resolve()))
+del REPOSITORY  # a chapter takes no parameter of that name
+
+"""
+_GIVEN = "run_folder = {!r}\n"
+_RECORDED = (  # whether the chapter has records
+    "# Fields are simulated the first time, which takes a minute; nothing is trained.\n"
+    'run_folder, profile = "class-images", "quick"\n',
+    "from hep2lib.runs.book import run_from_published\n\n"
+    'run_folder = "class-records"  # what the published run computed: nothing is trained\n'
+    "run_from_published(Path(run_folder))\n",
+)
 _STEP = re.compile(r"(?:reading sources|writing output)\.\.\. \[ *\d+%\]")
 _PROBLEM = re.compile(r"\b(?:WARNING|ERROR|CRITICAL|SEVERE):")
 _CRASH = re.compile(
@@ -83,6 +102,7 @@ def build_book(run: Path | None = None, *, project: Path | None = None) -> Path:
     executed = _executed(run, pages)
     with _beside(output) as work:
         _stage(project, run, work / "source", executed)
+        _show_exercises(work / "source")
         published = published_run(project)
         if run != published and (published / "parameters.yaml").is_file():
             _against(published, run, work / "source")
@@ -181,9 +201,7 @@ def run_from_published(folder: Path, *, project: Path | None = None) -> None:
             holds something else.
     """
     published, folder = published_run(project), typed_path(folder)
-    if not freshness.recorded(published):
-        raise records.RecordsError(f"{published}: has no records; `hep2 run` computes everything anew")
-    records.check_seal(published)
+    _check_published(published)
     seals = [run / freshness.RECORDS / freshness.SEAL for run in (published, folder)]
     if seals[1].is_file() and seals[0].read_bytes() == seals[1].read_bytes():
         return
@@ -203,6 +221,13 @@ def run_from_published(folder: Path, *, project: Path | None = None) -> None:
         _put(made, folder)
 
 
+def _check_published(published: Path) -> None:
+    """Refuse a published run without records, or with others than were published."""
+    if not freshness.recorded(published):
+        raise records.RecordsError(f"{published}: has no records; `hep2 run` computes everything anew")
+    records.check_seal(published)
+
+
 def filled_notebooks(out: Path, run: Path | None = None) -> Path:
     """Copy the executed notebooks of a run, with what their prose quotes filled in, as JupyterLab shows it.
 
@@ -216,25 +241,15 @@ def filled_notebooks(out: Path, run: Path | None = None) -> Path:
     Raises:
         BookError: if ``out`` holds something, or the run is not whole.
     """
-    project, out = project_root(), typed_path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise BookError(f"{out}: holds something; choose another folder")
+    project, out = project_root(), _empty(out)
     if not run:
         run_from_published(out / "run", project=project)
     run = typed_path(run or out / "run")
-    executed, trees = _executed(run, book_pages(project)), {}
-    trees["cite"] = _cited((project / "book" / "references.bib").read_text(encoding="utf-8"))
-    for role, file in (("paper", project / "book" / "paper-values.yaml"), ("param", run / "parameters.yaml")):
-        trees[role] = yaml.safe_load(file.read_text(encoding="utf-8"))
-    trees["val"] = {n: value for page in read_pages(run).values() for n, value in page["values"].items()}
-    for file in executed:
-        notebook = nbformat.read(file, as_version=4)
+    for page, notebook in _filled_pages(project, run).items():
         for cell in notebook.cells:
             if "injected-parameters" in cell.metadata.get("tags", []):
                 cell["source"] = f"# This run\nrun_folder = {str(run)!r}"
-            elif cell.cell_type == "markdown":
-                cell["source"] = _filled(cell.source, trees)
-        write_text(out / file.name, notebook_text(notebook))
+        write_text(out / f"{page}.ipynb", notebook_text(notebook))
     return out
 
 
@@ -246,6 +261,72 @@ def _cited(references: str) -> dict[str, str]:
         who = [name.partition(",")[0] for name in authors.split(" and ")]
         first = " and ".join(who) if len(who) < 3 and "others" not in who else f"{who[0]} et al."
         found[key] = f"{first} {year}"
+    return found
+
+
+def class_set(out: Path, pages: Collection[str], run: Path | None = None) -> Path:
+    """Write what a class needs: chapters without and with solutions, a plan, and a page to hand out.
+
+    Args:
+        out: an empty folder, or a new one.
+        pages: of the chapters.
+        run: whose results they show and go on with; without one, the published run's: chapters with records
+            (``records.PAGES``) make a run of them where they are opened, the others simulate their images.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        BookError: if ``out`` holds something, or the run is not whole.
+        RecordsError: if there is no other run, and the published one has no records.
+    """
+    project, out = project_root(), _empty(out)
+    known = typed_path(run or published_run(project))
+    if not run:
+        _check_published(known)
+    executed, trees = _filled_pages(project, known), _quotable(project, known)
+    start = nbformat.read(project / "start.ipynb", as_version=4)
+    get = next(cell.source for cell in start.cells if cell.cell_type == "code")
+    guide = re.split(r"(?m)^## ", (project / "book" / "teaching.md").read_text(encoding="utf-8"))
+    words = {part.partition("\n")[0]: f"# {_filled(part, trees).rstrip()}\n" for part in guide}
+    texts, chapters = {"README.md": words[GUIDE[0]]}, []
+    for page, notebook in executed.items():
+        if page in pages:
+            chapters.append(notebook)
+            opening = get, _FOUND + (_GIVEN.format(str(known)) if run else _RECORDED[page in records.PAGES])
+            texts[f"teacher/{page}.ipynb"] = notebook_text(opened(deepcopy(notebook), opening))
+            texts[f"student/{page}.ipynb"] = notebook_text(student_copy(deepcopy(notebook), opening))
+    plan = [*(words[title] for title in GUIDE[1:]), f"# Exercises\n\n{exercise_table(chapters)}"]
+    for name, text in (texts | {"teacher/plan.md": "\n\n".join(map(str.strip, plan)) + "\n"}).items():
+        write_text(out / name, text)
+    return out
+
+
+def _empty(out: Path) -> Path:
+    """The folder to write into; BookError if it holds something."""
+    out = typed_path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise BookError(f"{out}: holds something; choose another folder")
+    return out
+
+
+def _quotable(project: Path, run: Path) -> dict[str, dict[str, Any]]:
+    """What prose may quote of a run, by role."""
+    trees = {"val": {n: value for page in read_pages(run).values() for n, value in page["values"].items()}}
+    for role, file in (("paper", project / "book" / "paper-values.yaml"), ("param", run / "parameters.yaml")):
+        trees[role] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    trees["cite"] = _cited((project / "book" / "references.bib").read_text(encoding="utf-8"))
+    return trees
+
+
+def _filled_pages(project: Path, run: Path) -> dict[str, NotebookNode]:
+    """The executed notebooks of a run by page, what their prose quotes filled in."""
+    executed, trees, found = _executed(run, book_pages(project)), _quotable(project, run), {}
+    for file in executed:
+        found[file.stem] = notebook = nbformat.read(file, as_version=4)
+        for cell in notebook.cells:
+            if cell.cell_type == "markdown":
+                cell["source"] = _filled(cell.source, trees)
     return found
 
 
@@ -325,6 +406,15 @@ def _stage(project: Path, run: Path, source: Path, executed: list[Path]) -> None
         shutil.copyfile(notebook, staged / notebook.name)
     told = (f"`{name}`\n: {text}\n" for name, text in told_parameters().items())
     write_text(source / "book" / "parameters.md", "\n".join(told))
+
+
+def _show_exercises(source: Path) -> None:
+    """Give exercises of staged chapters the form that they have in the book, and list them for teachers."""
+    files = sorted((source / RUN).glob("*.ipynb"))
+    notebooks = [nbformat.read(file, as_version=4) for file in files]
+    write_text(source / "book" / "exercises.md", exercise_table(notebooks))
+    for file, notebook in zip(files, notebooks, strict=True):
+        write_text(file, notebook_text(book_copy(notebook)))
 
 
 def _against(published: Path, run: Path, source: Path) -> None:

@@ -50,6 +50,9 @@ PROSE = {
     "rerun": "# Run it again\n\nWith `hep2 run`.\n\n## Parameters\n\nSee [above](#run-it-again).\n"
     "\n| name | default | range | meaning |\n|---|---|---|---|\n| `seed` | 0 | 0 to 9 | of *chance* |\n"
     "\n| name | meaning |\n|---|---|\n| `seed` | of chance |\n",
+    "teaching": "# Teach with it\n\n## For the class\n\nOpen {val}`name`.\n\n"
+    "## Three times 90 minutes\n\nOne.\n\n"
+    "## A single hour\n\nTwo.\n\n## Minutes\n\n```{include} exercises.md\n```\n",
     "about-run": "# About this run\n\n```{run-status}\n```\n",
     "reporting": "# What a reader should be told\n\nSee [the run](about-run.md): {val}`told`.\n",
     "references": "# References\n\n```{bibliography}\n```\n",
@@ -92,6 +95,23 @@ def output(shown: Any) -> nbformat.NotebookNode:
     return nbformat.v4.new_output("display_data", data=data, metadata=metadata)
 
 
+def exercise_cells() -> list[nbformat.NotebookNode]:
+    """An exercise of each kind, with code and without, and a note for the teacher."""
+    words, code = nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell
+    solution, check = {"tags": ["solution"]}, {"tags": ["check"]}
+    printed = [nbformat.v4.new_output("stream", text="printed by the solution\n")]
+    good = [nbformat.v4.new_output("stream", text="good: 42\n")]
+    return [
+        words("## Exercises\n\n### Exercise 3.1: Six times seven\n\n*5 minutes, start*\n\nHow much is it?"),
+        code("six = 6\nproduct = six * 7  # <-\nprint(product)  # <-", metadata=solution, outputs=printed),
+        code("check(product, 42)", metadata=check, outputs=good),
+        words("The reason of {val}`name`.", metadata=solution),
+        words("### Exercise 3.2: Why?\n\n*10 minutes, hard*\n\nSay why."),
+        words("Therefore.", metadata=solution),
+        words("**For the teacher.** Wait.", metadata={"tags": ["teacher"]}),
+    ]
+
+
 def executed_page(run: Path, page: str) -> nbformat.NotebookNode:
     """A page as an execution would leave it; 03-fine-tuning publishes something of each kind."""
     title = page[3:].replace("-", " ").capitalize()
@@ -114,6 +134,7 @@ def executed_page(run: Path, page: str) -> nbformat.NotebookNode:
             code('publish.table("depths", table)', outputs=[output(table)]),
             code('publish.figure("roc-curves", figure)', outputs=[output(figure)]),
             code("print(1)", outputs=[nbformat.v4.new_output("stream", text="1\n")]),
+            *exercise_cells(),
         ]
     for number, cell in enumerate(cells, start=1):
         cell["id"] = f"{page}-{number:02d}"
@@ -122,7 +143,7 @@ def executed_page(run: Path, page: str) -> nbformat.NotebookNode:
 
 def write_clone(folder: Path) -> Path:
     """A clone with this repository's set-up of the book and the prose pages above."""
-    for name in ("_config.yml", "_toc.yml", "CITATION.cff"):
+    for name in ("_config.yml", "_toc.yml", "CITATION.cff", "start.ipynb"):
         shutil.copyfile(REPOSITORY / name, folder / name)
     for name in ("_ext", "_static"):
         shutil.copytree(

@@ -61,6 +61,7 @@ def test_every_page_of_the_contents_is_rendered(small_book):
         "book/reporting.html",
         "book/references.html",
         "book/rerun.html",
+        "book/teaching.html",
         "book/about-run.html",
         "book/api.html",
         "CHANGELOG.html",
