@@ -6,6 +6,7 @@ warning, and warnings fail the build: no page can show a number that this run di
 
 import html
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 NOT_PUBLISHED = "This is a run of your own, not the published one{}."
 AGAINST = "book/against-published"  # where it is compared with that one
 TRIAL = "A run of the profile smoke only tries out that everything works: its numbers mean nothing."
+EXPLORER = re.compile(r'<div class="hep2-explorer" data-explorer="([a-z0-9-]+)">')
 FIRST_RUN = "This is a first run: small enough for a class, and too small to judge the paper by."
 
 
@@ -74,6 +76,18 @@ def add_banner(
     context["body"] = context["body"].replace("</h1>", f"</h1>{line}\n{banner}", 1)
 
 
+def add_explorers(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Doctree
+) -> None:
+    """Put into a page the modules of what a reader can move there (``Publication.explorer``).
+
+    They stand in the page itself: opened as a file, it has no origin, and browsers fetch a module for none.
+    """
+    for name in dict.fromkeys(EXPLORER.findall(context.get("body", ""))):
+        module = (Path(app.srcdir) / "book" / "_static" / f"{name}.js").read_text(encoding="utf-8")
+        context["body"] += f'<script type="module">\n{module}</script>\n'
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register everything; called by Sphinx."""
     app.add_config_value("hep2_run", "book/run", "env")
@@ -90,4 +104,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", read_statement)
     app.connect("missing-reference", resolve_value)
     app.connect("html-page-context", add_banner)
+    app.connect("html-page-context", add_explorers)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

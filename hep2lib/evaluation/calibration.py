@@ -52,6 +52,9 @@ class Reliability:
     observed: FloatArray  # share of positives in the bin
     low: FloatArray  # lower end of the 95 % interval of ``observed``
     high: FloatArray  # upper end
+    lowest: FloatArray  # P(positive) in the bin, the lowest
+    highest: FloatArray  # and the highest
+    images: IntArray  # how many in the bin
     error: float  # expected calibration error, 0 to 1
 
 
@@ -85,7 +88,8 @@ def reliability(
     bins_images = place == np.arange(count.size)[:, None]
     low, high = np.array([_share_ends(labels, np.asarray(specimen), inside) for inside in bins_images]).T
     error = float(np.sum(count * np.abs(observed - predicted)) / labels.size)
-    return Reliability(predicted, observed, low, high, error)
+    lowest, highest = np.array([(values[one].min(), values[one].max()) for one in bins_images]).T
+    return Reliability(predicted, observed, low, high, lowest, highest, count, error)
 
 
 def _share_ends(hit: npt.NDArray, owner: npt.NDArray, inside: npt.NDArray) -> tuple[float, float]:

@@ -28,6 +28,7 @@ from hep2lib.figures.style import (
     ends,
     estimated,
     panels,
+    stretched,
     style,
     two_a_row,
 )
@@ -274,9 +275,7 @@ def explained_fields(
             axes.set_axis_off()
         for number in range(count):
             above, below = grid[2 * (number // columns) : 2 * (number // columns) + 2, number % columns]
-            green = images[number, 1].numpy().astype(np.float64) / 255
-            # For the eye only: dim fields are stretched to their 99.8th percentile, along a square root.
-            bright = np.sqrt(np.clip(green / max(np.quantile(green, 0.998), 1e-3), 0, 1))
+            bright = stretched(images[number].numpy())
             above.set_title(textwrap.fill(titles[number], 24), fontsize=9)
             for axes in (above, below):
                 axes.imshow(bright, cmap="gray", vmin=0, vmax=1, interpolation="nearest")

@@ -1,6 +1,8 @@
 """The figures of the page about the network: operations on a field, filters, layers, blocks."""
 
+import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,6 +14,7 @@ from matplotlib.patches import Rectangle
 from scipy.ndimage import gaussian_filter
 from scipy.special import expit
 
+from hep2lib.cnn.googlenet import FREEZE_DEPTHS, cut_point
 from hep2lib.cnn.layers import LEARNABLE, Kind, Layer, layer_table
 from hep2lib.figures.style import (
     COLOURS,
@@ -25,9 +28,12 @@ from hep2lib.figures.style import (
     WIDTH,
     Drawing,
     channels_last,
+    data_uri,
     panels,
     picture,
+    shrunk,
     style,
+    thumbnails,
 )
 
 Values = npt.NDArray[np.floating]
@@ -88,13 +94,10 @@ def seen_by_layers(
         axes.set_title(title)
     grid[0, 0].set_ylabel("field")
     for line, (layer, values) in zip(grid[1:], activations.items(), strict=True):
-        # Borders see the zeros beside the image; they choose neither channel nor scale.
-        first, second = (_inside(one) for one in values.values())
-        channel = int(np.argmax(np.abs(first.mean((1, 2)) - second.mean((1, 2)))))
-        both = np.stack([first[channel], second[channel]])
+        channel, low, high = _telling(*values.values())
         line[0].set_ylabel(layer.replace("-", "\n", 1))
         for axes, one in zip(line, values.values(), strict=True):
-            picture(axes, one[channel], cmap=SEQUENTIAL, vmin=both.min(), vmax=both.max())
+            picture(axes, one[channel], cmap=SEQUENTIAL, vmin=low, vmax=high)
     return figure
 
 
@@ -112,6 +115,65 @@ def by_block(blocks: pd.DataFrame) -> Figure:
         axes.locator_params(axis="x", nbins=4)
     left.set_yticks(places, blocks["Block"])
     return figure
+
+
+def _telling(first: Values, second: Values) -> tuple[int, float, float]:
+    """The channel that tells two fields apart best, its lowest and its highest value.
+
+    Borders see the zeros beside the image; they choose neither channel nor scale.
+    """
+    first, second = _inside(first), _inside(second)
+    channel = int(np.argmax(np.abs(first.mean((1, 2)) - second.mean((1, 2)))))
+    both = np.stack([first[channel], second[channel]])
+    return channel, float(both.min()), float(both.max())
+
+
+TILE = 32  # pixels of a map's side, at most
+
+
+def layer_answers(
+    layers: tuple[Layer, ...], size: int, fields: npt.NDArray[np.uint8], values: Mapping[str, Values]
+) -> dict[str, Any]:
+    """What the page of the network lets a reader look up of each layer (``_static/freezing.js``).
+
+    Args:
+        layers: as for `block_table`.
+        size: likewise.
+        fields: a positive and a negative one, 2 x 3 x height x width.
+        values: their activations by layer, 2 x channels (x height x width).
+
+    Returns:
+        ``layers``: by layer what it is, and how many layers are before the cut if it is the last frozen one;
+        the ``side`` of its two maps in ``sprite``, a picture of two tiles for each such layer, their
+        ``channel`` (none where all channels, of one place, are the map), ``low`` and ``high``; or its
+        ``numbers``, where it has one or two for each field.
+    """
+    rows: list[dict[str, Any]] = []
+    tiles = []
+    for layer, row in zip(layers, layer_table(layers, size).to_dict("records"), strict=True):
+        two = np.atleast_3d(values[layer.name].squeeze())
+        channels, side = two.shape[1], two.shape[-1]
+        told = {name: row[name] for name in ("name", "type", "output", "parameters", "receptive_field")}
+        told |= {"inputs": layer.inputs, "cut": cut_point(layers, layer.index)}
+        told["window"] = _window(layer) if layer.kernel > 1 else ""
+        if two[0].size <= 2:
+            told["numbers"] = two.reshape(2, -1).tolist()
+        else:
+            if side > 1:
+                told["channel"], low, high = _telling(*two)
+                maps = two[:, told["channel"]]
+            else:  # one number a channel: the channels as a square
+                side, low, high = math.isqrt(channels - 1) + 1, float(two.min()), float(two.max())
+                maps = np.pad(two[..., 0], ((0, 0), (0, side**2 - channels))).reshape(2, side, side)
+            told |= {"low": low, "high": high, "side": min(TILE, side)}
+            scaled = ((maps - low) / (high - low or 1)).clip(0, 1)
+            small = [shrunk(one, told["side"]) for one in scaled]
+            tiles.append(np.hstack([np.pad(one, (0, TILE - told["side"])) for one in small]))
+        rows.append(told)
+    seen = [data_uri(one, "jpeg") for one in thumbnails(fields, 112)]
+    pictures = {"tile": TILE, "sprite": data_uri(np.vstack(tiles), "png")}
+    pictures |= dict(zip(("positive", "negative"), seen, strict=True))
+    return {"layers": rows, "depths": list(FREEZE_DEPTHS), **pictures}
 
 
 def _inside(values: Values) -> Values:

@@ -1,15 +1,25 @@
 """Figures and tables of results: curves, estimates side by side, thresholds and their costs, claims."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from hep2lib.evaluation.auc import FloatArray, IntArray, Interval, auc
+from hep2lib.evaluation.auc import FloatArray, IntArray, Interval, auc, check_specimens
 from hep2lib.evaluation.bootstrap import Metric, RocBand, at_threshold, bootstrap_interval
-from hep2lib.evaluation.calibration import log_odds
-from hep2lib.evaluation.decisions import Confusion, confusion, predictive_value, share
+from hep2lib.evaluation.calibration import log_odds, reliability
+from hep2lib.evaluation.decisions import (
+    Confusion,
+    choose_threshold,
+    confusion,
+    predictive_value,
+    share,
+    share_interval,
+)
 from hep2lib.evaluation.scores import Scores
 from hep2lib.figures.style import (
     COLOURS,
@@ -23,6 +33,7 @@ from hep2lib.figures.style import (
     SEQUENTIAL,
     WIDTH,
     Drawing,
+    data_uri,
     estimated,
     panels,
     style,
@@ -346,6 +357,54 @@ def predictive_table(
             for _, called, prevalence in kinds
         ]
     return pd.DataFrame(table)
+
+
+def operating_points(validation: pd.DataFrame, test: pd.DataFrame, most: int = 18) -> dict[str, Any]:
+    """What can be known of every threshold, for a reader to move it (``_static/operating-points.js``).
+
+    Args:
+        validation: ``label`` and ``score`` (P(positive)) of validation images, which choose a threshold.
+        test: likewise of test images, with ``row`` and ``specimen``.
+        most: images of each label, on each side of the chosen threshold and nearest to it, to be ``shown``.
+
+    Returns:
+        ``chosen``, by Youden's rule; ``scores``, the distinct ones, rising; by number of scores below the
+        threshold, from none (all images are called positive) to all of them (none is): ``called``, how many
+        positive and negative images are at or above it, and ``intervals``, low and high end of sensitivity,
+        specificity and accuracy over specimens, in per cent as tables have them; ``images``, positive and
+        negative ones; ``specimens``; ``groups`` of `calibration.reliability`; ``shown``, a table of rows.
+    """
+    y, score = test["label"].to_numpy(), test["score"].to_numpy()
+    owner, steps = check_specimens(test["specimen"], y.size), np.unique(score)
+    chosen = choose_threshold(validation["label"], validation["score"])
+    called, intervals = [], []
+    for step in [*steps, np.inf]:
+        right = (score >= step) == y
+        found = [share_interval(right[one], owner[one]) for one in (y == 1, y == 0, y >= 0)]
+        called.append([int(np.sum((score >= step) & (y == label))) for label in (1, 0)])
+        intervals.append([float(f"{100 * end:.1f}") for one in found for end in (one.low, one.high)])
+    groups = asdict(reliability(y, score, owner, bins=5))
+    sides = test.assign(side=score >= chosen, far=np.abs(score - chosen)).sort_values("far", kind="stable")
+    return {
+        "chosen": chosen,
+        "scores": steps.tolist(),
+        "called": called,
+        "intervals": intervals,
+        "images": called[0],
+        "specimens": int(owner.max()) + 1,
+        "groups": {name: values.tolist() for name, values in groups.items() if name != "error"},
+        "shown": sides.groupby(["label", "side"]).head(most).sort_values("score", kind="stable"),
+    }
+
+
+def with_fields(points: Mapping[str, Any], tiles: npt.NDArray, database: pd.DataFrame) -> dict[str, Any]:
+    """`operating_points` as a page takes them, ``shown`` by score, label, pattern, and in one picture.
+
+    ``tiles`` are those images' thumbnails, N x side x side, one below the other in the picture.
+    """
+    shown = points["shown"].assign(pattern=database["pattern"].to_numpy()[points["shown"]["row"]])
+    picture = {"tile": tiles.shape[1], "sprite": data_uri(tiles.reshape(-1, tiles.shape[1]), "jpeg")}
+    return {**points, "shown": shown[["score", "label", "pattern"]].to_numpy().tolist(), **picture}
 
 
 def at_prevalence(called: int, prevalence: float) -> Metric:

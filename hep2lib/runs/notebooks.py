@@ -52,7 +52,7 @@ _KERNELS: list[tuple[AsyncKernelManager, Path]] = []  # each with its folder
 _STOPPED = threading.Event()  # a kernel that dies now was killed because of an interruption
 logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what a kernel dies of is said here
 _CONDITIONAL = re.compile(r" if .+ else None\s*\Z")  # shows something, or nothing
-_PUBLISHING = re.compile(r"^publish\.(figure|table|value)\(", re.MULTILINE)
+_PUBLISHING = re.compile(r"^publish\.(explorer|figure|table|value)\(", re.MULTILINE)
 
 
 def notebook_parameters(notebook: NotebookNode, name: str) -> dict[str, Any]:

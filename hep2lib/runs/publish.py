@@ -50,6 +50,7 @@ _NAMES = {  # by kind, what a name looks like, and an example
     "value": (re.compile(r"[A-Za-z0-9_]+(?:[.-][A-Za-z0-9_]+)*"), "fine-tuning.auc"),
     "table": (_WORDS, "fine-tuning-depths"),
     "figure": (_WORDS, "roc-curves"),
+    "explorer": (_WORDS, "operating-points"),
     "kept": (_WORDS, "hand-made-features"),
 }
 
@@ -196,6 +197,27 @@ class Publication:
                 "hep2": {"kind": "figure", "name": name, "alt": alt, "caption": caption},
             },
         )
+
+    def explorer(self, name: str, data: Mapping[str, Any], without: str) -> Shown:
+        """Show something that a reader can move; end the cell with it.
+
+        Args:
+            name: words joined by hyphens; ``book/_static/NAME.js`` builds it in the page.
+            data: what that looks up, as JSON; in the page itself, since one opened as a file fetches nothing.
+            without: plain text for who has no JavaScript.
+
+        Raises:
+            PublishError: if the name is none.
+        """
+        _check_name("explorer", name)
+        # No "<" in it, so that no text can end the element.
+        text = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+        parts = (
+            f"<p>{html.escape(without, quote=False)}</p>",
+            f'<script type="application/json">{text}</script>',
+        )
+        content = f'<div class="hep2-explorer" data-explorer="{name}">\n{parts[0]}\n{parts[1]}\n</div>\n'
+        return Shown({"text/html": content, "text/plain": without}, {"hep2": {"kind": "explorer"}})
 
     def kept(
         self, name: str, rows: Sequence[int], compute: Callable[[Sequence[int]], npt.ArrayLike]
