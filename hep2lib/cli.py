@@ -413,10 +413,12 @@ def _new_run(options: argparse.Namespace) -> None:
 
     clone = project_root("the folder runs", "copy a profile, and give its path as --profile")
     file, name, taken = clone / "runs" / f"{options.name}.yaml", options.name, ""
-    if not re.fullmatch(r"\w[\w.-]*(?<!\.yaml)(?<!\.yml)", name):
+    if not re.fullmatch(r"\w[\w.-]*(?<!\.yaml)(?<!\.yml)(?<!\.)", name):
         taken = "write letters, digits, - and _"
     elif (clone / "notebooks" / "profiles" / file.name).is_file():
         taken = "it is a profile's"
+    elif re.fullmatch(r"(con|prn|aux|nul|(com|lpt)[0-9¹²³])(\..*)?", name, re.IGNORECASE):
+        taken = "Windows calls a device so"
     elif file.exists() or file.with_suffix("").exists():
         taken = f"{file.parent} has one of that name"
     if taken:
@@ -429,11 +431,6 @@ def _new_run(options: argparse.Namespace) -> None:
 def _take_named(options: argparse.Namespace) -> None:
     """Take the run that was named: its folder, and the parameters of the file beside it, if there is one."""
     file = _parameters_of(options.run)
-    if not options.run.is_dir() and not file.is_file():
-        raise InputError(
-            f"{options.run}: there is no such run; `hep2 runs` lists them, `hep2 new-run` makes one, "
-            "--profile takes a profile"
-        )
     single = ("profile", "data", "weights", *_DATABASE_OPTIONS, "set") if file.is_file() else ()
     for name in ("out", "from_published", *single):
         if getattr(options, name):
@@ -447,13 +444,15 @@ def _take_named(options: argparse.Namespace) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     from hep2lib.runs import records
-    from hep2lib.runs.freshness import recorded
+    from hep2lib.runs.freshness import no_such_run, recorded, typed_run
     from hep2lib.runs.notebooks import PAGES, execute_run
 
     start = time.perf_counter()
     project_root("the notebooks", "run `hep2 study`, which needs none")
     pages = sorted({_page(name, PAGES) for name in options.page})
     if options.run:
+        if not options.run.is_dir() and not _parameters_of(options.run).is_file():
+            raise InputError(no_such_run(options.run))
         _take_named(options)
     if options.from_published:
         from hep2lib.runs.book import run_from_published
@@ -467,6 +466,8 @@ def _run(options: argparse.Namespace) -> None:
     print(f"executed in {time.perf_counter() - start:.0f} s: {run.folder}")
     if options.book:
         _book(argparse.Namespace(run=run.folder))
+    elif not options.page:
+        print(f"`hep2 book {typed_run(run.folder)}` renders its book")
 
 
 def _book(options: argparse.Namespace) -> None:
@@ -485,11 +486,11 @@ def _runs(options: argparse.Namespace) -> None:
 
 
 def _compare(options: argparse.Namespace) -> None:
-    from hep2lib.runs.compare import PUBLISHED, as_markdown, as_text, compare, find_run
+    from hep2lib.runs.compare import as_markdown, as_text, compare
+    from hep2lib.runs.freshness import PUBLISHED, known_run, typed_run
 
-    names = [str(run.name if run.parent == BESIDE / "runs" else run) for run in options.runs]
-    runs = [(name, find_run(run)) for name, run in zip(names, options.runs, strict=True)]
-    runs += [(PUBLISHED, find_run(Path(PUBLISHED)))] if len(runs) == 1 else []
+    named = [*options.runs, Path(PUBLISHED)][: max(2, len(options.runs))]
+    runs = [(typed_run(run), known_run(run)) for run in named]
     found = compare(runs, everything=options.all)
     if options.json:
         print(json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False))
@@ -597,6 +598,7 @@ def _pair(options: argparse.Namespace) -> int:
     problems = check_pairs(folder) if options.check else []
     for name in options.from_ipynb:
         write_source(folder / f"{name}.ipynb")
+        print(f"written: {folder / name}.md")
     for file in () if options.check else pair(folder, options.from_ipynb + options.from_md):
         print(f"written: {file}")
     for problem in problems:

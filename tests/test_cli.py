@@ -88,14 +88,20 @@ def test_a_class_in_one_specimen_cannot_be_divided(said, tmp_path):
     [
         ("sead=3", "parameter 'sead' is unknown; did you mean 'seed'?"),
         ("folder=here", "parameter 'folder' is unknown; did you mean 'folds'?"),
-        ("grids=[{freeze: [145], batch_sizes: [8], learning_rates: [0.1], epochs: 1}]", "freeze.0 = 145"),
-        ("grids=[{freeze: [11], batch_sizes: [0], learning_rates: [0.1], epochs: 1}]", "batch_sizes.0 = 0"),
+        (
+            "grids=[{freeze: [145], batch_sizes: [8], learning_rates: [0.1], epochs: 1}]",
+            "grids.1.freeze.1 = 145",
+        ),
+        (
+            "grids=[{freeze: [11], batch_sizes: [0], learning_rates: [0.1], epochs: 1}]",
+            "grids.1.batch_sizes.1 = 0",
+        ),
         ("svm_layers=[inception_3a-outptu]", "did you mean inception_3a-output?"),
         ("training.precison=bf16", "'training.precison' is unknown; did you mean 'training.precision'?"),
         ("precision=bf16", "'precision' is unknown; did you mean 'training.precision'?"),
         ("seed", "write it as name=value"),
         ("seed=[", "not readable as YAML"),
-        ("device=gpu", "device = 'gpu': choose auto, cpu, or cuda"),
+        ("device=gpu", "device = 'gpu': this cannot be; values: auto, cpu, cuda, cuda:1"),
         ("svm_reading=lambda", "'svm_reading' is unknown; did you mean 'svm_regularisation'?"),
     ],
 )
@@ -120,8 +126,8 @@ def test_a_run_folder_that_belongs_to_other_parameters(said, database, begun, tm
         f"hep2: {run}: the run in this folder has other parameters:\n"
         "  seed is 0 there, 4 was asked for\n"
         "  training.precision is 'bf16' there, 'fp32' was asked for\n"
-        "To go on with that run as it is, name its folder alone, without a profile or settings (`hep2 run "
-        f"--out {run}`); for other parameters, choose another folder (--out on the command line)\n"
+        "To go on with that run as it is, give its folder alone (--out on the command line, run_folder in a "
+        "notebook), without a profile or settings; for other parameters, give another folder\n"
     )
 
 
@@ -135,7 +141,9 @@ def test_a_run_folder_whose_trainings_are_others(said, database, begun):
 def test_a_weights_file_that_is_missing(said, database):
     message = said(database, weights="nowhere.pth")
     assert message.count("\n") == 1
-    assert "nowhere.pth': no such file; give an existing .pth" in message
+    assert "parameter weights = 'nowhere.pth': no such file; give auto, imagenet, random, random-" in message
+    absolute = said(database, weights=str(database / "nowhere.pth"))
+    assert f"weights '{database / 'nowhere.pth'}': no such file; give an existing .pth" in absolute
 
 
 def test_imagenet_weights_out_of_reach(said, database, tmp_path, monkeypatch):
@@ -355,7 +363,9 @@ def test_pairs_are_written_either_way(tmp_path, monkeypatch, capsys):
     assert main(["pair"]) == 2
     assert "-# One\n+# Two\n`hep2 pair --from-ipynb 01-dataset` keeps" in capsys.readouterr().err
     assert main(["pair", "--check"]) == 1
+    capsys.readouterr()
     assert main(["pair", "--from-ipynb", "notebooks/01-dataset.ipynb"]) == 0
+    assert capsys.readouterr().out == f"written: {source}\nwritten: {made}\n"
     assert source.read_text(encoding="utf-8") == f"{header}# Two\n"
     made.write_text(made.read_text(encoding="utf-8").replace("# Two", "# Three"), encoding="utf-8")
     assert main(["pair", "--from-md", "01-dataset"]) == 0
@@ -411,7 +421,7 @@ def test_a_chapter_that_is_none_is_answered_with_those_there_are(chapters, capsy
 def test_there_is_nothing_to_check_where_there_is_no_run(tmp_path, capsys):
     for command in ("check", "refresh"):
         assert main([command, str(tmp_path / "nowhere")]) == 2
-        assert "nowhere: there is no such run; make one with `hep2 run --out" in capsys.readouterr().err
+        assert "nowhere: there is no such run; " in capsys.readouterr().err
 
 
 def test_only_the_pages_that_are_named_are_executed(tmp_path, capsys, monkeypatch):
@@ -438,7 +448,8 @@ def clone(tmp_path, monkeypatch):
     shutil.copy(project_root() / "_toc.yml", clone)
     for place in ("cli", "runs.run", "runs.freshness", "runs.parameters", "runs.book"):
         monkeypatch.setattr(f"hep2lib.{place}.project_root", lambda *words: clone)
-    monkeypatch.setattr("hep2lib.cli.BESIDE", clone)
+    for place in ("cli", "runs.freshness"):
+        monkeypatch.setattr(f"hep2lib.{place}.BESIDE", clone)
     monkeypatch.setattr("hep2lib.runs.run.Run.check", lambda run: None)
     monkeypatch.setattr("hep2lib.runs.run.Run.statement", "")
     monkeypatch.setattr("hep2lib.runs.notebooks.execute_run", lambda run, pages: started.append(run))
@@ -453,10 +464,11 @@ def test_a_run_of_ones_own_is_named_changed_and_gone_on_with(clone, capsys):
     assert capsys.readouterr().out == f"{file}: change what you like in it, then `hep2 run mine`\n"
     for command in ("book", "check", "refresh", "clean", "publish"):
         assert main([command, "mine"]) == 2
-        said = f"hep2: {clone.runs / 'mine'}: there is no such run; make one with `hep2 run mine`\n"
+        said = f"hep2: {clone.runs / 'mine'}: this run has not been computed yet; `hep2 run mine` does that\n"
         assert capsys.readouterr().err == said
     file.write_text(file.read_text(encoding="utf-8").replace("#seed: 0", "seed: 4"), encoding="utf-8")
     assert main(["run", "mine"]) == main(["run", "mine"]) == 0
+    assert capsys.readouterr().out.endswith("/mine\n`hep2 book mine` renders its book\n")
     assert {run.folder for run in clone.started} == {clone.runs / "mine"}
     parameters = read_parameters(clone.runs / "mine" / "parameters.yaml")
     assert (parameters.seed, parameters.specimens, parameters.profile) == (4, 16, str(file))
@@ -476,7 +488,19 @@ def test_another_run_starts_from_one_of_ones_own(clone, capsys):
     assert main(["run", "first"]) == 0
     file.write_text(file.read_text(encoding="utf-8").replace("seed: 4", "seed: 5"), encoding="utf-8")
     assert main(["run", "first"]) == 2
-    assert "the run in this folder has other parameters:\n  seed is 4 there, 5 was" in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        f"hep2: {clone.runs / 'first'}: the run in this folder has other parameters:\n"
+        "  seed is 4 there, 5 was asked for\n"
+        f"A run keeps its parameters: `hep2 new-run OTHER --from first` makes another one of {file} as it is "
+        "now; with the change undone, `hep2 run first` goes on with this one\n"
+    )
+    assert main(["new-run", "other", "--from", "first"]) == main(["run", "other"]) == 0
+    assert clone.started[-1].parameters.seed == 5
+    file.write_text(file.read_text(encoding="utf-8").replace("seed: 5", "seed: 4"), encoding="utf-8")
+    assert main(["run", "first"]) == 0
+
+
+COMMANDS = ("run", "book", "check", "refresh", "clean", "publish", "compare")
 
 
 @pytest.mark.parametrize(
@@ -492,11 +516,18 @@ def test_another_run_starts_from_one_of_ones_own(clone, capsys):
         ("new-run there", "'there' cannot be the name of a new run: CLONE/runs has one of that name; choose"),
         ("new-run kept", "'kept' cannot be the name of a new run: CLONE/runs has one of that name; choose"),
         ("new-run mine --from qick", "profile 'qick': there is none of that name; choose one of paper,"),
-        (
-            "run nowhere",
-            "nowhere: there is no such run; `hep2 runs` lists them, `hep2 new-run` makes one, --profile",
+        ("new-run con", "'con' cannot be the name of a new run: Windows calls a device so; choose another"),
+        ("new-run NUL", "'NUL' cannot be the name of a new run: Windows calls a device so; choose another"),
+        ("new-run Lpt1.v2", "'Lpt1.v2' cannot be the name of a new run: Windows calls a device so; choose"),
+        ("new-run com9", "'com9' cannot be the name of a new run: Windows calls a device so; choose another"),
+        ("new-run mine.", "'mine.' cannot be the name of a new run: write letters, digits, - and _; choose"),
+        *((f"{command} zebra", "zebra: there is no such run; `hep2 runs` lists tho") for command in COMMANDS),
+        *(
+            (f"{command} kpet", "kpet: there is no such run; did you mean kept? `hep2 ru")
+            for command in COMMANDS
         ),
-        ("run quick", "quick: there is no such run; `hep2 runs` lists them"),
+        ("run quick", "quick: there is no such run; `hep2 runs` lists those there are; `hep2 new-run` makes"),
+        ("book kept", "CLONE/runs/kept: there is no such run; `hep2 runs` lists those there are"),
         ("run there --out x", "--out: the run that was named lies in CLONE/runs/there; give one of the two"),
         (
             "run there --set seed=3",
@@ -508,7 +539,6 @@ def test_another_run_starts_from_one_of_ones_own(clone, capsys):
             "run kept --from-published",
             "--from-published: the run that was named lies in CLONE/runs/kept",
         ),
-        ("book nowhere", "elsewhere/nowhere: there is no such run; make one with `hep2 run --out"),
     ],
 )
 def test_a_name_that_is_none(clone, typed, words, capsys):
@@ -521,6 +551,11 @@ def test_a_name_that_is_none(clone, typed, words, capsys):
     assert words.replace("CLONE", str(clone.folder)) in message
     assert sorted(clone.folder.rglob("*")) == before
     assert clone.started == []
+
+
+@pytest.mark.parametrize("name", ["condor", "com", "nuclear", "aux1", "lpt10", "mine.con"])
+def test_a_name_that_only_looks_like_a_device_is_one(clone, name):
+    assert main(["new-run", name, "--from", "smoke"]) == 0
 
 
 def test_a_name_that_could_mean_two_runs_is_asked_about(clone, tmp_path, capsys):
@@ -541,13 +576,15 @@ def test_runs_are_listed_a_line_each(clone, monkeypatch, capsys):
         "hep2lib.runs.freshness.damages", lambda run, page: [] if run.name == "done" else ["no"]
     )
     assert main(["new-run", "planned"]) == 0
-    for name in ("done", "begun", "harmed"):
+    for name in ("done", "begun", "harmed", "tried"):
         make_parameters("smoke", {"data": "/nowhere/aida"}).write(clone.runs / name / "parameters.yaml")
     for name in ("done", "harmed"):
         write_json(clone.runs / name / "run.json", {"database": {"name": "AIDA"}})
         values = {"fine-tuning.auc": {"value": 0.98}, "svm.auc": {"value": 0.9734}}
         write_json(clone.runs / name / "published" / "05-results.json", {"values": values})
         write_json(clone.runs / name / "weights.json", {"used": "/there/w.pth"})
+    staged = clone.runs / "tried" / "staged" / "05-results"
+    write_json(staged / "published" / "05-results.json", {"page": "05-results"})
     (clone.runs / "empty").mkdir()
     (clone.runs / "notes.txt").write_text("no run", encoding="utf-8")
     (clone.folder / "book" / "run").mkdir(parents=True)
@@ -555,11 +592,13 @@ def test_runs_are_listed_a_line_each(clone, monkeypatch, capsys):
     assert main(["runs"]) == 0
     titles, *lines = [re.split(r" {2,}", line) for line in capsys.readouterr().out.splitlines()]
     assert titles == ["run", "profile", "database", "weights", "date", "fine-tuning", "SVM", "size", "state"]
-    assert [line[0] for line in lines] == ["book/run", "begun", "done", "empty", "harmed", "planned"]
+    names = ["book/run", "begun", "done", "empty", "harmed", "planned", "tried"]
+    assert [line[0] for line in lines] == names
     states = {line[0]: line[-1] for line in lines}
     assert states["planned"] == "not run yet"
     assert states["done"] == "stale: 05"
-    assert states["begun"] == "unfinished: run.json, 05"
+    assert states["begun"] == "unfinished: 05"
+    assert states["tried"] == "by hand, or not to its end: 05; unfinished"
     assert states["harmed"] == "broken: 05"
     assert states["empty"] == "broken: no parameters.yaml that can be read"
     done = lines[2]
@@ -568,11 +607,17 @@ def test_runs_are_listed_a_line_each(clone, monkeypatch, capsys):
     assert lines[1][2:4] == ["aida", "random"]
 
 
-def test_runs_are_listed_without_torch():
-    code = "import sys; from hep2lib.cli import main; main(['runs']); sys.exit('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+@pytest.mark.parametrize(("command", "said"), [("['runs']", "book/run"), ("['new-run', 'mine']", "")])
+def test_runs_are_listed_and_begun_without_torch(command, said, tmp_path):
+    home = f"import hep2lib.cli as cli; from pathlib import Path; made = Path({str(tmp_path)!r}); "
+    to = "cli.write_text = lambda file, text: (made / file.name).write_text(text, encoding='utf-8'); "
+    code = f"import sys; {home}{to}cli.main({command}); sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=project_root())
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[1].startswith("book/run")
+    assert said in done.stdout
+    if not said:
+        new = make_parameters(tmp_path / "mine.yaml")
+        assert new.effective == make_parameters("quick").effective
 
 
 @pytest.fixture

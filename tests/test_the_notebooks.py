@@ -167,6 +167,7 @@ def test_a_notebook_and_the_command_line_open_one_run_of_one_profile(tmp_path, m
             run, seed = opened(page, **given)
             assert (run.folder, run.parameters) == (folder, known)
             assert seed == 7 or page in ("03-fine-tuning", "06-costs")
+            assert capsys.readouterr().out == ("" if "run_folder" in given else f"run: {folder}\n")
     assert list((tmp_path / "clone" / "runs").iterdir()) == [folder]
     run, _ = opened("03-fine-tuning", profile=name, seed=8)
     assert (run.parameters.seed, run.folder == folder) == (8, False)
@@ -209,7 +210,8 @@ OF_THE_PAPER = {
     "The authors take GoogLeNet {cite:p}`szegedy2015`, trained on the photographs of ImageNet, as MATLAB "
     "offers it, with 144 layers.",
     "The paper's was freeze {paper}`table2.soft`, batch size {paper}`best.batch_size`, learning rate "
-    "{paper}`best.learning_rate`, epoch {paper}`best.epoch`, on AIDA with weights from ImageNet.",
+    "{paper}`best.learning_rate`, epoch {paper}`best.epoch`, on {term}`AIDA` with weights "
+    "from {term}`ImageNet`.",
     "A pre-trained network can be used without training it at all:",
     "Other classes that a network was taught before, such as ImageNet's thousand, are not among the "
     "features.",

@@ -239,15 +239,15 @@ def seed_aucs(outcome: FineTuningOutcome, choice: Configuration) -> FloatArray:
 
 
 def training_words(outcome: FineTuningOutcome, choice: Configuration) -> str:
-    """What was frozen, and which views of an image were trained on: "freeze 11, 18 angles, one an epoch"."""
+    """What was frozen, and which views were trained on: "freeze 11, one of 18 angles an epoch"."""
     shown = outcome.budget(choice.freeze, rotated=choice.rotations > 1)[2]
     return f"freeze {choice.freeze}" + (f", {views(choice.rotations, shown)}" if choice.rotations > 1 else "")
 
 
 def views(angles: int, shown: int) -> str:
-    """In words, at how many angles a training image is seen, and at how many of them an epoch (0: all)."""
+    """In words, at how many of how many angles a training image is seen in an epoch (0: all)."""
     if angles == 1:
         return "never rotated"
     if shown in (0, angles):
         return f"all {angles} angles in every epoch"
-    return f"{angles} angles, {'one' if shown == 1 else shown} an epoch"
+    return f"{'one' if shown == 1 else shown} of {angles} angles an epoch"

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from pandas.core.groupby import SeriesGroupBy
 
-from hep2lib.evaluation.scores import tuned
+from hep2lib.evaluation.scores import ROTATED, tuned
 from hep2lib.figures.style import COLOURS, GREY, INK, SEQUENTIAL, WIDTH, Drawing, ends, look_of, panels, style
 from hep2lib.studies.floor import training_operations
 from hep2lib.studies.outcomes import FineTuningOutcome
@@ -288,7 +288,7 @@ def table_3(
             one, allowed = outcome.best(depth, rotated=rotated), outcome.budget(depth, rotated=rotated)
             found = tuned(outcome, one, database).auc()
             words = f"{one.batch_size}, {one.learning_rate:g}, {one.epoch}"
-            name = f"freeze {depth}" + f", {one.rotations} angles" * rotated
+            name = f"freeze {depth}{ROTATED * rotated}"
             paper = printed.get((depth, one.rotations), np.nan) if allowed[2] == one.rotations else np.nan
             judged = (one.validation_auc, found.estimate, ends(found), paper)
             rows.append((name, *allowed, words, *judged))

@@ -139,9 +139,7 @@ def publish_run(run: Path, *, any_size: bool = False, project: Path | None = Non
     executed = _executed(run, book_pages(project))
     made_of, at = run / freshness.RECORDS, commit(project, RUN, CODECHECK)
     if not (made_of / "about.json").is_file():
-        raise BookError(
-            f"{run}: has no records, it is of an earlier version; make them with `hep2 run --out {run}`"
-        )
+        raise BookError(f"{run}: has no records, it is of an earlier version; `hep2 run {run}` makes them")
     if "changes" in at:
         raise BookError(
             f"{project}: cannot publish: it is at {at}, which are not committed; commit them first"
@@ -368,18 +366,17 @@ def _put(made: Path, target: Path) -> None:
 
 def _executed(run: Path, pages: list[str]) -> list[Path]:
     """The executed notebooks of a run that is complete; asked for before anything is written or deleted."""
-    if not run.is_dir():
+    if not (run / "parameters.yaml").is_file():
         raise BookError(freshness.no_such_run(run))
-    missing = [name for name in RESULTS if name not in ("figures", "tables") and not (run / name).exists()]
-    if missing:
-        raise BookError(f"{run}: is no complete run, it has no {missing[0]}; make it again with `hep2 run`")
+    again = f"hep2 run {freshness.typed_run(run)}"
     names = [Path(page).name for page in pages if page.startswith(f"{RUN}/")]
+    if lacks := [page for page in names if not kept_notebook(run, page).is_file()]:
+        raise BookError(f"{run}: is not finished, it has no chapter {', '.join(lacks)}; `{again}` goes on")
+    if not (run / "run.json").is_file():
+        raise BookError(f"{run}: is not finished, it has no run.json; `{again}` goes on")
     for page in names:
-        again = f"execute it with `hep2 run --out {run} --page {page}`"
-        if not kept_notebook(run, page).is_file():
-            raise BookError(f"{run}: page {page} has not been executed; {again}")
-        if wrong := freshness.damages(run, page):
-            raise BookError(f"{run}: page {page} is not whole ({'; '.join(wrong)}); {again}")
+        if wrong := "; ".join(freshness.damages(run, page)):
+            raise BookError(f"{run}: page {page} is not whole ({wrong}); execute it: `{again} --page {page}`")
     if different := freshness.mixture(run, names):
         raise BookError(f"{run}: {different}; make them one run with `hep2 refresh {run}`")
     return [kept_notebook(run, page) for page in names]

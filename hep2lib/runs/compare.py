@@ -22,19 +22,16 @@ import pandas as pd
 import yaml
 
 from hep2lib.data.folds import read_folds
-from hep2lib.errors import InputError, counted, printable
+from hep2lib.errors import InputError, counted, printable, some
 from hep2lib.evaluation.auc import ScoreError, auc_interval, compare_auc, difference_across_folds
 from hep2lib.evaluation.baselines import run_baselines
 from hep2lib.evaluation.scores import run_strategies
 from hep2lib.figures.style import typeset
-from hep2lib.files import file_digest, typed_path
+from hep2lib.files import file_digest
 from hep2lib.runs import records
-from hep2lib.runs.freshness import published_run
+from hep2lib.runs.freshness import recorded
 from hep2lib.runs.parameters import MAY_DIFFER
 from hep2lib.runs.publish import MISSING, read_pages
-
-PUBLISHED = "published"
-"""What the run that comes with the clone is called."""
 
 SAME, ROUNDING = 1e-9, 0.002
 """How far apart numbers may be; those above 1 as a share of the larger one."""
@@ -68,21 +65,6 @@ class _Side:
     scores: dict[str, pd.DataFrame]  # of test images, by the images' names
 
 
-def find_run(run: Path) -> Path:
-    """The folder of a run; that of the published one is meant by ``published``.
-
-    Raises:
-        InputError: if it is no run.
-    """
-    folder = published_run() if run == Path(PUBLISHED) else typed_path(run)
-    if not (folder / "parameters.yaml").is_file():
-        raise InputError(
-            f"{run}: is no run, there is no parameters.yaml in {folder}; name a run's folder, a run in the "
-            f"clone's runs, or {PUBLISHED}"
-        )
-    return folder
-
-
 def compare(runs: Sequence[tuple[str, Path]], *, everything: bool = False) -> dict[str, Any]:
     """Compare the first run with the others.
 
@@ -104,15 +86,16 @@ def compare(runs: Sequence[tuple[str, Path]], *, everything: bool = False) -> di
     read = {folder: _read(title, folder) for title, folder in runs}
     sides = {label: read[folder] for label, (_, folder) in zip(ascii_uppercase, runs, strict=False)}
     a = sides["A"]
-    reasons = {label: _other_images(a, side) for label, side in sides.items()}
-    paired = [label for label, why in reasons.items() if not why and label != "A"]
-    names = dict.fromkeys(name for side in sides.values() for name in side.values)
+    reasons = {label: _other_images(a, side) for label, side in sides.items() if label != "A"}
+    paired = [label for label, why in reasons.items() if not why]
+    names = {n: page for side in sides.values() for page, own in side.pages.items() for n in own["values"]}
     values = {}
     for name in [name for name in names if not name.startswith(MACHINE)]:
         held = {label: side.values[name] for label, side in sides.items() if name in side.values}
         numbers = "A" in held and all(type(value) in (int, float) for value in held.values())
         less = {at: held["A"] - held[at] for at in paired if numbers and at in held}
-        values[name] = {"is": _kind(name, a, [*sides.values()][1:]), "values": held, "difference": less}
+        kind = _kind(name, a, [*sides.values()][1:])
+        values[name] = {"page": names[name], "is": kind, "values": held, "difference": less}
     found: dict[str, Any] = {
         "runs": {label: {"run": side.title, "chapters": [*side.pages]} for label, side in sides.items()},
         "not comparable": {label: why for label, why in reasons.items() if why},
@@ -124,7 +107,7 @@ def compare(runs: Sequence[tuple[str, Path]], *, everything: bool = False) -> di
         "figures": _figures(a, sides["B"]) if len(sides) == 2 else {},
         "summary": _summary(values, paired),
     }
-    return found | {"notes": [*_notes(found, sides)]}
+    return found | {"notes": [*_notes(found, sides, everything)]}
 
 
 def _read(title: str, folder: Path) -> _Side:
@@ -286,7 +269,7 @@ def _summary(values: Mapping[str, Mapping[str, Any]], paired: Sequence[str]) -> 
     return f"{counted(len(kinds), 'value')}: {', '.join(parts)}.{why * bool(held)}"
 
 
-def _notes(found: Mapping[str, Any], sides: Mapping[str, _Side]) -> Iterator[str]:
+def _notes(found: Mapping[str, Any], sides: Mapping[str, _Side], everything: bool) -> Iterator[str]:
     """What a reader has to know besides."""
     yield f"Compared: {'; '.join(f'{label} is {side.title}' for label, side in sides.items())}."
     for label, why in found["not comparable"].items():
@@ -294,11 +277,14 @@ def _notes(found: Mapping[str, Any], sides: Mapping[str, _Side]) -> Iterator[str
     pages = sorted({page for side in sides.values() for page in side.pages})
     for label, side in sides.items():
         if missing := [page for page in pages if page not in side.pages]:
-            yield f"{label} has no chapter {', '.join(missing)}."
+            how = "" if recorded(side.folder) else f"; hep2 run {side.title} goes on with it"
+            yield f"{label} has no chapter {', '.join(missing)}{how}."
         if not side.scores:
             yield f"{label} has no records that can be read, so no test AUCs but those among the values."
         if lacks := [name for name, row in found["values"].items() if label not in row["values"]]:
-            yield f"Not in {label}: {', '.join(lacks)}."
+            chapters = sorted({row["page"] for name, row in found["values"].items() if name in lacks})
+            few = f"{len(lacks)} values of {', '.join(chapters)} (hep2 compare --all names them)"
+            yield f"Not in {label}: {', '.join(lacks) if everything or len(lacks) < 6 else few}."
     differ = [
         [name for name, row in found[kind].items() if len({*map(repr, row.values())}) > 1]
         for kind in ("parameters", "facts")
@@ -312,7 +298,8 @@ def _notes(found: Mapping[str, Any], sides: Mapping[str, _Side]) -> Iterator[str
 
 def _tables(found: Mapping[str, Any]) -> Iterator[tuple[str, list[list[str]]]]:
     """Title and rows of each table that is not empty, the first row being its header."""
-    labels, results, values = [*found["runs"]], [], []
+    labels, results = [*found["runs"]], []
+    values: dict[str, list[list[str]]] = {}
     paired = [label for label in labels[1:] if label not in found["not comparable"]]
     for name, row in found["results"].items():
         cells = [typeset(row["auc"][at], ".3f") if at in row["auc"] else MISSING for at in labels]
@@ -324,14 +311,17 @@ def _tables(found: Mapping[str, Any]) -> Iterator[tuple[str, list[list[str]]]]:
         cells = [_brief(row["values"].get(at)) for at in labels]
         less = row["difference"]
         cells += [typeset(less[at], "+.2g") if at in less else MISSING for at in paired]
-        values += [[name, *cells]] * (len(row["values"]) > 1)  # what one run alone has is in the notes
+        if len(row["values"]) > 1:  # what one run alone has is in the notes
+            values.setdefault(f"Values of chapter {row['page']}", []).append([name, *cells])
     ends = "; differences with 95 % intervals by specimen" * bool(paired)
+    nested = "; by fold: each fold chose on its own validation images alone (nested cross-validation)"
+    ends += nested * any("by fold" in name for name in found["results"])
     tables = {f"Test AUC: mean of the folds; 0.5 is a random guess{ends}": results}
     for title, kind in (("Parameters", "parameters"), ("Conditions", "facts")):
         rows = found[kind].items()
         tables[title] = [[n, *(_brief(row[at], [*row.values()]) for at in labels)] for n, row in rows]
     head = ["", *labels, *(f"A − {label}" for label in paired)]
-    for title, body in (tables | {"Values": values}).items():
+    for title, body in (tables | values).items():
         if body:
             yield title, [head[: len(body[0])], *body]
 
@@ -347,10 +337,9 @@ def _brief(value: Any, others: Sequence[Any] = ()) -> str:
     if not isinstance(value, list):
         return re.sub(r"^([0-9a-f]{12})[0-9a-f]{28,}", r"\1", str(value))
     text = ", ".join(map(_brief, value))
-    own = [
-        f", {_brief(one)} among them" for one in value if any(one not in (other or ()) for other in others)
-    ]
-    return text if len(text) < 60 else f"{len(value)} values{''.join(own[:1])}"
+    own = [_brief(one) for one in value if any(one not in (other or ()) for other in others)]
+    more = f" (not in every run: {some(own, 1)})" * bool(own)
+    return text if len(text) < 60 else f"{len(value)} values{more}"
 
 
 def as_text(found: Mapping[str, Any], width: int = 80) -> str:
@@ -373,7 +362,7 @@ def as_markdown(found: Mapping[str, Any], figures: Sequence[str]) -> str:
     """A comparison as Markdown, which is MyST too; ``figures`` are the folders of those of A and of B."""
     blocks, chapter = [*map(_escaped, (found["summary"], *found["notes"]))], ""
     for title, (columns, *rows) in _tables(found):
-        cells = ([name if " " in title else f"`{name}`", *map(_escaped, row)] for name, *row in rows)
+        cells = ([name if title[:4] == "Test" else f"`{name}`", *map(_escaped, row)] for name, *row in rows)
         lines = (f"| {' | '.join(row)} |" for row in (columns, ["---"] * len(columns), *cells))
         head, _, more = title.partition(": ")
         blocks += [f"## {head}", *[f"{more.capitalize()}."] * bool(more), "\n".join(lines)]

@@ -1,6 +1,7 @@
 """What a page of a run was made from, and whether that is still so: by digests, without running anything."""
 
 import ast
+import difflib
 import hashlib
 import json
 import re
@@ -16,10 +17,11 @@ import jupytext
 import yaml
 
 from hep2lib.errors import InputError, some
-from hep2lib.files import CARD, file_digest, project_root, typed_path
+from hep2lib.files import BESIDE, CARD, file_digest, project_root, typed_path
 from hep2lib.sources import LIBRARIES, reached
 
 RUN = "book/run"  # where the book expects its run, in the clone as in a staged copy
+PUBLISHED = "published"  # what is typed for that of the clone
 RECORDS, SEAL = "records", "records.json"  # a folder of a run, and the file in it that it is published with
 PACKAGE = Path(__file__).resolve().parents[1]
 PROSE = "only prose changed"
@@ -100,7 +102,7 @@ def check(run: Path | None = None, *, project: Path | None = None) -> dict[str, 
         InputError: if there is no such run.
     """
     project = project or project_root()
-    run = _known(run or published_run(project))
+    run = known_run(run or published_run(project))
     pages = [Path(page).name for page in book_pages(project) if page.startswith(f"{RUN}/")]
     try:
         return {page: _judged(project, run, page) for page in pages}
@@ -118,17 +120,28 @@ def _unreadable() -> str:
     return f"{PACKAGE}: was edited while it was read; check again"
 
 
-def _known(run: Path) -> Path:
-    run = typed_path(run)
-    if not (run / "parameters.yaml").is_file():
+def known_run(run: Path) -> Path:
+    """The folder of a run that was typed, as an absolute path; `InputError` if there is none."""
+    folder = published_run() if run == Path(PUBLISHED) else typed_path(run)
+    if not (folder / "parameters.yaml").is_file():
         raise InputError(no_such_run(run))
-    return run
+    return folder
+
+
+def typed_run(run: Path) -> str:
+    """What is typed for a run: its name, if it lies in the clone's ``runs``, or its path."""
+    return run.name if run.parent == BESIDE / "runs" else str(run)
 
 
 def no_such_run(run: Path) -> str:
-    """What to say of a run that is not there."""
-    how = run.name if Path(f"{run}.yaml").is_file() else f"--out {run}"
-    return f"{run}: there is no such run; make one with `hep2 run {how}`"
+    """What to say of a run that is not there, or not yet."""
+    if Path(f"{run}.yaml").is_file():
+        return f"{run}: this run has not been computed yet; `hep2 run {typed_run(run)}` does that"
+    names = {path.name.removesuffix(".yaml") for path in (BESIDE / "runs").glob("[!.]*")}
+    near = difflib.get_close_matches(run.name, sorted(names - {run.name}), n=1)
+    meant = "".join(f"did you mean {name}? " for name in near)
+    how = "`hep2 runs` lists those there are; `hep2 new-run` makes one, and so does `hep2 run --profile`"
+    return f"{run}: there is no such run; {meant}{how}"
 
 
 def _judged(project: Path, run: Path, page: str) -> Chapter:
@@ -321,7 +334,7 @@ def removable(run: Path) -> dict[Path, str]:
     Raises:
         InputError: if there is no such run.
     """
-    run = _known(run)
+    run = known_run(run)
     found = {run / name: what for name, what in _REMOVABLE.items() if (run / name).exists()}
     aside = sorted(file for file in run.rglob("*.damaged") if not set(file.parents) & set(found))
     return found | dict.fromkeys(aside, "set aside: not what was written")
@@ -364,12 +377,15 @@ def _state(project: Path, run: Path) -> str:
         return "not run yet"
     if not _read(run / "parameters.yaml"):
         return "broken: no parameters.yaml that can be read"
-    found = {} if (run / "run.json").is_file() else {"unfinished": ["run.json"]}
+    found: dict[str, list[str]] = {} if (run / "run.json").is_file() else {"unfinished": []}
     for page in (page for page, chapter in check(run, project=project).items() if chapter.reasons):
         there = (run / "published" / f"{page}.json").is_file()
-        kind = "stale" if not damages(run, page) else "broken" if there else "unfinished"
+        begun = "by hand, or not to its end" if page_content(run / "staged" / page, page) else "unfinished"
+        kind = "stale" if not damages(run, page) else "broken" if there else begun
         found.setdefault(kind, []).append(page[:2])
-    return "; ".join(f"{kind}: {', '.join(pages)}" for kind, pages in sorted(found.items())) or "fresh"
+    return (
+        "; ".join(f"{kind}: {', '.join(own)}".rstrip(": ") for kind, own in sorted(found.items())) or "fresh"
+    )
 
 
 def damages(run: Path, page: str) -> list[str]:

@@ -3,10 +3,12 @@
 import difflib
 import hashlib
 import json
+import os
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
@@ -23,12 +25,8 @@ from pydantic import (
     field_validator,
 )
 
-from hep2lib.cnn.googlenet import LAYERS
-from hep2lib.cnn.weights import RANDOM
 from hep2lib.errors import InputError
 from hep2lib.files import database_part, project_root, typed_path, write_text
-from hep2lib.studies.fine_tuning import Grid, Rotation
-from hep2lib.studies.svm_study import SINGLE_TENSOR
 from hep2lib.studies.trial import TrainingOptions
 
 
@@ -55,12 +53,24 @@ TEXT_NEEDED = "a text is needed; put it in quotes (for papermill, -r and not -p)
 _NUMBER = re.compile(r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 Whole = Annotated[int, BeforeValidator(_number)]
 Real = Annotated[float, BeforeValidator(_number)]
-Depth = Annotated[Whole, Field(ge=0, le=len(LAYERS))]
+Depth = Annotated[Whole, Field(ge=0, le=144)]  # as many as GoogLeNet has layers
 BatchSize = Annotated[Whole, Field(ge=1, le=4096)]
 LearningRate = Annotated[Real, Field(gt=0, le=10)]
 Epochs = Annotated[Whole, Field(ge=1, le=1000)]
 Seeds = Annotated[Whole, Field(ge=1, le=100)]
 SVMWay = Literal["fine-tuned", "pooled", "rotated", "refitted", "other-regularisation", "early-stopped"]
+
+
+_LAYER_WORDS = _ALL, _SINGLE = "all", "single-tensor"
+_INPUT = "data"  # a layer that is known without the table of all
+
+
+def _layers(word: str) -> tuple[str, ...]:
+    """The names of the layers that one of ``_LAYER_WORDS`` means."""
+    from hep2lib.cnn.googlenet import LAYERS  # imports torch: seconds that `hep2 new-run` does without
+    from hep2lib.studies.svm_study import SINGLE_TENSOR
+
+    return {_ALL: LAYERS, _SINGLE: SINGLE_TENSOR}[word]
 
 
 class _Strict(BaseModel):
@@ -154,7 +164,7 @@ class Parameters(_Strict):
     """Where training starts from. Values: auto, imagenet, random, or a file. The paper: pre-trained."""
     grids: Annotated[tuple[GridParameters, ...], Field(min_length=1)]
     """The search of the fine-tuning study, in one part or several. Values: a list of grids."""
-    chosen_seeds: dict[Depth, Seeds] = {}
+    chosen_seeds: dict[Whole, Seeds] = {}
     """Seeds that the configuration chosen at a depth is trained with. Values: 1 to 100 by depth, {110: 3}."""
     rotations: Annotated[Whole, Field(ge=1, le=360)] = 18
     """Views of a training image, equally spaced; 1: none but the image itself. The paper: 18."""
@@ -166,7 +176,9 @@ class Parameters(_Strict):
     """What is trained again with the frozen layers' batch normalisation alive; null: none. Values: a grid."""
     batchnorm_folds: Annotated[Whole, Field(ge=0, le=50)] = 0
     """How many folds of them; 0: all."""
-    svm_layers: Annotated[tuple[str, ...], Field(min_length=1)] = SINGLE_TENSOR
+    svm_layers: tuple[str, ...] = Field(
+        min_length=1, default_factory=lambda: _layers(_SINGLE), json_schema_extra={"default": _SINGLE}
+    )
     """Whose activations the SVM is tried on. Values: single-tensor (23), all (144), names of `hep2 layers`.
     The paper: various layers."""
     svm_variants: tuple[SVMWay, ...] = get_args(SVMWay)
@@ -196,14 +208,14 @@ class Parameters(_Strict):
     @field_validator("svm_layers", mode="before")
     @classmethod
     def _named_layers(cls, names: Any) -> Any:
-        return _LAYER_WORDS.get(names, names) if isinstance(names, str) else names
+        return _layers(names) if isinstance(names, str) and names in _LAYER_WORDS else names
 
     @field_validator("svm_layers")
     @classmethod
     def _known_layers(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
-            if name not in LAYERS:
-                near = difflib.get_close_matches(name, LAYERS, n=1)
+            if name != _INPUT and name not in _layers(_ALL):
+                near = difflib.get_close_matches(name, _layers(_ALL), n=1)
                 hint = f"; did you mean {near[0]}?" if near else "; `hep2 layers` lists all 144"
                 raise ValueError(f"there is no layer {name}{hint}")
         return names
@@ -219,25 +231,9 @@ class Parameters(_Strict):
         return seeds
 
     @property
-    def fine_tuning_grids(self) -> tuple[Grid, ...]:
-        """The search, as the study takes it."""
-        return tuple(Grid(**dict(grid)) for grid in self.grids)
-
-    @property
     def training_options(self) -> TrainingOptions:
         """How networks are trained apart from the search, as the study takes it."""
         return TrainingOptions(**dict(self.training))
-
-    @property
-    def batchnorm_grid(self) -> Grid | None:
-        """What is trained with live batch normalisation too; None for nothing."""
-        return None if self.batchnorm is None else Grid(**dict(self.batchnorm))
-
-    @property
-    def rotation(self) -> Rotation | None:
-        """How chosen configurations are trained with rotations; None if they are not."""
-        shown = min(self.views_per_epoch, self.rotations)
-        return None if self.rotations == 1 else Rotation(self.rotations, shown)
 
     @property
     def svm_grid(self) -> tuple[float, ...]:
@@ -313,10 +309,9 @@ class Parameters(_Strict):
 
 
 _SEAL = "# Parameters of a run, which stay as they are; a copy may be changed and be a profile. Digest: "
-WEIGHTS = ("auto", "imagenet", *RANDOM)
+WEIGHTS = ("auto", "imagenet", "random", "random-caffe", "random-matlab")
 """Words for weights; any other text names a file."""
 
-_LAYER_WORDS = {"all": LAYERS, "single-tensor": SINGLE_TENSOR}
 _WITH_PARTS: dict[str, type[BaseModel]] = dict.fromkeys(("batchnorm", "grids"), GridParameters)
 _WITH_PARTS |= {"training": TrainingParameters}
 
@@ -329,9 +324,9 @@ class _AsWritten(yaml.SafeLoader):
     def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
         keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.YAMLError(f"{key} is set twice")
+        for key, _ in reversed(node.value):
+            if keys.count(key.value) > 1:
+                raise yaml.MarkedYAMLError(problem=f"{key.value} is set twice", problem_mark=key.start_mark)
         return node
 
 
@@ -353,31 +348,38 @@ def profile_values(profile: str) -> dict[str, Any]:
     Raises:
         ParameterError: if there is no such profile, or it is no YAML mapping.
     """
-    if _is_file(profile):
-        file = typed_path(profile)
-    else:
-        clone = project_root(f"the profile {profile!r}", "give the path of a YAML file as profile")
-        known = {file.stem: file for file in sorted((clone / "notebooks" / "profiles").glob("*.yaml"))}
-        if profile not in known:
-            raise ParameterError(
-                f"profile {profile!r}: there is none of that name; choose one of {', '.join(known)}, or give "
-                "the path of a YAML file, which ends in .yaml"
-            )
-        file = known[profile]
+    file = _profile_file(profile)
     try:
         values = yaml.load(file.read_text(encoding="utf-8"), _AsWritten)
     except OSError as error:
         raise ParameterError(f"profile {file}: cannot be read ({error.strerror}); check the path") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ParameterError(f"{file}: not readable as YAML ({error})") from None
+        raise ParameterError(f"{file}: not readable as YAML ({_complaint(error)})") from None
     if not isinstance(values, dict):
         raise ParameterError(f"{file}: a profile is a list of `name: value` lines")
     for name in values:
         if (whole := name.partition(".")[0]) != name and whole in values:
-            raise ParameterError(
-                f"{file}: {whole} is set as a whole, and by its part {name}; keep one of them"
-            )
+            raise ParameterError(f"{file}: {whole} is set as a whole, and by its part {name}; keep one")
     return _in_wholes({}, values)
+
+
+def _profile_file(profile: str) -> Path:
+    if _is_file(profile):
+        return typed_path(profile)
+    clone = project_root(f"the profile {profile!r}", "give the path of a YAML file as profile")
+    known = {file.stem: file for file in sorted((clone / "notebooks" / "profiles").glob("*.yaml"))}
+    if profile not in known:
+        raise ParameterError(
+            f"profile {profile!r}: there is none of that name; choose one of {', '.join(known)}, or give "
+            "the path of a YAML file, which ends in .yaml"
+        )
+    return known[profile]
+
+
+def _complaint(error: Exception) -> str:
+    """What a reader of YAML says is wrong, and in which line; and what it was reading, from which line on."""
+    found = [(getattr(error, n, None), getattr(error, f"{n}_mark", None)) for n in ("problem", "context")]
+    return "; ".join(f"line {at.line + 1}: {told}" for told, at in found if at) or str(error).splitlines()[0]
 
 
 def _in_wholes(values: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -401,20 +403,29 @@ def make_parameters(profile: str | Path = "quick", settings: Mapping[str, Any] |
     and ``images`` to the database's folder first. The parameters hold absolute ones.
 
     Raises:
-        ParameterError: naming the parameter, what is wrong with it, and the nearest name if it is unknown.
+        ParameterError: naming the parameter, its line in the profile, what is wrong, and the nearest name.
     """
     settings, profile = settings or {}, str(profile)
-    if _is_file(profile):
-        profile = str(typed_path(profile))
-    values = _in_wholes(profile_values(profile) | {"profile": profile}, settings)
+    file = _profile_file(profile)
+    origin = partial(_origin, file, settings)
+    values = _in_wholes(profile_values(profile), settings)
+    values["profile"] = str(file) if _is_file(profile) else profile
     for name in ("data", "weights", "sheet", "images"):
-        typed, folder = values.get(name), "" if name in settings else Path(profile).parent
+        typed, folder = values.get(name), "" if name in settings else file.parent
         if isinstance(typed, str | Path) and typed != "" and (name != "weights" or typed not in WEIGHTS):
             data = str(values.get("data") or "") if name in ("sheet", "images") else ""
             try:
                 path = database_part(typed, Path(data), folder) if data else typed_path(typed, folder)
             except InputError as error:
-                raise ParameterError(f"parameter {name}: {error}") from None
+                raise ParameterError(f"{origin(name)}parameter {name}: {error}") from None
+            # An absolute one may be missing: a run that was made elsewhere is opened for what it holds.
+            if name == "weights" and not (Path(typed).is_absolute() or os.path.exists(path)):  # noqa: PTH110 (as in files)
+                near = difflib.get_close_matches(str(typed), WEIGHTS, n=1)
+                meant = f"did you mean {near[0]}? Weights are" if near else "give"
+                raise ParameterError(
+                    f"{origin(name)}parameter weights = {str(typed)!r}: no such file; {meant} "
+                    f"{', '.join(WEIGHTS)}, or an existing .pth, .safetensors, .onnx or .caffemodel"
+                )
             values[name] = str(path)
     try:
         return Parameters(**values)
@@ -422,8 +433,18 @@ def make_parameters(profile: str | Path = "quick", settings: Mapping[str, Any] |
         problems = error.errors()
         # None for a whole whose parts have problems of their own.
         inner = {problem["loc"][:depth] for problem in problems for depth in range(len(problem["loc"]))}
-        sentences = [_sentence(problem) for problem in problems if problem["loc"] not in inner]
+        sentences = [_sentence(problem, origin) for problem in problems if problem["loc"] not in inner]
         raise ParameterError("\n".join(sentences)) from None
+
+
+def _origin(file: Path, settings: Mapping[str, Any], place: str) -> str:
+    """The file and the line that a parameter was set in, to be said before it; "" if ``settings`` set it."""
+    if any(f"{place}.".startswith(f"{name}.") or name.startswith(f"{place}.") for name in settings):
+        return ""
+    text = file.read_text(encoding="utf-8")
+    names = "|".join(map(re.escape, (place, place.partition(".")[0])))
+    line = re.search(rf"""(?m)^['"]?({names})['"]?\s*:""", text)
+    return f"{file}, line {len(text[: line.end()].splitlines())}: " if line else f"{file}: "
 
 
 def told_parameters() -> dict[str, str]:
@@ -461,7 +482,6 @@ def _range(about: Mapping[str, Any]) -> str:
 
 def _written(value: Any) -> str:
     """A value as YAML has it in one line; an empty text as nothing."""
-    value = next((word for word, layers in _LAYER_WORDS.items() if value == list(layers)), value)
     text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**6)
     return text.removesuffix("...\n").strip() if value != "" else ""
 
@@ -475,8 +495,11 @@ def new_profile(name: str, profile: str | Path) -> str:
         ParameterError: if there is no such profile, or it cannot be used.
     """
     texts, given = told_parameters(), profile_values(str(profile))
-    copied = make_parameters(profile)
-    values = copied.model_dump(mode="json")
+    layers = given.get("svm_layers", _SINGLE)
+    copied = make_parameters(profile, {"svm_layers": [_INPUT]} if layers in _LAYER_WORDS else {})
+    if layers not in _LAYER_WORDS:
+        layers = next((word for word in _LAYER_WORDS if [*_layers(word)] == layers), layers)
+    values = copied.model_dump(mode="json") | {"svm_layers": layers}
     lines = [
         f"# The run {name}: change what you like, then `hep2 run {name}` computes it.",
         "# Each parameter stands below its meaning, its values, its default, and the paper's value where the",
@@ -504,7 +527,7 @@ def new_profile(name: str, profile: str | Path) -> str:
 def differences(kept: Any, asked: Any, name: str = "") -> list[str]:
     """A line for every parameter, or part of one, whose ``effective`` values in two runs are not the same."""
     if isinstance(kept, list) and any(isinstance(part, dict) for part in kept):
-        kept, asked = (dict(enumerate(parts)) for parts in (kept, asked))
+        kept, asked = (dict(enumerate(parts, 1)) for parts in (kept, asked))
     if isinstance(kept, dict) and isinstance(asked, dict):
         parts = ((f"{name}.{part}".strip("."), part) for part in kept | asked)
         return [line for whole, part in parts for line in differences(kept.get(part), asked.get(part), whole)]
@@ -527,19 +550,24 @@ def _hint(name: str) -> str:
     return f"did you mean {meant!r}?" if near else f"known: {', '.join(known)}"
 
 
-def _sentence(problem: Any) -> str:
-    place = ".".join(str(part) for part in problem["loc"] if part != "[key]")
-    given = problem["input"]
+def _sentence(problem: Any, origin: Callable[[str], str] = lambda place: "") -> str:
+    given, kind, (first, *parts) = problem["input"], problem["type"], problem["loc"]
+    from_1 = [part + 1 if isinstance(part, int) and first != "chosen_seeds" else part for part in parts]
+    place = ".".join([first, *(str(part) for part in from_1 if part != "[key]")])
+    if kind == "extra_forbidden":
+        return f"{origin(place)}parameter {place!r} is unknown; {_hint(place)}"
+    told, name = told_parameters(), re.sub(r"\.\d+", "", place).replace("batchnorm.", "grids.")
+    values = told.get(name, told[first]).partition("Values: ")[2].partition(". Default: ")[0]
     reason = {
         "string_type": TEXT_NEEDED,
         "tuple_type": "a list is needed, as in [a, b]",
-        "string_pattern_mismatch": "choose auto, cpu, or cuda (cuda:1 for the second GPU)",
-    }.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+        "int_from_float": "a whole number is needed",
+        "value_error": problem["msg"].removeprefix("Value error, "),
+        "missing": f"has to be set; values: {values}",
+    }.get(kind, f"this cannot be; values: {values}")
     number = isinstance(given, str) and _NUMBER.fullmatch(given)
     shown = f" = {given if number else repr(given)}" if isinstance(given, str | int | float) else ""
-    if problem["type"] == "extra_forbidden":
-        return f"parameter {place!r} is unknown; {_hint(place)}"
-    return f"parameter {place}{shown}: {reason[0].lower() + reason[1:]}"
+    return f"{origin(place)}parameter {place}{shown}: {reason}"
 
 
 def read_parameters(file: Path) -> Parameters:
@@ -563,7 +591,7 @@ def read_parameters(file: Path) -> Parameters:
             f"{file}: not a run's parameters as this version reads them ({problems}); choose another folder"
         ) from None
     except (OSError, yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
-        raise ParameterError(f"{file}: not a run's parameters ({str(error).splitlines()[0]})") from None
+        raise ParameterError(f"{file}: not a run's parameters ({_complaint(error)})") from None
 
 
 def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
@@ -587,5 +615,5 @@ def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
         try:
             values[name] = yaml.load(value, _AsWritten)
         except yaml.YAMLError as error:
-            raise ParameterError(f"--set {text!r}: the value is not readable as YAML ({error})") from None
+            raise ParameterError(f"--set {text!r}: not readable as YAML ({_complaint(error)})") from None
     return values

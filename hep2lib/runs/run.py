@@ -30,7 +30,7 @@ from hep2lib.evaluation.baselines import image_headers
 from hep2lib.files import BESIDE, find_kept, project_root, set_aside, typed_path, write_json
 from hep2lib.runs import records
 from hep2lib.runs.archive import CODECHECK
-from hep2lib.runs.freshness import RUN, recorded
+from hep2lib.runs.freshness import RUN, recorded, typed_run
 from hep2lib.runs.pairs import FACTS
 from hep2lib.runs.parameters import (
     MAY_DIFFER,
@@ -44,7 +44,7 @@ from hep2lib.runs.parameters import (
 from hep2lib.runs.publish import Publication
 from hep2lib.simulator.writing import simulated_images, write_database
 from hep2lib.sources import code_digest, commit
-from hep2lib.studies.fine_tuning import batchnorm_study, fine_tuning_study, tuned_networks, unfolded
+from hep2lib.studies import fine_tuning as tuning
 from hep2lib.studies.floor import bf16_is_faster
 from hep2lib.studies.inputs import StudyInputs, kept_network, network_file
 from hep2lib.studies.outcomes import Configuration, FineTuningOutcome, SVMOutcome
@@ -58,6 +58,7 @@ CALIBRATION_IMAGES = 16
 """Simulated images that random weights are calibrated on."""
 
 NOTEBOOK_PARAMETERS = ("run_folder", "profile", "data", "weights", "seed")
+_FOLDER = "--out on the command line, run_folder in a notebook"  # where a run's folder is given
 _PLAIN = (str, int, float, list, dict, type(None))  # what papermill and people set
 
 PACKAGES = ("torch", "torchvision", "scikit-learn", "numpy", "pandas", "Pillow", "jupyter-book", "papermill")
@@ -232,11 +233,11 @@ class Run:
         """The fine-tuning study; only what the run lacks is computed."""
         p = self.parameters
         store = TrialStore(self.folder / "trials" / "fine-tuning")
-        return fine_tuning_study(
+        return tuning.fine_tuning_study(
             self.inputs,
             store,
-            p.fine_tuning_grids,
-            p.rotation,
+            [tuning.Grid(**dict(grid)) for grid in p.grids],
+            None if p.rotations == 1 else tuning.Rotation(p.rotations, min(p.views_per_epoch, p.rotations)),
             chosen_seeds=p.chosen_seeds,
             seed=p.seed,
             options=p.training_options,
@@ -250,20 +251,20 @@ class Run:
         None if the parameters ask for none, or the weights have no batch normalisation.
         """
         p, used = self.parameters, self.weights["used"]
-        if p.batchnorm_grid is None or p.variant != "torchvision":
+        if p.batchnorm is None or p.variant != "torchvision":
             return None
         if used in RANDOM:
-            alive = unfolded(self.network)
+            alive = tuning.unfolded(self.network)
         else:
             alive = GoogLeNet(variant=p.variant, classes=2, batchnorm="train")
             try:
                 load_weights(alive, used, seed=p.seed)
             except WeightsError:
                 return None  # a file whose normalisation was folded before it was written
-        return batchnorm_study(
+        return tuning.batchnorm_study(
             replace(self.inputs, alive=alive),
             TrialStore(self.folder / "trials" / "fine-tuning"),
-            p.batchnorm_grid,
+            tuning.Grid(**dict(p.batchnorm)),
             folds=min(p.batchnorm_folds, p.folds),
             seed=p.seed,
             options=p.training_options,
@@ -291,7 +292,7 @@ class Run:
             TunedNetworkError: if their scores are not those on record, or a kept network cannot be read.
             OutcomeError: if the study has no such training.
         """
-        return tuned_networks(self.inputs, self.fine_tuning, configuration, self.folder / "networks")
+        return tuning.tuned_networks(self.inputs, self.fine_tuning, configuration, self.folder / "networks")
 
     @cached_property
     def svm(self) -> SVMOutcome:
@@ -517,12 +518,16 @@ def open_run(folder: str | Path = "", profile: str | Path | None = None, /, **se
     where = file.parent
     if known:
         if lines := differences(known.effective, parameters.effective):
-            raise RunFolderError(
-                f"{where}: the run in this folder has other parameters:\n  " + "\n  ".join(lines) + "\n"
-                "To go on with that run as it is, name its folder alone, without a profile or settings "
-                f"(`hep2 run --out {where}`); for other parameters, choose another folder (--out on the "
-                "command line)"
+            own, name = where.with_name(f"{where.name}.yaml"), typed_run(where)
+            how = (
+                f"A run keeps its parameters: `hep2 new-run OTHER --from {name}` makes another one of {own} "
+                f"as it is now; with the change undone, `hep2 run {name}` goes on with this one"
+                if profile and typed_path(profile) == own
+                else f"To go on with that run as it is, give its folder alone ({_FOLDER}), without a profile "
+                "or settings; for other parameters, give another folder"
             )
+            told = "\n  ".join(["the run in this folder has other parameters:", *lines])
+            raise RunFolderError(f"{where}: {told}\n{how}")
         kind = RecordedRun if recorded(where) else Run
         return kind(where, known.model_copy(update={n: getattr(parameters, n) for n in MAY_DIFFER}))
     wrong = ""
@@ -534,7 +539,7 @@ def open_run(folder: str | Path = "", profile: str | Path | None = None, /, **se
     elif where.is_dir() and any(path.name != "cache" and path.suffix != ".part" for path in where.iterdir()):
         wrong = "the folder is not empty and holds no run (no parameters.yaml)"
     if wrong:
-        raise RunFolderError(f"{where}: {wrong}; choose another folder (--out on the command line)")
+        raise RunFolderError(f"{where}: {wrong}; choose another folder ({_FOLDER})")
     run, new = Run(where, parameters), not where.exists()
     try:
         run.check()
@@ -547,12 +552,12 @@ def open_run(folder: str | Path = "", profile: str | Path | None = None, /, **se
         if not isinstance(error, OSError):
             raise
         trouble = f"cannot be written ({error.strerror})"
-        raise RunFolderError(f"{where}: {trouble}; choose another folder") from None
+        raise RunFolderError(f"{where}: {trouble}; choose another folder ({_FOLDER})") from None
     return run
 
 
 def notebook_run(names: Mapping[str, Any]) -> Run:
-    """Open the run that a notebook's parameters ask for, after a look at how they are spelt.
+    """Open the run that a notebook asks for, after a look at its parameters' names; print where it is made.
 
     Args:
         names: what the notebook has set, ``globals()``: at first its parameters, and what papermill or a
@@ -579,7 +584,10 @@ def notebook_run(names: Mapping[str, Any]) -> Run:
     for name, value in (("run_folder", folder), ("profile", profile)):
         if not isinstance(value, str | Path | None):
             raise ParameterError(f"parameter {name} = {value!r}: {TEXT_NEEDED}")
-    return open_run(folder or "", profile, **{name: names.get(name) for name in known[2:]})
+    run = open_run(folder or "", profile, **{name: names.get(name) for name in known[2:]})
+    if not folder:
+        print(f"run: {run.folder}")
+    return run
 
 
 def processor() -> str:

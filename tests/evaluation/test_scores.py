@@ -85,7 +85,7 @@ def test_table_3_has_the_papers_figure_only_where_depth_and_angles_are_the_paper
     records += [record(f, k, 18, 3) for f in (11, 110) for k in (0, 1)]
     outcome = FineTuningOutcome(records, np.arange(40) % 4 // 2, FOLDS)
     table = table_3(outcome, DATABASE, PRINTED)
-    rotated = [f"freeze {depth}, 18 angles" for depth in (11, 110)]
+    rotated = [f"freeze {depth}, with rotations" for depth in (11, 110)]
     assert table["Training"].tolist() == ["freeze 11", "freeze 110", *rotated]
     assert table["Paper's AUC"].fillna(0).tolist() == [0.98, 0, 0, 0]  # it showed all 18 in every epoch
     assert table["Batch size, rate, epoch"].tolist() == ["16, 0.01, 1"] * 4
@@ -94,12 +94,12 @@ def test_table_3_has_the_papers_figure_only_where_depth_and_angles_are_the_paper
     for one in records[4:]:
         one["trial"]["views_per_epoch"] = 0
     table = table_3(outcome, DATABASE, PRINTED)
-    assert table["Training"][2] == "freeze 11, 18 angles"
+    assert table["Training"][2] == "freeze 11, with rotations"
     assert table["Paper's AUC"].fillna(0).tolist() == [0.98, 0, 0.984, 0]
     assert table["Views an epoch"].tolist() == [1, 1, 18, 18]
     few = [record(11, k, 1, 1) for k in (0, 1)] + [record(11, k, 6, 1, shown=0) for k in (0, 1)]
     table = table_3(FineTuningOutcome(few, outcome.labels, FOLDS), DATABASE, PRINTED)
-    assert table["Training"].tolist() == ["freeze 11", "freeze 11, 6 angles"]
+    assert table["Training"].tolist() == ["freeze 11", "freeze 11, with rotations"]
     assert table["Paper's AUC"].fillna(0).tolist() == [0.98, 0]
     assert table["Views an epoch"].tolist() == [1, 6]
 
@@ -115,8 +115,8 @@ def test_table_3_leaves_out_a_depth_whose_trainings_all_diverged():
 @pytest.mark.parametrize(
     ("angles", "shown", "words"),
     [
-        (18, 1, "18 angles, one an epoch"),
-        (18, 3, "18 angles, 3 an epoch"),
+        (18, 1, "one of 18 angles an epoch"),
+        (18, 3, "3 of 18 angles an epoch"),
         (18, 0, "all 18 angles in every epoch"),
         (18, 18, "all 18 angles in every epoch"),
         (1, 1, "never rotated"),

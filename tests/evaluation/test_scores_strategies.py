@@ -38,7 +38,7 @@ def test_every_strategy_has_its_name():
     assert found["SVM, best later layer"].choice == found["SVM on pool5-7x7_s1"].choice
     assert found["SVM"].choice == "inception_3a-output, C = 1"
     assert found["freeze 11, with rotations"].choice.startswith(
-        "freeze 11, 18 angles, one an epoch, batch size"
+        "freeze 11, one of 18 angles an epoch, batch size"
     )
     plain = run_strategies(tuning_outcome(rotations=False), svm_outcome(), DATABASE)
     assert "freeze 11, with rotations" not in plain

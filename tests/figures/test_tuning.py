@@ -104,7 +104,7 @@ def test_selection_compares_one_choice_with_one_a_fold(study):
 
 def test_rotations_are_compared_with_the_same_training_without_them(study):
     table = table_3(study, DATABASE, {}).set_index("Training")
-    pair = table.loc[["freeze 110", "freeze 110, 18 angles"]]
+    pair = table.loc[["freeze 110", "freeze 110, with rotations"]]
     plain, turned = study.best(110), study.best(110, rotated=True)
     allowed = pair[["Configurations searched", "Epochs allowed", "Views an epoch"]]
     assert allowed.to_numpy().tolist() == [[1, 2, 1], [1, 2, 1]]

@@ -206,13 +206,24 @@ def complete(tmp_path, small_run, monkeypatch):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (shutil.rmtree, "run: there is no such run; make one with `hep2 run --out"),
-        (lambda run: (run / "run.json").unlink(), "is no complete run, it has no run.json; make it again"),
-        (lambda run: (run / "parameters.yaml").unlink(), "it has no parameters.yaml"),
-        (lambda run: shutil.rmtree(run / "published"), "it has no published"),
+        (shutil.rmtree, "/run: there is no such run; "),
+        (
+            lambda run: (run / "run.json").unlink(),
+            "/run: is not finished, it has no run.json; `hep2 run /.*/run` goes on$",
+        ),
+        (lambda run: (run / "parameters.yaml").unlink(), "/run: there is no such run; "),
+        (
+            lambda run: [shutil.rmtree(run / name) for name in ("published", "notebooks")],
+            "/run: is not finished, it has no chapter 01-dataset, .*06-costs; `hep2 run /.*/run` goes on$",
+        ),
         (
             lambda run: (run / "notebooks" / "04-svm.ipynb").unlink(),
-            "page 04-svm has not been executed; execute it with `hep2 run --out .*/run --page 04-svm`",
+            "/run: is not finished, it has no chapter 04-svm; `hep2 run /.*/run` goes on$",
+        ),
+        (
+            lambda run: shutil.rmtree(run / "published"),
+            r"page 01-dataset is not whole \(published/01-.* cannot be read\); execute it: `hep2 run "
+            "/.*/run --page 01-dataset`$",
         ),
         (
             lambda run: (run / "notebooks" / "04-svm.ipynb").write_text("{}", encoding="utf-8"),
@@ -328,7 +339,7 @@ def test_a_run_without_records_is_not_published(complete):
     project, run = complete
     shutil.rmtree(run / "records")
     with pytest.raises(
-        BookError, match="has no records, it is of an earlier version; make them with `hep2 run --out"
+        BookError, match=r"has no records, it is of an earlier version; `hep2 run /.*/run` makes them"
     ):
         publish_run(run, any_size=True, project=project)
 

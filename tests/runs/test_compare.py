@@ -1,6 +1,5 @@
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,7 @@ from hep2lib.errors import InputError
 from hep2lib.evaluation.auc import auc_interval, compare_auc, difference_across_folds
 from hep2lib.files import write_json, write_text
 from hep2lib.runs import compare as module
-from hep2lib.runs.compare import as_markdown, as_text, compare, find_run
+from hep2lib.runs.compare import as_markdown, as_text, compare
 from hep2lib.runs.freshness import published_run
 from hep2lib.runs.publish import PublishError, read_pages
 
@@ -87,6 +86,7 @@ def test_a_known_difference_is_found_and_nothing_else(pair):
     assert list(found["values"]) == ["fine-tuning.auc", "svm.layer", "svm.tied"]
     assert found["values"]["fine-tuning.auc"]["difference"] == {"B": pytest.approx(0.06)}
     assert found["values"]["svm.tied"] == {
+        "page": "05-results",
         "is": "differs",
         "values": {"A": 5, "B": 6},
         "difference": {"B": -1},
@@ -98,6 +98,7 @@ def test_a_known_difference_is_found_and_nothing_else(pair):
     assert "Values may mean something else, since these differ: image_size." in text
     assert "fine-tuning.auc  0.9           0.84   +0.06\n" in text
     assert "grids.1.epochs  3    10\n" in text
+    assert "\n\nValues of chapter 05-results\n" in text
 
 
 @pytest.mark.parametrize("again", [True, False], ids=["the same run twice", "two runs of one seed"])
@@ -209,6 +210,8 @@ def test_what_a_run_lacks_is_said(pair):
     (second / "run.json").unlink()
     found = compared()
     assert found["not comparable"] == {"B": "run.json of second does not say what images it had"}
+    swapped = compare([("second", second), ("first", first)])
+    assert swapped["not comparable"] == found["not comparable"]
     assert [name for name, row in found["values"].items() if row["is"] == "missing"] == [
         "fine-tuning.auc",
         "found",
@@ -217,6 +220,14 @@ def test_what_a_run_lacks_is_said(pair):
     assert "B has no records that can be read" in text
     assert "Not in B: fine-tuning.auc, found." in text
     shutil.rmtree(second / "published")
+    assert "B has no chapter 05-results; hep2 run second goes on with it." in compared()["notes"]
+    many = {f"number.{n}": n for n in range(30)}
+    make_run(first, VALUES | many)
+    short = "Not in B: 34 values of 05-results (hep2 compare --all names them)."
+    assert short in compared()["notes"]
+    (told,) = [note for note in compared(everything=True)["notes"] if note.startswith("Not in B")]
+    assert told == f"Not in B: {', '.join(sorted([*[*VALUES][:4], *many]))}."
+    write_text(second / "records" / "records.json", "{}")  # as one that was made from records has
     assert "B has no chapter 05-results." in compared()["notes"]
     write_text(first / "records" / "about.json", "{}")
     write_text(first / "records" / "database.csv.gz", "not gzip")
@@ -244,7 +255,11 @@ def test_a_path_counts_by_its_name_and_a_long_list_by_what_is_its_own(pair):
     make_run(second, parameters=PARAMETERS | {"data": "C:\\Ada\\photographs", "svm_layers": layers})
     found = compared()
     assert list(found["parameters"]) == ["svm_layers"]
-    assert "svm_layers  10 values, inception_9-output among them  9 values" in as_text(found)
+    told = "svm_layers  10 values (not in every run: inception_9-output)  9 values"
+    assert told in as_text(found, 100)
+    make_run(second, parameters=PARAMETERS | {"svm_layers": layers[3:]})
+    told = "svm_layers  10 values (not in every run: inception_0-output and 3 more)  6 values"
+    assert told in as_text(compared(), 100)
 
 
 def scores(seed, folds=5):
@@ -343,14 +358,13 @@ def test_markdown_reads_as_tables_and_shows_figures_in_pairs(pair):
     assert rows["fine-tuning.auc"] == ["0.9", "0.9", "+0"]
 
 
-def test_a_run_is_found_by_folder_and_as_the_published_one(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert find_run(Path("published")) == published_run()
-    own = make_run(tmp_path / "mine")
-    assert find_run(Path("mine")) == own
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"empty: is no run, there is no parameters\.yaml in "):
-        find_run(Path("empty"))
+def test_a_choice_of_each_fold_is_explained_where_it_stands(pair, monkeypatch):
+    first, second, compared = pair
+    told = "by fold: each fold chose on its own validation images alone (nested cross-validation)"
+    for name, is_told in (("SVM, by fold", True), ("SVM", False)):
+        kept = {folder: {name: scores(0)} for folder in (first, second)}
+        monkeypatch.setattr(module, "_scores", kept.__getitem__)
+        assert (told in as_text(compared(), 200)) == is_told
 
 
 def test_the_command_compares_with_the_published_run_and_says_what_is_no_run(
@@ -369,7 +383,7 @@ def test_the_command_compares_with_the_published_run_and_says_what_is_no_run(
     assert main(["compare", str(first), str(tmp_path)]) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert f"{tmp_path}: is no run, there is no parameters.yaml in {tmp_path}; name a run's folder" in said
+    assert f"{tmp_path}: there is no such run; " in said
 
 
 def test_a_book_has_a_page_that_compares_it_with_the_published_run(small_book):

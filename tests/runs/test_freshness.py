@@ -294,7 +294,7 @@ def test_a_page_or_a_run_that_is_not_there(project):
         "03-fine-tuning": ["notebooks/03-fine-tuning.md is not there"],
         "05-results": ["published/05-results.json is not there or cannot be read"],
     }
-    with pytest.raises(InputError, match="nowhere: there is no such run; make one with `hep2 run --out"):
+    with pytest.raises(InputError, match="nowhere: there is no such run; "):
         check(project / "nowhere", project=project)
 
 
@@ -348,6 +348,11 @@ def moved(project):
             [],
         ),
         (lambda project: (project / "own.safetensors").unlink(), [], ["the weights (weights.json)"]),
+        (  # as records keep it
+            lambda project: write(project, "run/weights.json", '{"used": "own.safetensors"}'),
+            [],
+            ["the weights (weights.json)"],
+        ),
         (moved, ["the parameter data changed in parameters.yaml"], []),
     ],
 )

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 import yaml
 
+from hep2lib.cnn.googlenet import LAYERS
+from hep2lib.cnn.weights import RANDOM
 from hep2lib.files import project_root
 from hep2lib.runs.paper import printed
 from hep2lib.runs.parameters import (
+    WEIGHTS,
     GridParameters,
     ParameterError,
     Parameters,
@@ -47,16 +50,16 @@ def test_every_profile_gives_all_depths_the_same(profile):
     assert set(given) == {11, 110, 139}
     assert given[11] == given[110] == given[139]
     assert len({epochs for *_, epochs, _ in given[11]}) == 1
-    assert parameters.rotation.views == 18  # the study takes configurations and epochs from the grid
+    assert parameters.rotations == 18  # the study takes configurations and epochs from the grid
 
 
 def test_the_paper_profile_is_the_papers_search():
     parameters = make_parameters("paper")
-    (grid,) = parameters.fine_tuning_grids
+    (grid,) = parameters.grids
     assert grid.freeze == (11, 110, 139)
     assert grid.batch_sizes == (4, 8, 16, 32, 64, 128)
     assert grid.learning_rates == (0.01, 0.001, 0.0001)
-    assert (grid.epochs, parameters.rotation.views, parameters.folds) == (10, 18, 5)
+    assert (grid.epochs, parameters.rotations, parameters.folds) == (10, 18, 5)
     assert round(parameters.svm_grid[15], 4) == 5.1348
 
 
@@ -65,31 +68,39 @@ def test_the_paper_profile_is_the_papers_search():
     [
         ({"sead": 1}, "parameter 'sead' is unknown; did you mean 'seed'"),
         ({"zzz": 1}, "parameter 'zzz' is unknown; known: profile, seed"),
-        ({"grids": [GRID | {"freeze": [145]}]}, "grids.0.freeze.0 = 145: .*less than or equal to 144"),
-        ({"grids": [GRID | {"batch_sizes": [0]}]}, "grids.0.batch_sizes.0 = 0: .*greater than or equal to 1"),
-        ({"grids": []}, "parameter grids: "),
-        ({"grids": [GRID | {"seeds": 0}]}, "grids.0.seeds = 0: .*greater than or equal to 1"),
+        ({"folds": 1}, "^parameter folds = 1: this cannot be; values: 2 to 50$"),
+        ({"seed": 3.5}, "^parameter seed = 3.5: a whole number is needed$"),
+        (
+            {"grids": [GRID, GRID | {"freeze": [11, 145]}]},
+            r"^parameter grids\.2\.freeze\.2 = 145: this cannot be; values: a list of numbers, 0 to 144$",
+        ),
+        ({"grids": [GRID | {"batch_sizes": [0]}]}, "grids.1.batch_sizes.1 = 0: .*; values: .* 1 to 4096$"),
+        ({"grids": []}, "^parameter grids: this cannot be; values: a list of grids$"),
+        ({"grids": [3]}, "^parameter grids.1 = 3: this cannot be; values: a list of grids$"),
+        ({"grids": [GRID | {"seeds": 0}]}, "^parameter grids.1.seeds = 0: .*; values: 1 to 100$"),
+        ({"batchnorm": GRID | {"epochs": 0}}, "^parameter batchnorm.epochs = 0: .*; values: 1 to 1000$"),
+        ({"bits": 20}, "^parameter bits = 20: this cannot be; values: 8 to 16$"),
         ({"chosen_seeds": {50: 3}}, "chosen_seeds: nothing is chosen at freeze 50; .* search 11, 110, 139"),
-        ({"chosen_seeds": {11: 0}}, "chosen_seeds.11 = 0: .*greater than or equal to 1"),
-        ({"chosen_seeds": {145: 3}}, "chosen_seeds.145 = .*145.*: .*less than or equal to 144"),
+        ({"chosen_seeds": {11: 0}}, "chosen_seeds.11 = 0: this cannot be; values: 1 to 100 by depth, "),
+        ({"chosen_seeds": {145: 3}}, "chosen_seeds: nothing is chosen at freeze 145; the grids search 11, "),
         ({"chosen_seeds": {"deep": 3}}, "chosen_seeds.deep = 'deep': a number is needed"),
-        ({"chosen_seeds": 3}, "chosen_seeds = 3: input should be a valid dictionary"),
+        ({"chosen_seeds": 3}, "chosen_seeds = 3: this cannot be; values: 1 to 100 by depth, {110: 3}$"),
         (
             {"training": {"head_lr": 10}},
             "'training.head_lr' is unknown; did you mean 'training.head_rate_factor'",
         ),
-        ({"training": 3}, "parameter training = 3: input should be a valid dictionary"),
+        ({"training": 3}, "parameter training = 3: this cannot be; values: see its parts$"),
         ({"training.precison": "bf16"}, "'training.precison' is unknown; did you mean 'training.precision'"),
         ({"trainin.precision": "bf16"}, "'trainin' is unknown; did you mean 'training'"),
         ({"precision": "bf16"}, "'precision' is unknown; did you mean 'training.precision'"),
-        ({"training.precision": "bf17"}, "training.precision = 'bf17': .*'fp32' or 'bf16'"),
+        ({"training.precision": "bf17"}, "training.precision = 'bf17': this cannot be; values: fp32, bf16$"),
         ({"grids.freeze": [11]}, "parameter grids: a list is needed, as in"),
-        ({"grids": [GRID | {"freez": [11]}]}, "'grids.0.freez' is unknown; did you mean 'grids.0.freeze'"),
+        ({"grids": [GRID | {"freez": [11]}]}, "'grids.1.freez' is unknown; did you mean 'grids.1.freeze'"),
         ({"training.a.b": 1}, "'training.a.b' is unknown"),
-        ({"training": {"shuffle": "never"}}, "training.shuffle = 'never': .*'once' or 'every-epoch'"),
+        ({"training": {"shuffle": "never"}}, "training.shuffle = 'never': .*values: once, every-epoch$"),
         ({"seed": -1}, "parameter seed = -1: "),
         ({"rotation_epochs": 3}, "'rotation_epochs' is unknown; leave it out: trainings with rotations have"),
-        ({"device": "tpu"}, "parameter device = 'tpu': "),
+        ({"device": "tpu"}, "^parameter device = 'tpu': this cannot be; values: auto, cpu, cuda, cuda:1$"),
         ({"svm_layers": ["pool9"]}, "there is no layer pool9"),
     ],
 )
@@ -116,7 +127,57 @@ def test_a_part_is_set_and_the_others_stay_as_the_profile_has_them(tmp_path):
 def test_what_is_wrong_in_a_list_is_said_once_for_each_item():
     with pytest.raises(ParameterError) as refused:
         make_parameters("smoke", {"grids": [{"freeze": [11], "batch_sizes": [4], "learning_rates": [0.1]}]})
-    assert str(refused.value) == "parameter grids.0.epochs: field required"
+    assert str(refused.value) == "parameter grids.1.epochs: has to be set; values: 1 to 1000"
+
+
+def test_what_a_file_sets_is_refused_with_the_file_and_the_line(tmp_path):
+    file = tmp_path / "mine.yaml"
+    text = """\
+# mine
+grids:
+  - freeze: [11]
+    batch_sizes: [4]
+    learning_rates: [0.1]
+    epochs: 0
+  - {freeze: [11], batch_sizes: [4], learning_rates: [0.1]}
+"folds": 1
+training.l2: -1
+zeed: 3
+chosen_seeds: {11: 0}
+"""
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ParameterError) as refused:
+        make_parameters(file, {"image_size": 9, "training.momentum": 2})
+    assert sorted(str(refused.value).splitlines()) == sorted(
+        [
+            f"{file}, line 2: parameter grids.1.epochs = 0: this cannot be; values: 1 to 1000",
+            f"{file}, line 2: parameter grids.2.epochs: has to be set; values: 1 to 1000",
+            f"{file}, line 8: parameter folds = 1: this cannot be; values: 2 to 50",
+            f"{file}, line 9: parameter training.l2 = -1: this cannot be; values: 0 to 10",
+            f"{file}, line 10: parameter 'zeed' is unknown; did you mean 'seed'?",
+            f"{file}, line 11: parameter chosen_seeds.11 = 0: this cannot be; values: 1 to 100 by depth, "
+            "{110: 3}",
+            "parameter image_size = 9: this cannot be; values: 64 to 1024",
+            "parameter training.momentum = 2: this cannot be; values: 0 to below 1",
+        ]
+    )
+    file.write_text("seed: 1\nweights: randm\n", encoding="utf-8")
+    with pytest.raises(ParameterError) as refused:
+        make_parameters(file)
+    assert str(refused.value) == (
+        f"{file}, line 2: parameter weights = 'randm': no such file; did you mean random? Weights are auto, "
+        "imagenet, random, random-caffe, random-matlab, or an existing .pth, .safetensors, .onnx or "
+        ".caffemodel"
+    )
+    file.write_text("seed: 1\ndata: ~nosuchuser/x\n", encoding="utf-8")
+    with pytest.raises(
+        ParameterError, match=rf"^{re.escape(str(file))}, line 2: parameter data: ~nosuchuser"
+    ):
+        make_parameters(file)
+    file.write_text("seed: 1\n", encoding="utf-8")
+    with pytest.raises(ParameterError) as refused:
+        make_parameters(file)
+    assert str(refused.value) == f"{file}: parameter grids: has to be set; values: a list of grids"
 
 
 @pytest.mark.parametrize("typed", ["qick", "", "Quick", "./quick", "../profiles/quick", "TMP/mine"])
@@ -145,12 +206,25 @@ def test_a_profile_that_cannot_be_read_is_named_by_its_path(tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [("a: [", "not readable as YAML"), ("- 1", "a profile is a")]
+    ("content", "message"),
+    [
+        (
+            "seed: 1\na: [",
+            r"^FILE: not readable as YAML \(line 2: expected the node content, but found .*\)$",
+        ),
+        (
+            "a: 1\nb: [2\nc: 3",
+            r"^FILE: not readable as YAML \(line 3: .*; line 2: while parsing a flow seq.*\)$",
+        ),
+        ("a: b: c", r"^FILE: not readable as YAML \(line 1: mapping values are not allowed here\)$"),
+        ("a: \x00", r"^FILE: not readable as YAML \(unacceptable character #x0000: [^\n]*\)$"),
+        ("- 1", "a profile is a"),
+    ],
 )
 def test_a_damaged_profile(tmp_path, content, message):
     file = tmp_path / "mine.yaml"
     file.write_text(content, encoding="utf-8")
-    with pytest.raises(ParameterError, match=message):
+    with pytest.raises(ParameterError, match=message.replace("FILE", re.escape(str(file)))):
         make_parameters(str(file))
 
 
@@ -265,11 +339,13 @@ def test_a_number_where_a_text_is_needed_says_how_to_give_one():
 
 
 @pytest.mark.parametrize(
-    ("lines", "name"),
-    [("seed: 1\nseed: 2", "seed"), ("training: {l2: 0.1, momentum: 0.5, l2: 0.2}", "l2")],
+    ("lines", "name", "line"),
+    [("seed: 1\nseed: 2", "seed", 3), ("training: {l2: 0.1, momentum: 0.5, l2: 0.2}", "l2", 2)],
 )
-def test_a_name_that_a_profile_sets_twice_is_refused(profile, lines, name):
-    with pytest.raises(ParameterError, match=rf"mine\.yaml: .*{name} is set twice"):
+def test_a_name_that_a_profile_sets_twice_is_refused(profile, lines, name, line):
+    with pytest.raises(
+        ParameterError, match=rf"mine\.yaml: not readable as YAML \(line {line}: {name} is set twice\)"
+    ):
         make_parameters(profile(lines))
 
 
@@ -285,6 +361,7 @@ def test_a_profile_may_merge_what_it_named(profile, tmp_path):
 def test_a_path_is_relative_to_where_it_was_written(tmp_path, monkeypatch, profile):
     file = profile("data: images\nweights: ../w.pth", "there/mine.yaml")
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "w.pth").touch()
     (tmp_path / "link").symlink_to(tmp_path / "there", target_is_directory=True)
     for typed in (file, "there/mine.yaml", "./there/mine.yaml", "there/../there/mine.yaml"):
         known = make_parameters(typed)
@@ -303,7 +380,25 @@ def test_a_word_for_weights_is_a_word_and_all_else_a_file(tmp_path, monkeypatch)
     for word in ("auto", "imagenet", "random", "random-caffe", "random-matlab"):
         assert make_parameters("smoke", {"weights": word}).weights == word
     assert make_parameters("smoke", {"weights": "./random"}).weights == str(tmp_path / "random")
-    assert make_parameters("smoke", {"weights": "Random"}).weights == str(tmp_path / "Random")
+    elsewhere = str(tmp_path / "of-another-machine.pth")
+    assert make_parameters("smoke", {"weights": elsewhere}).weights == elsewhere
+    with pytest.raises(
+        ParameterError, match=r"^parameter weights = 'Random': no such file; did you mean random"
+    ):
+        make_parameters("smoke", {"weights": "Random"})
+    with pytest.raises(
+        ParameterError, match=r"^parameter weights = 'mine\.pth': no such file; give auto, imagen"
+    ):
+        make_parameters("smoke", {"weights": "mine.pth"})
+
+
+def test_the_words_and_the_number_of_layers_are_those_of_the_network():
+    assert WEIGHTS[2:] == (*RANDOM,)
+    assert make_parameters("smoke", {"grids": [GRID | {"freeze": [len(LAYERS)]}]})
+    with pytest.raises(ParameterError, match=f"values: a list of numbers, 0 to {len(LAYERS)}$"):
+        make_parameters("smoke", {"grids": [GRID | {"freeze": [len(LAYERS) + 1]}]})
+    values = make_parameters("smoke").model_dump(exclude={"svm_layers"})
+    assert Parameters(**values).svm_layers == SINGLE_TENSOR
 
 
 def test_a_sheet_is_in_the_databases_folder_or_where_it_was_written(tmp_path, monkeypatch, profile):
@@ -390,8 +485,8 @@ def test_every_part_that_differs_is_named_with_both_values():
     grid = {"freeze": [139], "batch_sizes": [8], "learning_rates": [0.01], "epochs": 1, "seeds": 1}
     assert differences(kept.effective, asked.effective) == [
         "bits is nothing there, 12 was asked for",
-        "grids.0.epochs is 1 there, 2 was asked for",
-        f"grids.1 is {grid} there, nothing was asked for",
+        "grids.1.epochs is 1 there, 2 was asked for",
+        f"grids.2 is {grid} there, nothing was asked for",
         "training.momentum is 0.9 there, 0.5 was asked for",
         f"batchnorm is nothing there, {grid} was asked for",
         f"svm_layers is {list(kept.svm_layers)} there, ['data'] was asked for",

@@ -75,7 +75,7 @@ def test_a_run_with_other_parameters_is_refused(tmp_path):
         (
             ("quick",),
             {},
-            ["seed is 1 there", "specimens is 16 there, 100 was asked for", "grids.0.epochs is 1 there"],
+            ["seed is 1 there", "specimens is 16 there, 100 was asked for", "grids.1.epochs is 1 there"],
         ),
     ]
     for profile, settings, lines in others:
