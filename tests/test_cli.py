@@ -127,7 +127,7 @@ def test_a_run_folder_that_belongs_to_other_parameters(said, database, begun, tm
         "  seed is 0 there, 4 was asked for\n"
         "  training.precision is 'bf16' there, 'fp32' was asked for\n"
         "To go on with that run as it is, give its folder alone (--out on the command line, run_folder in a "
-        "notebook), without a profile or settings; for other parameters, give another folder\n"
+        "notebook), without profile, seed or others; for other parameters, give another folder\n"
     )
 
 
@@ -526,7 +526,7 @@ COMMANDS = ("run", "book", "check", "refresh", "clean", "publish", "compare")
             (f"{command} kpet", "kpet: there is no such run; did you mean kept? `hep2 ru")
             for command in COMMANDS
         ),
-        ("run quick", "quick: there is no such run; `hep2 runs` lists those there are; `hep2 new-run` makes"),
+        ("run quick", "quick: there is no such run; `hep2 runs` lists those there are, `hep2 new-run` makes"),
         ("book kept", "CLONE/runs/kept: there is no such run; `hep2 runs` lists those there are"),
         ("run there --out x", "--out: the run that was named lies in CLONE/runs/there; give one of the two"),
         (

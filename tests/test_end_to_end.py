@@ -204,7 +204,7 @@ def test_values_are_published_by_every_page_of_results(rendered):
 
 
 def needed_cells(cells: list, exercises: list) -> list:
-    """The cells that set what these exercises use, and what those use in turn."""
+    """The cells that set parameters, what these exercises use, and what those use in turn."""
     wanted, needed = set(), []
 
     def names(cell, context: type) -> set[str]:
@@ -219,7 +219,7 @@ def needed_cells(cells: list, exercises: list) -> list:
     for cell in exercises:
         wanted |= names(cell, ast.Load)
     for cell in reversed(cells):
-        if names(cell, ast.Store) & wanted:
+        if names(cell, ast.Store) & wanted or "parameters" in cell.metadata.get("tags", []):
             wanted |= names(cell, ast.Load)
             needed.insert(0, cell)
     return needed

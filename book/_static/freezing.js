@@ -95,12 +95,12 @@ function answers(data, picture) {
   const places = [];  // of a layer's tiles in the picture
   data.layers.forEach((layer, n) => { places[n] = n && places[n - 1] + ("side" in data.layers[n - 1]); });
   const sides = ["positive", "negative"].map((label) => {
-    const canvas = element("canvas", { width: 224, height: 224, role: "img" }), words = element("figcaption");
+    const canvas = element("canvas", { width: 224, height: 224, role: "img" }), words = element("p");
     const field = element("img", { src: data[label], alt: `The ${label} field.` });
-    return { label, canvas, words, figure: element("figure", {}, field, canvas, words) };
+    return { label, canvas, words, box: element("div", {}, field, canvas, words) };
   });
   const scale = element("p");
-  const box = element("div", {}, element("div", { class: "hep2-pair" }, ...sides.map((one) => one.figure)), scale);
+  const box = element("div", {}, element("div", { class: "hep2-pair" }, ...sides.map((one) => one.box)), scale);
   return [box, (depth) => {
     const layer = data.layers[depth - 1], drawn = "side" in layer;
     sides.forEach(({ label, canvas, words }, n) => {
@@ -145,7 +145,8 @@ function build(place) {
     clearTimeout(waiting);  // said once a movement ends
     waiting = setTimeout(() => {
       const trained = layers.slice(depth).reduce((sum, one) => sum + one.parameters, 0);
-      told.textContent = `Layers 1 to ${depth} frozen, up to ${layers[depth - 1].name}: ${whole(trained)} parameters are trained.`;
+      told.textContent = `Layers 1 to ${depth} frozen, up to ${layers[depth - 1].name}: ${
+        whole(trained)} parameters are trained.`;
     }, 300);
   }
 
@@ -168,11 +169,14 @@ function build(place) {
   const [bars, facts, maps] = parts.map(([part]) => part);
   picture.addEventListener("load", () => {
     place.replaceChildren(
-      element("div", { class: "hep2-controls" },
-        element("div", { class: "hep2-control" }, element("label", { for: "freeze-layer" }, "Freeze up to"), range, exact),
-        element("div", { class: "hep2-marks" }, names,
-          element("span", { class: "hep2-marks", role: "group", "aria-label": "The paper's depths" }, "the paper:", ...marks))),
-      told, bars, element("p", {}, "Parameters of each layer (height: their square root); open bars are frozen."), element("div", { class: "hep2-panels" }, facts, maps),
+      element("div", { class: "hep2-controls hep2-stay" }, element("div", { class: "hep2-control" },
+        element("label", { for: "freeze-layer" }, "Freeze up to"), range, exact)),
+      element("div", { class: "hep2-controls" }, element("div", { class: "hep2-marks" }, names,
+        element("span", { class: "hep2-marks", role: "group", "aria-label": "The paper's depths" },
+          "the paper:", ...marks))),
+      told, bars,
+      element("p", {}, "Parameters of each layer (height: their square root); open bars are frozen."),
+      element("div", { class: "hep2-panels" }, facts, maps),
     );
     show();
   });

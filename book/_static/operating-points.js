@@ -22,7 +22,7 @@ const percent = (share) => (Number.isFinite(share) ? `${number(100 * share, 1)}\
 const ratio = (above, below) => (below === 0 ? NaN : above / below);
 
 function element(name, attributes = {}, ...children) {
-  const svg = ["svg", "g", "path", "line", "circle", "rect", "text"].includes(name);
+  const svg = ["svg", "path", "line", "circle", "rect", "text"].includes(name);
   const made = svg ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
   made.append(...children);
@@ -82,10 +82,9 @@ function ratesAt(data, threshold, prevalence) {
 
 // ---- Controls ----
 
-function slider(id, label, attributes) {
+function slider(id, label, attributes, beside) {
   const range = element("input", { type: "range", id, ...attributes });
-  const output = element("output", { for: id });
-  return { range, output, row: element("div", { class: "hep2-control" }, element("label", { for: id }, label), range) };
+  return [range, element("div", { class: "hep2-control" }, element("label", { for: id }, label), range, beside)];
 }
 
 // What a number field holds, or NaN: nothing, or beyond its limits. Finer than its step is welcome.
@@ -229,7 +228,8 @@ function seraSquares() {
     for (const kind of Object.keys(KINDS)) {
       const squares = [];
       for (let n = 0; n < whole[kind]; n += 1, place += 1) {
-        squares.push(`M${(Math.floor(place / 20) * step + 1).toFixed(1)} ${((place % 20) * step + 1).toFixed(1)}h4.8v4.8h-4.8z`);
+        const [x, y] = [Math.floor(place / 20), place % 20].map((n) => (n * step + 1).toFixed(1));
+        squares.push(`M${x} ${y}h4.8v4.8h-4.8z`);
       }
       paths[kind].setAttribute("d", squares.join(""));
       counts[kind].textContent = number(rates.sera[kind], 0);
@@ -271,10 +271,14 @@ function changedFields(data) {
     const told = `${label ? "positive" : "negative"} field, score ${number(score, 3)}${pattern && `, ${pattern}`}`;
     return element("span", {
       role: "img", title: told, "aria-label": told,
-      style: `background-image:url(${data.sprite});background-position:0 ${-place * data.tile}px`,
+      style: `background-position: 0 ${-place * data.tile}px`,
     });
   };
-  return [element("div", {}, ...parts.flatMap(({ title, row }) => [title, row])), (threshold, rates) => {
+  const note = element("p", {}, "Compared with the threshold chosen on validation images (dashed line, diamond). "
+    + "Each field is brightened for the eye, dim ones most.");
+  const picture = `--hep2-sprite: url(${data.sprite})`;  // once for all fields
+  const box = element("div", { style: picture }, note, ...parts.flatMap(({ title, row }) => [title, row]));
+  return [box, (threshold, rates) => {
     const before = data.called[placeOf(data.scores, data.chosen)], now = [rates.found, rates.alarms];
     const down = threshold < data.chosen;
     parts.forEach(({ label, title, row }, part) => {
@@ -303,7 +307,8 @@ function confusionTable() {
   const cell = (kind) => { cells[kind] = element("td", { class: kind, "data-shown": kind }); return cells[kind]; };
   const head = (text, scope) => element("th", { scope }, text);
   const table = element("table", { class: "table" }, element("caption", {}, "Test images"),
-    element("thead", {}, element("tr", {}, element("td"), head("called positive", "col"), head("called negative", "col"))),
+    element("thead", {}, element("tr", {},
+      element("td"), head("called positive", "col"), head("called negative", "col"))),
     element("tbody", {},
       element("tr", {}, head("positive", "row"), cell("found"), cell("missed")),
       element("tr", {}, head("negative", "row"), cell("alarms"), cell("cleared"))));
@@ -342,17 +347,13 @@ function build(place) {
   const last = data.scores.length, total = data.images[0] + data.images[1];
   let threshold = data.chosen, prevalence = data.prevalences.routine ?? Object.values(data.prevalences)[0];
 
-  const step = { type: "number", min: 0, max: 1, step: 0.001 };
-  const exact = element("input", { ...step, "aria-label": "Threshold, as a number" });
-  const of = slider("op-threshold", "Threshold", { min: 0, max: 1, step: 0.001 });
-  of.row.append(exact);
-  const share = slider("op-share", "Called positive", { min: 0, max: last, step: 1 });
-  share.row.append(share.output);
-  const rare = slider("op-prevalence", "Prevalence, %", { min: 0, max: 100, step: 0.1 });
-  const percentField = element("input", {
-    type: "number", min: 0, max: 100, step: 0.1, "aria-label": "Prevalence in per cent, as a number",
-  });
-  rare.row.append(percentField);
+  const field = (max, step, name) => element("input", { type: "number", min: 0, max, step, "aria-label": name });
+  const exact = field(1, 0.001, "Threshold, as a number");
+  const exactRare = field(100, 0.1, "Prevalence in per cent, as a number");
+  const count = element("span");
+  const [range, rangeRow] = slider("op-threshold", "Threshold", { min: 0, max: 1, step: 0.001 }, exact);
+  const [share, shareRow] = slider("op-share", "Called positive", { min: 0, max: last, step: 1 }, count);
+  const [rare, rareRow] = slider("op-prevalence", "Prevalence, %", { min: 0, max: 100, step: 0.1 }, exactRare);
   const told = element("p", { class: "hep2-told", "aria-live": "polite" });
 
   const charts = {
@@ -364,14 +365,14 @@ function build(place) {
   function show() {
     const rates = ratesAt(data, threshold, prevalence);
     const called = rates.found + rates.alarms;
-    of.range.value = threshold;
-    of.range.setAttribute("aria-valuetext", number(threshold, 3));
+    range.value = threshold;
+    range.setAttribute("aria-valuetext", number(threshold, 3));
     if (document.activeElement !== exact) exact.value = number(threshold, 3);
-    share.range.value = last - rates.place;
-    share.output.textContent = `${percent(called / total)} (${called} of ${total})`;
-    share.range.setAttribute("aria-valuetext", `${called} of ${total} images`);
-    rare.range.value = 100 * prevalence;
-    if (document.activeElement !== percentField) percentField.value = number(100 * prevalence, 1);
+    share.value = last - rates.place;
+    count.textContent = `${percent(called / total)} (${called} of ${total})`;
+    share.setAttribute("aria-valuetext", `${called} of ${total} images`);
+    rare.value = 100 * prevalence;
+    if (document.activeElement !== exactRare) exactRare.value = number(100 * prevalence, 1);
     for (const [, update] of Object.values(charts)) update(threshold, rates);
     return rates;
   }
@@ -379,7 +380,8 @@ function build(place) {
   // Said once a movement ends: a screen reader would not keep up with each step.
   function tell(rates) {
     told.textContent = `Threshold ${number(threshold, 3)}: sensitivity ${percent(rates.sensitivity)}, specificity ${
-      percent(rates.specificity)}; at a prevalence of ${percent(prevalence)} PPV ${percent(rates.ppv)}, NPV ${percent(rates.npv)}.`;
+      percent(rates.specificity)}; at a prevalence of ${percent(prevalence)} PPV ${percent(rates.ppv)}, NPV ${
+      percent(rates.npv)}.`;
   }
 
   let waiting = 0;
@@ -392,12 +394,12 @@ function build(place) {
   function move(value) { threshold = value; update(); }
   function expect(value) { prevalence = value; update(); }
 
-  of.range.addEventListener("input", () => move(of.range.valueAsNumber));
-  share.range.addEventListener("input", () => move(thresholdOf(data.scores, last - share.range.valueAsNumber)));
+  range.addEventListener("input", () => move(range.valueAsNumber));
+  share.addEventListener("input", () => move(thresholdOf(data.scores, last - share.valueAsNumber)));
   exact.addEventListener("input", () => { if (typed(exact) >= 0) move(typed(exact)); });
-  rare.range.addEventListener("input", () => expect(rare.range.valueAsNumber / 100));
-  percentField.addEventListener("input", () => { if (typed(percentField) >= 0) expect(typed(percentField) / 100); });
-  for (const field of [exact, percentField]) field.addEventListener("blur", show);
+  rare.addEventListener("input", () => expect(rare.valueAsNumber / 100));
+  exactRare.addEventListener("input", () => { if (typed(exactRare) >= 0) expect(typed(exactRare) / 100); });
+  for (const one of [exact, exactRare]) one.addEventListener("blur", show);
 
   const marks = element("div", { class: "hep2-marks", role: "group", "aria-label": "Thresholds" },
     button(`chosen on validation (${number(data.chosen, 3)})`, () => move(data.chosen)),
@@ -410,11 +412,12 @@ function build(place) {
 
   const panel = (title, [chart]) => element("div", {}, element("h4", {}, title), chart);
   place.replaceChildren(
-    element("div", { class: "hep2-controls hep2-stay" }, of.row, share.row),
-    element("div", { class: "hep2-controls" }, marks, rare.row, places), told,
+    element("div", { class: "hep2-controls hep2-stay" }, rangeRow, shareRow),
+    element("div", { class: "hep2-controls" }, marks, rareRow, places), told,
     element("div", { class: "hep2-panels" },
       panel("Scores", charts.scores), panel("ROC curve", charts.roc),
-      element("div", {}, panel("Confusion matrix", charts.confusion), panel("Calibration near the threshold", charts.calibration)),
+      element("div", {}, panel("Confusion matrix", charts.confusion),
+        panel("Calibration near the threshold", charts.calibration)),
       panel("Rates", charts.rates)),
     panel("1,000 sera", charts.sera), panel("Fields that change side", charts.fields),
   );

@@ -140,7 +140,7 @@ def no_such_run(run: Path) -> str:
     names = {path.name.removesuffix(".yaml") for path in (BESIDE / "runs").glob("[!.]*")}
     near = difflib.get_close_matches(run.name, sorted(names - {run.name}), n=1)
     meant = "".join(f"did you mean {name}? " for name in near)
-    how = "`hep2 runs` lists those there are; `hep2 new-run` makes one, and so does `hep2 run --profile`"
+    how = "`hep2 runs` lists those there are, `hep2 new-run` makes one, --profile takes a profile"
     return f"{run}: there is no such run; {meant}{how}"
 
 

@@ -523,8 +523,8 @@ def open_run(folder: str | Path = "", profile: str | Path | None = None, /, **se
                 f"A run keeps its parameters: `hep2 new-run OTHER --from {name}` makes another one of {own} "
                 f"as it is now; with the change undone, `hep2 run {name}` goes on with this one"
                 if profile and typed_path(profile) == own
-                else f"To go on with that run as it is, give its folder alone ({_FOLDER}), without a profile "
-                "or settings; for other parameters, give another folder"
+                else f"To go on with that run as it is, give its folder alone ({_FOLDER}), without "
+                "profile, seed or others; for other parameters, give another folder"
             )
             told = "\n  ".join(["the run in this folder has other parameters:", *lines])
             raise RunFolderError(f"{where}: {told}\n{how}")

@@ -1,6 +1,6 @@
 """Exercises: one source, and what the book, a student and a teacher see of it.
 
-In a chapter's text an exercise is a heading ``### Exercise 3.1: ...``, a line ``*10 minutes, start*`` with a
+In a chapter's text an exercise is a heading ``### Exercise 3.1: ...``, a line ``*10 minutes, easy*`` with a
 level of ``LEVELS``, and the question. Then come one code cell tagged ``solution``, one tagged ``check``, and
 words tagged ``solution``; a question that asks for no code has the words alone. Every cell is executed with
 its chapter. Lines of a solution that end with ``MARK`` are the student's to write: the starter has dots for
@@ -15,7 +15,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 MARK = "  # <-"
-LEVELS = ("start", "more", "hard")
+LEVELS = ("easy", "medium", "hard")
 TAGS = ("solution", "check", "teacher")
 
 _HEADING = re.compile(r"^### Exercise (\d+\.\d+): (.+)\n\n\*(\d+) minutes, (\w+)\*$", re.MULTILINE)
@@ -68,8 +68,8 @@ def exercise_table(notebooks: Iterable[NotebookNode]) -> str:
     found = [
         row for notebook in notebooks for cell in notebook.cells for row in _HEADING.findall(cell.source)
     ]
-    rows = [f"| {label} | {title} | {minutes} | {level} |" for label, title, minutes, level in found]
-    return "\n".join(["| Exercise | About | Minutes | Level |", "|---|---|---|---|", *rows]) + "\n"
+    rows = [f"| {label} {title} | {minutes} | {level} |" for label, title, minutes, level in found]
+    return "\n".join(["| Exercise | Minutes | Level |", "|---|---|---|", *rows]) + "\n"
 
 
 def book_copy(notebook: NotebookNode) -> NotebookNode:
@@ -81,19 +81,20 @@ def book_copy(notebook: NotebookNode) -> NotebookNode:
     label, is_open = "", False
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
-        if {"check", "teacher"} & set(tags):
+        if "teacher" in tags:
             continue
-        if is_open and "solution" not in tags:
+        solves = bool({"solution", "check"} & set(tags))
+        if is_open and not solves:
             cells.append(new_markdown_cell(_CLOSE, id=f"{cell.id}-close"))
-        elif not is_open and "solution" in tags:
+        elif solves and not is_open:
             if cell.cell_type == "code":
-                code = f"```python\n{starter(cell.source)}\n```"
+                code = f"~~~python\n{starter(cell.source)}\n~~~"
                 cells.append(new_markdown_cell(code, id=f"{cell.id}-starter"))
             cells.append(new_markdown_cell(_OPEN.format(label), id=f"{cell.id}-open"))
-        is_open = "solution" in tags
-        if is_open:
+        is_open = solves
+        if solves:  # what a check prints is the result
             cell["source"] = cell.source.replace(MARK, "")
-            cell.metadata["tags"] = [tag for tag in tags if tag != "hide-input"]
+            cell.metadata["tags"] = ["remove-input"] if "check" in tags else []
         elif found := _HEADING.search(cell.source):
             label = found[1]
             named = f"(exercise-{label.replace('.', '-')})=\n{found[0]}"
@@ -120,7 +121,7 @@ def student_copy(notebook: NotebookNode, opening: Sequence[str]) -> NotebookNode
         if "solution" in tags:
             cells += [
                 new_markdown_cell(
-                    "The solution draws this (on the published run):\n\n"
+                    "The solution draws this:\n\n"
                     f"![{about['alt']}](data:image/png;base64,{output.data['image/png'].strip()})",
                     id=f"{cell.id}-hint",
                 )

@@ -46,6 +46,9 @@ def test_reliability_by_hand():
     curve = reliability([0, 1, 1, 1], [0.2, 0.4, 0.7, 0.9], range(4), bins=2)
     np.testing.assert_allclose(curve.predicted, [0.3, 0.8])
     np.testing.assert_allclose(curve.observed, [0.5, 1.0])
+    assert curve.lowest.tolist() == [0.2, 0.7]
+    assert curve.highest.tolist() == [0.4, 0.9]
+    assert curve.images.tolist() == [2, 2]
     assert curve.error == pytest.approx(0.2)
     assert np.all((curve.low <= curve.observed) & (curve.observed <= curve.high))
 

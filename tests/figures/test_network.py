@@ -1,5 +1,8 @@
 """The figures about the network show what they are given, and say it in words."""
 
+import base64
+import io
+import json
 import re
 
 import matplotlib
@@ -7,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.patches import Rectangle
+from PIL import Image
 
 from hep2lib.cnn.googlenet import FREEZE_DEPTHS, architecture
 from hep2lib.cnn.layers import layer_table
@@ -112,6 +116,40 @@ def test_the_channel_that_tells_two_fields_apart_is_shown_on_one_scale():
     assert figure.axes[2].get_ylabel() == "conv1\nrelu_7x7"
     assert [image.get_array().max() for image in images] == [3, 0]
     assert images[0].get_clim() == images[1].get_clim() == (0, 3)
+
+
+def test_a_layer_answers_two_fields_with_two_maps_a_square_or_numbers():
+    layers = architecture("torchvision")
+    sides = layer_table(layers, 64).set_index("name")["size"]
+    values = {
+        one.name: np.zeros((2, min(one.channels, 5), sides[one.name], sides[one.name])) for one in layers
+    }
+    first = values["conv1-7x7_s2"]  # 32 x 32 places
+    first[0, 3], first[1, 3] = 2, -2
+    first[:, 3, :, 16:] *= 0.5
+    values["pool5-7x7_s1"] = np.arange(2 * 1024.0).reshape(2, 1024, 1, 1)
+    values["prob"] = np.array([[0.25, 0.75], [0.5, 0.5]])
+    fields = np.full((2, 3, 64, 64), 100, np.uint8)
+    found = network.layer_answers(layers, 64, fields, values)
+    assert found["depths"] == list(FREEZE_DEPTHS)
+    told = {one["name"]: one for one in found["layers"]}
+    assert list(told) == [one.name for one in layers]
+    conv = told["conv1-7x7_s2"]
+    assert (conv["channel"], conv["low"], conv["high"], conv["side"]) == (3, -2, 2, 32)
+    assert (conv["parameters"], conv["cut"], conv["window"]) == (
+        9472,
+        5,
+        "7 × 7, stride 2",
+    )  # pool1 and what follows have none
+    assert told["prob"]["numbers"] == [[0.25, 0.75], [0.5, 0.5]]
+    picture = Image.open(io.BytesIO(base64.b64decode(found["sprite"].partition(",")[2])))
+    tiles = np.asarray(picture).reshape(-1, 32, 2, 32).swapaxes(1, 2)
+    assert len(tiles) == sum("side" in one for one in found["layers"]) == 141
+    assert (tiles[1, :, 5, 5].tolist(), tiles[1, :, 5, 20].tolist()) == ([255, 0], [191, 64])
+    pool5 = tiles[139]
+    assert (pool5[0, 0, 0], pool5[1, 31, 31]) == (0, 255)
+    assert "channel" not in told["pool5-7x7_s1"]
+    assert len(json.dumps(found)) < 60_000
 
 
 def test_blocks_add_up_to_the_network():

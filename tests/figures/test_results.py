@@ -1,5 +1,6 @@
 """Figures: small enough for a phone, letters large enough, and words that say what is drawn."""
 
+import json
 from dataclasses import replace
 
 import matplotlib
@@ -15,7 +16,7 @@ from hep2lib.cnn.googlenet import LAYERS
 from hep2lib.evaluation.auc import Interval, auc
 from hep2lib.evaluation.bootstrap import RocBand, roc_band
 from hep2lib.evaluation.calibration import calibrated, decision_curve, log_odds, reliability
-from hep2lib.evaluation.decisions import RULES, Confusion
+from hep2lib.evaluation.decisions import RULES, Confusion, choose_threshold, share
 from hep2lib.evaluation.decisions import confusion as counted
 from hep2lib.evaluation.evidence import ClusteredDesign, claim_curves, simulate_coverage
 from hep2lib.evaluation.mistakes import errors_by
@@ -149,6 +150,63 @@ def svm_regularisation():
 FIGURES = [roc, forest, covered, claimed, reliable, outcomes, benefit, spread, confusion, routine, fields]
 FIGURES += [scales, errors, explained]
 FIGURES += [svm_margins, svm_layers, svm_depth, svm_regularisation]
+
+
+def test_an_explorer_knows_every_threshold_and_the_images_near_the_chosen_one():
+    tuned = STRATEGIES["fine-tuning"]
+    validation, test = tuned.validation, tuned.test.assign(score=tuned.test["score"].round(1))
+    points = results.operating_points(validation, test, most=2)
+    assert points["chosen"] == choose_threshold(validation["label"], validation["score"])
+    steps = [*points["scores"], np.inf]
+    assert len(steps) == len(points["called"]) == len(points["intervals"]) < len(test)
+    for step, called, ends in zip(steps, points["called"], points["intervals"], strict=True):
+        decided = test.assign(decision=(test["score"] >= step).astype(int))
+        count = counted(decided["label"], decided["decision"])
+        assert called == [count.true_positive, count.false_positive]
+        found = [share(decided, rate) for rate in ("sensitivity", "specificity", "accuracy")]
+        assert ends == [float(f"{100 * end:.1f}") for one in found for end in (one.low, one.high)]
+    assert points["images"] == [int((test["label"] == label).sum()) for label in (1, 0)]
+    shown = points["shown"]
+    assert shown["score"].is_monotonic_increasing
+    for (label, side), part in test.assign(side=test["score"] >= points["chosen"]).groupby(["label", "side"]):
+        far = (part["score"] - points["chosen"]).abs().sort_values()[:2]
+        same = shown[(shown["label"] == label) & ((shown["score"] >= points["chosen"]) == side)]
+        assert sorted((same["score"] - points["chosen"]).abs()) == pytest.approx(far.to_list())
+    tiles = np.zeros((len(shown), 48, 48), np.uint8)
+    page = results.with_fields(points, tiles, DATABASE.assign(pattern="fine"))
+    assert page["tile"] == 48
+    assert page["shown"] == [[s, y, "fine"] for s, y in zip(shown["score"], shown["label"], strict=True)]
+    json.dumps(page, allow_nan=False)
+
+
+def test_an_explorer_has_room_for_few_images_without_patterns():
+    label = (np.arange(29) % 3 == 0).astype(int)
+    score = np.where(np.arange(29) < 4, 1.0, np.arange(29) / 30)  # the highest one, 1, is that of several
+    test = pd.DataFrame({"row": range(29), "label": label, "score": score, "specimen": np.arange(29)})
+    points = results.operating_points(test, test)
+    assert points["called"][0] == points["images"] == [10, 19]
+    assert points["called"][-2:] == [[2, 2], [0, 0]]
+    assert len(points["shown"]) == 29
+    tiles = np.zeros((29, 48, 48), np.uint8)
+    page = results.with_fields(points, tiles, pd.DataFrame({"pattern": [""] * 29}))
+    assert {pattern for _, _, pattern in page["shown"]} == {""}
+    json.dumps(page, allow_nan=False)
+
+
+def test_the_explorer_of_two_thousand_images_stays_small():
+    draw, sizes = np.random.default_rng(0), []
+    for count in (100, 200):
+        owner = np.repeat(np.arange(count // 2), 2)
+        test = pd.DataFrame({"row": range(count), "label": owner % 2, "specimen": owner})
+        test["score"] = draw.random(count)
+        points = results.operating_points(test, test)
+        tiles = draw.integers(
+            0, 255, (72, 48, 48), dtype=np.uint8
+        )  # nothing packs worse, and no more are shown
+        assert len(points["shown"]) <= 72
+        page = results.with_fields(points, tiles, pd.DataFrame({"pattern": ["homogeneous"] * count}))
+        sizes.append(len(json.dumps(page, separators=(",", ":"))))
+    assert sizes[0] + (2080 - 100) * (sizes[1] - sizes[0]) / 100 < 500_000
 
 
 @pytest.mark.parametrize("make", FIGURES, ids=lambda make: make.__name__)

@@ -1,8 +1,13 @@
+import base64
+import io
+
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
+from PIL import Image
 
-from hep2lib.figures.style import panels, style, typeset
+from hep2lib.figures.style import data_uri, panels, style, thumbnails, typeset
 from hep2lib.runs.publish import Publication
 
 HOSTILE = {
@@ -24,6 +29,20 @@ HOSTILE = {
     "xtick.color": "white",
     "xtick.minor.visible": True,
 }
+
+
+def test_a_thumbnail_is_small_grey_and_bright_enough():
+    field = np.zeros((1, 3, 96, 96), np.uint8)
+    field[0, 1, :48] = 25  # dim green
+    field[0, 0] = 200  # red is not looked at
+    (small,) = thumbnails(field)
+    assert small.shape == (48, 48)
+    assert small[:24].tolist() == [[255] * 48] * 24
+    assert small[24:].max() == 0
+    address = data_uri(small, "png")
+    assert address.startswith("data:image/png;base64,")
+    picture = Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2])))
+    assert np.array_equal(np.asarray(picture), small)
 
 
 @style()

@@ -105,7 +105,7 @@ def exercise_cells() -> list[nbformat.NotebookNode]:
         words("## Exercises\n\n### Exercise 3.1: Six times seven\n\n*5 minutes, start*\n\nHow much is it?"),
         code("six = 6\nproduct = six * 7  # <-\nprint(product)  # <-", metadata=solution, outputs=printed),
         code("check(product, 42)", metadata=check, outputs=good),
-        words("The reason of {val}`name`.", metadata=solution),
+        words("The reason.", metadata=solution),
         words("### Exercise 3.2: Why?\n\n*10 minutes, hard*\n\nSay why."),
         words("Therefore.", metadata=solution),
         words("**For the teacher.** Wait.", metadata={"tags": ["teacher"]}),
@@ -127,12 +127,14 @@ def executed_page(run: Path, page: str) -> nbformat.NotebookNode:
         publish.value("alone", 1)
         table = publish.table("depths", depths(), "AUC by freeze depth, simulated database.", {"AUC": ".3f"})
         figure = publish.figure("roc-curves", curves(), ALT, "ROC curves, p < 0.05, of inception_3a-output.")
+        explorer = publish.explorer("freezing", {"layers": ["<a>"]}, "The table says the same.")
         cells += [
             nbformat.v4.new_markdown_cell(
                 "## Results\n\n[](#table-depths) and [](#fig-roc-curves): {val}`fine-tuning.auc:.3f`."
             ),
             code('publish.table("depths", table)', outputs=[output(table)]),
             code('publish.figure("roc-curves", figure)', outputs=[output(figure)]),
+            code('publish.explorer("freezing", data)', outputs=[output(explorer)]),
             code("print(1)", outputs=[nbformat.v4.new_output("stream", text="1\n")]),
             *exercise_cells(),
         ]

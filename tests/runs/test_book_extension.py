@@ -1,4 +1,5 @@
 import importlib
+import json
 import re
 import shutil
 from types import SimpleNamespace
@@ -36,6 +37,16 @@ def test_a_long_text_may_be_broken_and_a_number_may_not(small_book, introduction
     told = BeautifulSoup(small_book.page("reporting"), "html5lib").article.select_one(".hep2-value")
     assert told["class"] == ["hep2-value", "hep2-words"]
     assert not introduction.select(".hep2-words")
+
+
+def test_a_page_with_an_explorer_holds_its_module_and_no_other_page_does(small_book, chapter):
+    text = small_book.page("run/03-fine-tuning")
+    (place,) = chapter.select(".hep2-explorer")
+    assert json.loads(place.script.string) == {"layers": ["<a>"]}
+    module = (REPOSITORY / "book" / "_static" / "freezing.js").read_text(encoding="utf-8")
+    assert text.count(f'<script type="module">\n{module}</script>') == 1
+    assert "</script" not in module
+    assert "freezing" not in small_book.page("run/04-svm")
 
 
 def test_a_value_on_its_own_page_is_no_link(chapter):

@@ -15,6 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 from markdown_it import MarkdownIt
 from PIL import Image
 
@@ -432,6 +433,18 @@ def test_pages_are_json_for_anyone(publish):
         "figures": {},
         "kept": [],
     }
+
+
+def test_an_explorer_holds_its_data_and_no_text_of_them_ends_it(publish):
+    shown = publish.explorer("operating-points", {"names": ["</script><b>"], "n": [1.5]}, "a < b")
+    assert publish.explorer("operating-points", {}, "a").metadata == {"hep2": {"kind": "explorer"}}
+    place = BeautifulSoup(shown.data["text/html"], "html5lib").body.div
+    assert (place["class"], place["data-explorer"]) == (["hep2-explorer"], "operating-points")
+    assert place.p.text == shown.data["text/plain"] == "a < b"
+    assert json.loads(place.script.string) == {"names": ["</script><b>"], "n": [1.5]}
+    assert [child.name for child in place.find_all(recursive=False)] == ["p", "script"]
+    with pytest.raises(PublishError, match="explorer 'a/b': cannot be its name"):
+        publish.explorer("a/b", {}, "a")
 
 
 def test_what_a_page_takes_from_images_is_kept_with_it_and_read_where_there_are_none(tmp_path):
