@@ -62,7 +62,6 @@ _CRASH = re.compile(
 _PLAIN = {  # what only the book knows, and how any Markdown has it
     r"\{term\}`([^`<]+?)(?:\s*<[^`]*>)?`": r"\1",
     r"\{sup\}`([^`]+)`": r"<sup>\1</sup>",
-    r"(?ms)^:{3,}\{dropdown\} (.*?)\n(.*?)^:{3,}$": r"<details><summary>\1</summary>\n\n\2\n</details>",
     r"\[\]\(([\w-]+)\.ipynb\)": r"[\1](\1.ipynb)",
     r"\[\]\((?:\.\./)*([\w-]+)\.md\)": r"*\1* (in the book)",
     r"\[\]\(#([\w-]+)\)": r"*\1*",
@@ -106,7 +105,10 @@ def build_book(run: Path | None = None, *, project: Path | None = None) -> Path:
         published = published_run(project)
         if run != published and (published / "parameters.yaml").is_file():
             _against(published, run, work / "source")
+        took = json.loads((run / "run.json").read_text(encoding="utf-8")).get("seconds", {})
         lines = {page: chapter.line for page, chapter in freshness.check(run, project=project).items()}
+        for page in lines.keys() & took:
+            lines[page] += f" It was executed in {took[page]:.0f} s, the studies apart."
         write_json(work / "source" / RUN / "freshness.json", lines)
         _render(work, len(pages), output.with_name("build.log"))
         index = work / "_build" / "html" / "index.html"
