@@ -588,7 +588,7 @@ def _teach(options: argparse.Namespace) -> None:
     chapters = PAGES[:-1]  # the appendix has no exercises
     pages = {_page(name, chapters) for name in options.chapters} or chapters
     out = class_set(options.out, pages, options.run)
-    print(f"written: {out}; {out / 'student'} is for the class, {out / 'teacher' / 'plan.md'} for you")
+    print(f"written: {out}; hand out {out / 'student'} alone, {out / 'teacher' / 'plan.md'} is for you")
 
 
 def _pair(options: argparse.Namespace) -> int:

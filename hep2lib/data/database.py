@@ -288,7 +288,7 @@ def _specimens(table: pd.DataFrame) -> Iterator[str]:
     for name in sorted({specimen for specimen in table["specimen"] if specimen.casefold() == "na"}):
         yield f"the specimen {name!r} may mean that it is not known: one patient, or several taken for one?"
     if table["specimen"].is_unique:
-        yield "every specimen has one image: if a patient appears twice, this is the wrong column or name"
+        yield "every specimen has one image: with a patient twice, a wrong column, folder or name was read"
 
 
 def _whose(table: pd.DataFrame, listing: Listing, options: Options) -> str:

@@ -193,7 +193,7 @@ def scaling_words(table: pd.DataFrame, before: str, after: str) -> str:
     if "none" not in old + new:
         was, now = (round(abs(float(one.replace("−", "-")) - 1), 2) for one in (old, new))
         way = "nearer to" if now < was else "farther from" if now > was else "as far from"
-        slope = f"moves the calibration slope from {old} to {new}, {way} 1, which is right"
+        slope = f"moves the calibration slope from {old} to {new}, {way} 1, the right value"
     return f"Here scaling makes {' and '.join(words)}, and {slope}"
 
 

@@ -132,11 +132,12 @@ def seed_figure(results: pd.DataFrame, spread: pd.DataFrame) -> Drawing:
     handles, names = axes.get_legend_handles_labels()
     kept = dict(zip(names, handles, strict=True))
     figure.legend(kept.values(), kept.keys(), loc="outside lower left", ncols=3)
-    widest = rows.loc[rows["spread"].idxmax()]
+    widest = rows.loc[rows["spread"] == rows["spread"].max()]
+    where = "; ".join(f"freeze {d:g}, {size:g}, {rate:g}" for d, size, rate in widest[_SEARCHED].to_numpy())
     alt = (
         f"A row for each of {len(rows)} configuration{'s' * (len(rows) > 1)}, a point a seed. Seeds differ "
-        f"by {rows['spread'].min():.3f} to {rows['spread'].max():.3f} within a configuration, most at freeze "
-        f"{widest['freeze']:g}, batch size {widest['batch_size']:g}, rate {widest['learning_rate']:g}."
+        f"by {rows['spread'].min():.3f} to {rows['spread'].max():.3f} within a configuration (depth, batch "
+        f"size, rate), most at {where}."
     )
     return Drawing(figure, alt)
 

@@ -289,10 +289,17 @@ def class_set(out: Path, pages: Collection[str], run: Path | None = None) -> Pat
     get = next(cell.source for cell in start.cells if cell.cell_type == "code")
     guide = re.split(r"(?m)^## ", (project / "book" / "teaching.md").read_text(encoding="utf-8"))
     words = {part.partition("\n")[0]: f"# {_filled(part, trees).rstrip()}\n" for part in guide}
-    texts, chapters = {"README.md": words[GUIDE[0]]}, []
+    texts, chapters = {"student/README.md": words[GUIDE[0]]}, []
     for page, notebook in executed.items():
         if page in pages:
             chapters.append(notebook)
+            for cell in notebook.cells:
+                if cell.cell_type == "markdown":
+                    cell["source"] = re.sub(
+                        r"\[([\w-]+)\]\(\1\.ipynb\)",
+                        lambda link: link[0] if link[1] in pages else f"*{link[1]}* (in the book)",
+                        cell.source,
+                    )
             opening = get, _FOUND + (_GIVEN.format(str(known)) if run else _RECORDED[page in records.PAGES])
             texts[f"teacher/{page}.ipynb"] = notebook_text(opened(deepcopy(notebook), opening))
             texts[f"student/{page}.ipynb"] = notebook_text(student_copy(deepcopy(notebook), opening))

@@ -283,7 +283,7 @@ def _notes(found: Mapping[str, Any], sides: Mapping[str, _Side], everything: boo
             yield f"{label} has no records that can be read, so no test AUCs but those among the values."
         if lacks := [name for name, row in found["values"].items() if label not in row["values"]]:
             chapters = sorted({row["page"] for name, row in found["values"].items() if name in lacks})
-            few = f"{len(lacks)} values of {', '.join(chapters)} (hep2 compare --all names them)"
+            few = f"{len(lacks)} values of {', '.join(chapters)} (option --all names them)"
             yield f"Not in {label}: {', '.join(lacks) if everything or len(lacks) < 6 else few}."
     differ = [
         [name for name, row in found[kind].items() if len({*map(repr, row.values())}) > 1]

@@ -31,7 +31,10 @@ WIDER = """() => {
     }
     return wide;
 }"""
-LETTERS = """() => [...document.querySelectorAll("article figure img")]
+LETTERS = """() => [...document.querySelectorAll("article figure img")].map(image => {
+        for (let at = image; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
+        return image;
+    })
     .filter(image => image.clientWidth && 12 * image.clientWidth / parseFloat(image.style.width) < 9)
     .map(image => image.closest("figure").id)"""
 

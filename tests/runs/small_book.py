@@ -107,7 +107,7 @@ def exercise_cells() -> list[nbformat.NotebookNode]:
         code("check(product, 42)", metadata=check, outputs=good),
         words("The reason.", metadata=solution),
         words("### Exercise 3.2: Why?\n\n*10 minutes, hard*\n\nSay why."),
-        words("Therefore.", metadata=solution),
+        words("Therefore: see [](04-svm.ipynb) and [](05-results.ipynb).", metadata=solution),
         words("**For the teacher.** Wait.", metadata={"tags": ["teacher"]}),
     ]
 

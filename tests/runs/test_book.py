@@ -127,7 +127,7 @@ def test_the_published_run_is_staged_as_the_clone_has_it(tmp_path, small_run, mo
     for notebook in (run / "notebooks").iterdir():
         notebook.rename(run / notebook.name)
     (run / "notebooks").rmdir()
-    others = ("folds.csv", "weights.json", "about.json", "CITATION.cff")
+    others = ("folds.csv", "weights.json", "about.json", "CITATION.cff", "start.ipynb")
     before = [name for name in files(project) if not name.endswith(others)]
     staged = []
 
@@ -137,7 +137,7 @@ def test_the_published_run_is_staged_as_the_clone_has_it(tmp_path, small_run, mo
 
     monkeypatch.setattr("hep2lib.runs.book._render", render)
     assert build_book(project=project) == project / "_build" / "html" / "index.html"
-    assert staged == sorted([*before, "book/parameters.md", "book/run/freshness.json"])
+    assert staged == sorted([*before, "book/exercises.md", "book/parameters.md", "book/run/freshness.json"])
     assert "_build/html/index.html" in files(project)
 
 

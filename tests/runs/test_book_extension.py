@@ -195,7 +195,11 @@ def test_every_colour_of_the_style_is_defined_for_light_and_dark():
     }
     assert defined["light"] == defined["dark"]
     used = set(re.findall(r"var\((--hep2-[\w-]+)\)", style))
-    assert used - defined["light"] == {"--hep2-serif", "--hep2-sans"}
+    assert used - defined["light"] == {
+        "--hep2-serif",
+        "--hep2-sans",
+        "--hep2-sprite",
+    }  # a picture, not a colour
 
 
 BAD = """# Wrong

@@ -134,13 +134,16 @@ def test_a_chapter_opens_with_goals_and_closes_with_a_quiz_that_explains_every_a
     quiz = text.partition("## Quiz\n")[2].partition("## Exercises\n")[0]
     questions = re.split(r"^\*\*\d\. ", quiz, flags=re.MULTILINE)[1:]
     assert 3 <= len(questions) <= 5
+    places = set()
     for question in questions:
         answers = re.findall(
             r"<details><summary>(.+?)</summary>\n\n(.+?)\n\n</details>\n", question, re.DOTALL
         )
+        places.add(next(place for place, (_, why) in enumerate(answers) if why.startswith("Right")))
         assert len(answers) == question.count("<details>") >= 3
         assert sum(why.startswith("Right") for _, why in answers) == 1
         assert all(len(why) > 30 or why.startswith("Right") for _, why in answers)
+    assert len(places) > 1  # nobody finds the answers by their place
 
 
 @pytest.fixture
@@ -160,15 +163,23 @@ def read(file):
 def test_a_class_set_has_what_was_asked_for(written):
     files = sorted(file.relative_to(written).as_posix() for file in written.rglob("*") if file.is_file())
     pages = [f"{page}.ipynb" for page in CHAPTERS[2:4]]
-    assert files == ["README.md", *(f"student/{p}" for p in pages), *(f"teacher/{p}" for p in pages),
-                     "teacher/plan.md"]  # fmt: skip
-    assert (written / "README.md").read_text(encoding="utf-8") == "# For the class\n\nOpen GoogLeNet.\n\n"[
-        :-1
-    ]
+    assert files == [*(f"student/{p}" for p in pages), "student/README.md",
+                     *(f"teacher/{p}" for p in pages), "teacher/plan.md"]  # fmt: skip
+    handed_out = (written / "student" / "README.md").read_text(encoding="utf-8")
+    assert handed_out == "# For the class\n\nOpen GoogLeNet.\n"
     plan = (written / "teacher" / "plan.md").read_text(encoding="utf-8")
     assert "# Three times 90 minutes\n\nOne." in plan
     assert "# A single hour\n\nTwo." in plan
     assert "| 3.1 Six times seven | 5 | start |\n| 3.2 Why? | 10 | hard |\n" in plan
+
+
+def test_a_link_to_a_chapter_that_is_not_in_the_set_names_it(written):
+    for kind in ("student", "teacher"):
+        for file in (written / kind).glob("*.ipynb"):
+            linked = set(re.findall(r"\]\(([\w-]+)\.ipynb\)", file.read_text(encoding="utf-8")))
+            assert linked <= {page.stem for page in (written / kind).glob("*.ipynb")}
+    solved = (written / "teacher" / "03-fine-tuning.ipynb").read_text(encoding="utf-8")
+    assert "see [04-svm](04-svm.ipynb) and *05-results* (in the book)" in solved
 
 
 def test_a_students_copy_has_no_solution(written):
