@@ -596,10 +596,14 @@ def _pair(options: argparse.Namespace) -> int:
 
     folder = project_root() / "notebooks"
     problems = check_pairs(folder) if options.check else []
-    for name in options.from_ipynb:
-        write_source(folder / f"{name}.ipynb")
-        print(f"written: {folder / name}.md")
-    for file in () if options.check else pair(folder, options.from_ipynb + options.from_md):
+    known = sorted({file.stem for file in folder.glob("[0-9][0-9]-*.*") if file.suffix in (".md", ".ipynb")})
+    edited, texts = (
+        [_page(name, known) for name in names] for names in (options.from_ipynb, options.from_md)
+    )
+    for name in edited:
+        for file in write_source(folder / f"{name}.ipynb"):
+            print(f"written: {file}")
+    for file in () if options.check else pair(folder, edited + texts):
         print(f"written: {file}")
     for problem in problems:
         print(problem, file=sys.stderr)

@@ -104,13 +104,17 @@ def pair(folder: Path, names: Collection[str] = ()) -> list[Path]:
     return changed
 
 
-def write_source(made: Path) -> None:
+def write_source(made: Path) -> list[Path]:
     """Write a notebook's text source from its .ipynb, without outputs; the header that it has stays.
+
+    Returns:
+        The text; and where it had edits of its own, which the .ipynb has not, a copy of it as it was.
 
     Raises:
         NotebookError: if there is no such .ipynb, it cannot be read, or a cell cannot be text.
     """
-    cells = [_tidy(c) for c in _read_made(made).cells if c.cell_type == "code" or c.source.strip()]
+    edited = _read_made(made)
+    cells = [_tidy(c) for c in edited.cells if c.cell_type == "code" or c.source.strip()]
     text = jupytext.writes(_notebook(cells, jupytext=_JUPYTEXT, kernelspec=KERNEL), fmt="md:myst")
     again = _cell_texts(jupytext.reads(text, fmt="md:myst").cells)
     for number, cell in enumerate(cells):
@@ -120,8 +124,20 @@ def write_source(made: Path) -> None:
                 "lines that start with +++ or a code cell's fence out of it"
             )
     source = made.with_suffix(".md")
-    header = _HEADER.match(source.read_text(encoding="utf-8")) if source.is_file() else None
+    before = source.read_text(encoding="utf-8") if source.is_file() else ""
+    header, lost = _HEADER.match(before), bool(before) and _edited_too(source, edited)
+    kept = [source.with_suffix(".md.before")] * lost
+    for file in kept:
+        write_text(file, before)
     write_text(source, header[0] + _HEADER.sub("", text) if header else text)
+    return [source, *kept]
+
+
+def _edited_too(source: Path, made: NotebookNode) -> bool:
+    """Whether a text has cells that neither its .ipynb has nor the text had from which that was written."""
+    written = made.metadata.get("hep2", {}).get("cells")
+    cells = read_source(source).cells
+    return bool(written) and _digest(cells) not in (written, _digest(made.cells))
 
 
 def _read_made(file: Path) -> NotebookNode:
@@ -188,6 +204,8 @@ def refuse_edited(sources: Iterable[Path]) -> None:
             lines[_SHOWN:] = [f"... and {len(lines) - _SHOWN} lines more"]
         said += [
             f"{name}.ipynb: was edited, and {name}.md, which is what a run executes, says otherwise",
+            *["The text was edited too: first bring over by hand what is to stay"]
+            * _edited_too(source, made),
             *lines,
             f"`hep2 pair --from-ipynb {name}` keeps the .ipynb, `hep2 pair --from-md {name}` the text",
         ]

@@ -268,6 +268,25 @@ def test_an_edited_notebook_can_be_kept(project, edit):
     assert ("hide-input" in str(kept)) == (edit is edit_tags)
 
 
+def test_where_both_were_edited_it_is_said_and_the_text_is_kept(project):
+    source = write(project, PARAMETERS + cell("1 + 1"))
+    made, kept = source.with_suffix(".ipynb"), source.with_suffix(".md.before")
+    pair(project / "notebooks")
+    edit_code(made)
+    assert write_source(made) == [source]  # the text had no edit of its own
+    pair(project / "notebooks", ["03-fine-tuning"])
+    edit_code(made)
+    change(made, lambda notebook: notebook.cells[-1].update(source="2 + 2"))
+    source.write_text(source.read_text(encoding="utf-8").replace("1 + 1", "3 + 3"), encoding="utf-8")
+    before = source.read_text(encoding="utf-8")
+    (said,) = check_pairs(project / "notebooks")
+    assert said.splitlines()[1] == "The text was edited too: first bring over by hand what is to stay"
+    assert write_source(made) == [source, kept]
+    assert kept.read_text(encoding="utf-8") == before
+    assert "2 + 2" in source.read_text(encoding="utf-8")
+    assert "3 + 3" not in source.read_text(encoding="utf-8")
+
+
 def test_what_was_edited_is_shown_by_cell(project):
     made = write(project, PARAMETERS).with_suffix(".ipynb")
     pair(project / "notebooks")
