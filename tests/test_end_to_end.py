@@ -247,11 +247,12 @@ def test_solutions_pass_their_checks_and_starters_fail_only_by_being_unfinished(
         exec(cell.source, globals_of_it)
         if "parameters" in cell.metadata.get("tags", []):
             globals_of_it["run_folder"] = str(rendered.run)
-    capsys.readouterr()
     for cell in exercises:
+        capsys.readouterr()
         exec(starter(cell.source), globals_of_it)
-    unfinished = "not done yet: write code for the dots (...), then execute both cells"
-    assert capsys.readouterr().out.splitlines() == [unfinished] * len(printed)
+        said = set(capsys.readouterr().out.splitlines())
+        if "check" in cell.metadata["tags"]:
+            assert said == {"not done yet: write code for the dots (...), then execute both cells"}
 
 
 def test_nothing_that_is_published_on_random_weights_calls_them_pre_trained(rendered):
