@@ -103,14 +103,14 @@ def test_what_scaling_did_is_said_as_it_is():
     table["Slope"] = ["0.41 (−0.75 to 1.56)", "4.04 (1.37 to 6.71)"]
     better_and_worse = (
         "Here scaling makes the Brier score better (0.200 to 0.100) and the ECE worse (0.087 to 0.138), and "
-        "moves the calibration slope from 0.41 to 4.04, farther from 1, which is right"
+        "moves the calibration slope from 0.41 to 4.04, farther from 1, the right value"
     )
     assert scaling_words(table, "a", "b") == better_and_worse
     back = scaling_words(table, "b", "a")
     assert "Brier score worse (0.100 to 0.200) and the ECE better" in back
-    assert back.endswith("from 4.04 to 0.41, nearer to 1, which is right")
+    assert back.endswith("from 4.04 to 0.41, nearer to 1, the right value")
     negative = table.assign(Slope=["−0.20 (−1.00 to 0.60)", "2.20 (1.37 to 6.71)"])
-    assert scaling_words(negative, "a", "b").endswith("as far from 1, which is right")
+    assert scaling_words(negative, "a", "b").endswith("as far from 1, the right value")
     same = table.assign(**{"Brier score": [0.2001, 0.1999]})
     assert "the Brier score no different (0.200 to 0.200)" in scaling_words(same, "a", "b")
     none = table.assign(Slope=["0.41 (−0.75 to 1.56)", "none: all probabilities are equal"])

@@ -223,7 +223,7 @@ def test_what_a_run_lacks_is_said(pair):
     assert "B has no chapter 05-results; hep2 run second goes on with it." in compared()["notes"]
     many = {f"number.{n}": n for n in range(30)}
     make_run(first, VALUES | many)
-    short = "Not in B: 34 values of 05-results (hep2 compare --all names them)."
+    short = "Not in B: 34 values of 05-results (option --all names them)."
     assert short in compared()["notes"]
     (told,) = [note for note in compared(everything=True)["notes"] if note.startswith("Not in B")]
     assert told == f"Not in B: {', '.join(sorted([*[*VALUES][:4], *many]))}."
