@@ -372,7 +372,7 @@ def test_pairs_are_written_either_way(tmp_path, monkeypatch, capsys):
     assert "# Two" in made.read_text(encoding="utf-8")
     assert main(["pair", "--check"]) == 0
     assert main(["pair", "--from-ipynb", "02-cnn"]) == 2
-    assert "02-cnn.ipynb: cannot be read (FileNotFoundError)" in capsys.readouterr().err
+    assert "page '02-cnn': there is none of that name; the pages are 01-dataset" in capsys.readouterr().err
 
 
 @pytest.fixture
