@@ -20,9 +20,7 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> Any:
     """Import what notebooks take from here when it is first asked for."""
-    run = "hep2lib.runs.run"
-    homes = {"notebook_run": run, "open_run": run, "printed": "hep2lib.runs.paper"}
-    homes["check"] = "hep2lib.runs.teach"
+    homes = {"check": "teach", "notebook_run": "run", "open_run": "run", "printed": "paper"}
     if name not in homes:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(homes[name]), name)
+    return getattr(import_module(f"hep2lib.runs.{homes[name]}"), name)

@@ -152,7 +152,7 @@ def test_attributes_are_asked_for_by_a_name_that_can_be_read_or_are_fields():
         "getattr(self, name)",
         "getattr(options, name)",  # of the command line
         "getattr(run, name)",  # where a whole run is executed: all of it
-        "getattr(import_module(homes[name]), name)",
+        "getattr(import_module(f'hep2lib.runs.{homes[name]}'), name)",
         "getattr(error, n, None)",  # of a YAML error: its problem or context, and where that is
         "getattr(error, f'{n}_mark', None)",
     }

@@ -48,7 +48,7 @@ del REPOSITORY  # a chapter takes no parameter of that name
 """
 _GIVEN = "run_folder = {!r}\n"
 _RECORDED = (  # whether the chapter has records
-    "# Fields are simulated the first time, which takes a minute; nothing is trained.\n"
+    "# Fields are simulated the first time, which takes a few minutes; nothing is trained.\n"
     'run_folder, profile = "class-images", "quick"\n',
     "from hep2lib.runs.book import run_from_published\n\n"
     'run_folder = "class-records"  # what the published run computed: nothing is trained\n'

@@ -419,7 +419,7 @@ def make_parameters(profile: str | Path = "quick", settings: Mapping[str, Any] |
             except InputError as error:
                 raise ParameterError(f"{origin(name)}parameter {name}: {error}") from None
             # An absolute one may be missing: a run that was made elsewhere is opened for what it holds.
-            if name == "weights" and not (Path(typed).is_absolute() or os.path.exists(path)):  # noqa: PTH110 (as in files)
+            if name == "weights" and not (Path(typed).is_absolute() or os.path.exists(path)):  # noqa: PTH110 (pathlib's may raise)
                 near = difflib.get_close_matches(str(typed), WEIGHTS, n=1)
                 meant = f"did you mean {near[0]}? Weights are" if near else "give"
                 raise ParameterError(
