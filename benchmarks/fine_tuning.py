@@ -1,6 +1,6 @@
 """The study's inner work beside the loop that a tutorial teaches, on the same images.
 
-    python benchmarks/fine_tuning.py [--specimens 100] [--batch 16] [--depths 11 110 139]
+    python benchmarks/fine_tuning.py [--specimens 100] [--batch 16] [--depths 11 110 139] [--device cuda]
 
 One epoch is: train on a fold's training images, then score its validation and test images. "tutorial" is
 PyTorch's transfer learning tutorial as people copy it (``benchmarks/tutorial.py``): one training at a time
@@ -19,6 +19,10 @@ The activations of the frozen layers are computed once for a whole study and tim
 time that the trainable layers' multiplications take at the rate of the best of three convolutions that suit
 the machine, in the same precision, all cores busy: forward for all images, and backward for the training
 images (gradients of the weights, and of the inputs except the first layers', whose input is frozen).
+
+With ``--device cuda`` both compute there, one training after the other; the tutorial's images are decoded by
+``--workers`` processes, the study's steps recorded. There is no floor then, and convolutions of both round to
+TF32, as torch does unless told.
 """
 
 import argparse
@@ -29,8 +33,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,6 +48,7 @@ from hep2lib.data.folds import Fold, specimen_folds
 from hep2lib.data.images import load_images
 from hep2lib.processes import cores, single_thread
 from hep2lib.simulator.writing import write_database
+from hep2lib.studies.execution import InProcessExecutor, device_name
 from hep2lib.studies.floor import best_rate, training_operations
 from hep2lib.studies.inputs import StudyInputs, WorkerInputs, activations_for, prepare_activations
 from hep2lib.studies.training import train
@@ -63,8 +68,9 @@ def tutorial(
         table.loc[table.index[getattr(fold, part)], "part"] = part
     table.to_csv(folder / "images.csv", index=False)
     command = [sys.executable, Path(__file__).with_name("tutorial.py"), folder / "images.csv"]
-    numbers = {"frozen": FROZEN[depth], "batch": options.batch, "workers": options.workers}
-    command += [text for name, number in numbers.items() for text in (f"--{name}", str(number))]
+    told = {"frozen": FROZEN[depth], "batch": options.batch, "workers": options.workers}
+    told["device"] = options.device
+    command += [text for name, value in told.items() for text in (f"--{name}", str(value))]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, **pipes) as process:
 
@@ -77,20 +83,18 @@ def tutorial(
         process.stdin.close()
 
 
-def study_epochs(
-    inputs: WorkerInputs, trial: FineTuningTrial, cores: int, pool: ProcessPoolExecutor
-) -> list[float]:
-    """Seconds an epoch, from as many trainings at once as there are cores; the first of each is left out."""
+def study_epochs(inputs: WorkerInputs, trial: FineTuningTrial, cores: int, pool: Executor) -> list[float]:
+    """Seconds an epoch, from one training a core at once (a GPU: one); the first of each is left out."""
     jobs = [pool.submit(epoch_seconds, inputs, trial) for _ in range(cores)]
     return [seconds / cores for job in jobs for seconds in job.result()[1:]]
 
 
 def epoch_seconds(inputs: WorkerInputs, trial: FineTuningTrial) -> list[float]:
-    """Seconds of each epoch of one training, on one thread."""
+    """Seconds of each epoch of one training, on one thread or on a GPU."""
     network, labels = inputs.network(), torch.tensor(inputs.labels)
     activations = activations_for(inputs, network, trial)
     seconds = []
-    with single_thread():
+    with single_thread() if inputs.device == "cpu" else nullcontext():
         start = time.perf_counter()
         for _ in train(network, activations, labels, inputs.folds[0], trial):
             seconds.append(time.perf_counter() - start)
@@ -98,9 +102,7 @@ def epoch_seconds(inputs: WorkerInputs, trial: FineTuningTrial) -> list[float]:
     return seconds
 
 
-def rates_of_all_cores(
-    pool: ProcessPoolExecutor, cores: int, chosen: Sequence[str] | None
-) -> dict[str, float]:
+def rates_of_all_cores(pool: Executor, cores: int, chosen: Sequence[str] | None) -> dict[str, float]:
     """Operations a second of all cores together, by precision, the fastest first.
 
     Where none are chosen: in float32, and in bfloat16 if that is the faster.
@@ -122,7 +124,8 @@ def rate_of_a_core(precision: str) -> float:
 
 def main() -> None:
     options = _options()
-    workers = cores()
+    on_gpu = options.device != "cpu"
+    workers = 1 if on_gpu else cores()
     with tempfile.TemporaryDirectory() as folder:
         write_database(Path(folder) / "images", specimens=options.specimens, seed=0)
         database = read_database(Path(folder) / "images")
@@ -130,17 +133,26 @@ def main() -> None:
         network = GoogLeNet("torchvision")
         load_weights(network, "random-caffe")
         inputs = StudyInputs(
-            load_images(database), database["label"].to_numpy(), [fold], network, Path(folder) / "cache"
+            load_images(database),
+            database["label"].to_numpy(),
+            [fold],
+            network,
+            Path(folder) / "cache",
+            options.device,
         ).for_workers()
+        where = f"{torch.backends.cpu.get_cpu_capability()}, {workers} cores"
+        if on_gpu:
+            where = device_name(options.device)
         print(
-            f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, {workers} cores; an "
-            f"epoch: train on {len(fold.train)} images in batches of {options.batch}, score "
-            f"{len(fold.validation) + len(fold.test)}"
+            f"torch {torch.__version__}, {where}; an epoch: train on {len(fold.train)} images in batches of "
+            f"{options.batch}, score {len(fold.validation) + len(fold.test)}"
         )
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
-            rates = rates_of_all_cores(pool, workers, options.precision)
-            for precision, rate in rates.items():
+        with InProcessExecutor() if on_gpu else ProcessPoolExecutor(workers, mp_context=context) as pool:
+            rates = dict.fromkeys(options.precision or ("fp32", "bf16"), 0.0)
+            if not on_gpu:
+                rates = rates_of_all_cores(pool, workers, options.precision)
+            for precision, rate in ({} if on_gpu else rates).items():
                 print(f"rate of all cores in {precision}: {rate / 1e9:.0f} GFLOP/s")
             for depth in options.depths:
                 compare(database, fold, inputs, depth, workers, rates, pool, options)
@@ -153,7 +165,7 @@ def compare(
     depth: int,
     cores: int,
     rates: dict[str, float],
-    pool: ProcessPoolExecutor,
+    pool: Executor,
     options: argparse.Namespace,
 ) -> None:
     """Time both loops at one depth, in turns, and print a line for each precision."""
@@ -177,10 +189,13 @@ def compare(
     operations = training_operations(replace(trial, epochs=1), fold)
     for precision, seconds in ours.items():
         ratios = sorted(other / own for other, own in zip(theirs, seconds, strict=True))
-        floor, median = operations / rates[precision], statistics.median(seconds)
+        median, told = statistics.median(seconds), ""
+        if rates[precision]:
+            floor = operations / rates[precision]
+            told = f"; floor {floor:.2g} s, {floor / median:.1%} of it reached"
         print(
             f"    study in {precision} {median:.4f} s: {statistics.median(ratios):.1f} times as fast (turns: "
-            f"{ratios[0]:.1f} to {ratios[-1]:.1f}); floor {floor:.2g} s, {floor / median:.1%} of it reached",
+            f"{ratios[0]:.1f} to {ratios[-1]:.1f}){told}",
             flush=True,
         )
 
@@ -193,6 +208,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--turns", type=int, default=3, help="how often each is timed; the median counts")
     parser.add_argument("--workers", type=int, default=0, help="processes of the tutorial's loader")
     parser.add_argument("--precision", nargs="+", choices=("fp32", "bf16"), help="of the study")
+    parser.add_argument("--device", default="cpu", help="where to compute (default: %(default)s)")
     return parser.parse_args()
 
 

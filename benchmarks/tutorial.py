@@ -1,6 +1,6 @@
 """Fine-tuning as a tutorial teaches it, which other benchmarks compare with; it does not know this package.
 
-    python benchmarks/tutorial.py images.csv --frozen 3 [--batch 16] [--workers 0]
+    python benchmarks/tutorial.py images.csv --frozen 3 [--batch 16] [--workers 0] [--device cuda]
 
 PyTorch's transfer learning tutorial as people copy it: ``torchvision.models.googlenet`` with
 ``requires_grad=False`` on the frozen part, Pillow and torchvision's transforms in a ``Dataset``, a
@@ -50,6 +50,7 @@ def main() -> None:
     options = _options()
     table = pd.read_csv(options.images)
     model = torchvision.models.googlenet(weights=None, aux_logits=False, init_weights=False, num_classes=2)
+    model.to(options.device)
     for name in STAGES[: options.frozen]:
         getattr(model, name).requires_grad_(False)
     optimiser = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1e-3, momentum=0.9)
@@ -68,12 +69,15 @@ def main() -> None:
         for part, loader in loaders.items():
             model.train(part == "train")
             for images, labels in loader:
+                images, labels = images.to(options.device), labels.to(options.device)
                 with torch.set_grad_enabled(part == "train"):
                     loss = criterion(model(images), labels)
                 if part == "train":
                     optimiser.zero_grad()
                     loss.backward()
                     optimiser.step()
+        if options.device != "cpu":
+            torch.cuda.synchronize()
         print(time.perf_counter() - start, flush=True)
 
 
@@ -83,6 +87,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--frozen", type=int, default=3, help="how many stages are frozen, 0 to 12")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--workers", type=int, default=0, help="processes of the loader")
+    parser.add_argument("--device", default="cpu", help="where to compute (default: %(default)s)")
     return parser.parse_args()
 
 

@@ -18,6 +18,7 @@ import argparse
 import shutil
 import sys
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ from hep2lib.evaluation.mistakes import at_quantiles
 from hep2lib.runs.paper import follows_the_rule, write_weights
 from hep2lib.runs.run import CALIBRATION_IMAGES
 from hep2lib.simulator.writing import simulated_images, write_database
+from hep2lib.studies.execution import device_name
 from hep2lib.studies.fine_tuning import Grid, fine_tuning_study
 from hep2lib.studies.inputs import StudyInputs
 from hep2lib.studies.svm_study import svm_study
@@ -56,7 +58,7 @@ def main() -> int:
         kinds["imagenet"] = ["imagenet"]
     samples: dict[str, list[tuple]] = {}
     handmade = []
-    for seed in DATABASES:
+    for seed in options.databases:
         folder = options.out / f"database-{seed}"
         write_database(folder / "images", options.specimens, seed)
         database = read_database(folder / "images")
@@ -69,7 +71,7 @@ def main() -> int:
             for start, source in enumerate(sources):
                 print(f"database {seed}, {kind} weights, {start + 1} of {len(sources)}", flush=True)
                 cache, network = folder / "cache" / f"{kind}-{start}", _network(source, start)
-                inputs = StudyInputs(images, labels, folds, network, cache, workers=options.workers)
+                inputs = StudyInputs(images, labels, folds, network, cache, options.device, options.workers)
                 for row, table in _studies(inputs, TrialStore(folder / "trials"), start):
                     tested = table.sort_values("row")  # every image is tested in one fold
                     scores.setdefault(row, {}).setdefault(kind, []).append(tested["score"].to_numpy())
@@ -83,15 +85,16 @@ def main() -> int:
     print(pd.DataFrame(rows).drop(columns=lists).to_string(index=False, float_format="{:.3f}".format))
     print(f"hand-made features on the same folds: {np.mean(handmade):.3f}")
     if options.write:
-        networks = {kind: _network(sources[0], 0) for kind, sources in kinds.items()}
+        networks = {kind: _network(sources[0], 0).cpu() for kind, sources in kinds.items()}
         middle = at_quantiles(database, mean_green(images), (0.65,))
         shown = load_images(database.iloc[[middle[1][0], middle[0][0]]], 224)  # a late layer has 7 x 7 places
         write_weights(
             rows,
             {
-                "obtained on": f"{len(DATABASES)} simulated databases of {options.specimens} specimens "
-                f"(seeds {', '.join(map(str, DATABASES))}), images of {options.size} pixels; {len(VALUES)} "
-                f"values of C; rates {' and '.join(map(str, RATES))}, batch size {BATCH}, {EPOCHS} epochs",
+                "obtained on": f"{len(options.databases)} simulated databases of {options.specimens} "
+                f"specimens (seeds {', '.join(map(str, options.databases))}), images of {options.size} "
+                f"pixels; {len(VALUES)} values of C; rates {' and '.join(map(str, RATES))}, batch size "
+                f"{BATCH}, {EPOCHS} epochs; device {device_name(options.device)}",
                 "starts each": len(options.procedural),
                 "hand-made": handmade,
                 "starts": {kind: network.provenance.description for kind, network in networks.items()},
@@ -102,6 +105,7 @@ def main() -> int:
     return 0
 
 
+@lru_cache
 def _network(source: str | Path, seed: int) -> GoogLeNet:
     """A start: torchvision's variant with the weights of a source."""
     network, images = GoogLeNet("torchvision", 2), None
@@ -163,7 +167,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--procedural", type=Path, nargs="+", required=True, help="files of `hep2 pretrain`")
     parser.add_argument("--imagenet", action="store_true", help="ImageNet's weights too")
     parser.add_argument("--specimens", type=int, default=400, help="of each database (default: %(default)s)")
+    parser.add_argument("--databases", type=int, nargs="+", default=DATABASES, help="their seeds")
     parser.add_argument("--size", type=int, default=112, help="of the images, pixels (default: %(default)s)")
+    parser.add_argument("--device", default="cpu", help="where to compute (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=0, help="processes (default: one a core)")
     parser.add_argument("--write", action="store_true", help="keep table and pictures for the book")
     return parser.parse_args()

@@ -155,7 +155,7 @@ def initialise(modules: Iterable[tuple[str, nn.Module]], scheme: str, generator:
     for name, module in modules:
         weight, bias = cast(Tensor, module.weight), cast("Tensor | None", module.bias)
         own = "matlab" if name == CLASSIFIER else scheme
-        values = torch.empty(weight.shape)
+        values = torch.empty(weight.shape, dtype=weight.dtype)
         fan_in, fan_out = weight[0].numel(), len(weight) * math.prod(weight.shape[2:])
         bounds = {"caffe": math.sqrt(3 / fan_in), "matlab": math.sqrt(6 / (fan_in + fan_out))}
         if own == "orthogonal":

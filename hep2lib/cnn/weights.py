@@ -142,8 +142,10 @@ def calibrate(network: GoogLeNet, images: Tensor) -> None:
             deviation = output.std()
             if not 1e-12 < deviation < math.inf:
                 raise InputError(f"images without contrast cannot calibrate {layer.name}: give other images")
-            network[layer.name].weight.div_(deviation)
-            output.div_(deviation)
+            mantissa, exponent = math.frexp(deviation)
+            divisor = math.ldexp(round(64 * mantissa) / 64, exponent)
+            network[layer.name].weight.div_(divisor)
+            output.div_(divisor)
         values[layer.name] = output
 
 
@@ -151,7 +153,13 @@ def _draw(network: GoogLeNet, source: str, seed: int, images: Tensor | None, ima
     if source == "random" and images is None:
         raise WeightsError("weights random: these are calibrated on images; give some with images=...")
     scheme, words = RANDOM[source]
-    initialise(network.learnable.items(), scheme, torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    if scheme == "orthogonal":
+        # In double precision, then rounded to half: the last digits of a decomposition are the processor's.
+        initialise(network.double().learnable.items(), scheme, generator)
+        network.half().float()
+    else:
+        initialise(network.learnable.items(), scheme, generator)
     for module in network.normalisations.values():
         cast(nn.BatchNorm2d, module).reset_parameters()
     network.preprocess = VARIANTS[network.variant].preprocessing

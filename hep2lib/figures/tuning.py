@@ -257,13 +257,14 @@ def cost_table(study: FineTuningOutcome, rate: float, *, variant: str, size: int
 
     ``rate`` is the floating-point operations a second of one core (``floor.best_rate``); ``variant`` and
     ``size`` (pixels) are those of the network. Trainings on rotated views have no floor here: part of their
-    views may be computed as they are drawn.
+    views may be computed as they are drawn. Nor do those on a GPU, of which a core's rate says nothing.
     """
     rows = []
     for record in study.records:
         trial = read_trial(record["trial"])
         operations = training_operations(trial, study.folds[trial.fold], variant=variant, size=size)
-        floor = operations / rate if trial.rotations == 1 else np.nan
+        known = trial.rotations == 1 and record["device"] == "cpu"
+        floor = operations / rate if known else np.nan
         rows.append((trial.freeze, trial.rotations, record["seconds"], floor))
     table = pd.DataFrame(rows, columns=["Frozen layers", "Angles", "seconds", "floor"])
     seconds, floor = (table.groupby(["Frozen layers", "Angles"])[name] for name in ("seconds", "floor"))

@@ -145,7 +145,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _execute_pages(run: Run, pages: Sequence[str]) -> dict[str, float]:
-    """Execute pages, two at a time; returns the seconds that each took."""
+    """Execute pages, several at a time; returns the seconds that each took."""
 
     def timed(page: str) -> tuple[str, float]:
         start = time.perf_counter()
@@ -158,8 +158,8 @@ def _execute_pages(run: Run, pages: Sequence[str]) -> dict[str, float]:
             started.append(pool.submit(timed, PAGES[-1]))
             yield started[-1].result()
 
-    # Two at a time: most of a notebook's time is one core's, spent on starting.
-    pool = ThreadPoolExecutor(min(2, cores()))
+    # Most of a notebook's time is one core's, spent on starting; each takes a gigabyte or more.
+    pool = ThreadPoolExecutor(min(2, cores()) if cores() < 9 else cores() // 3)
     started = [pool.submit(timed, page) for page in pages if page != PAGES[-1]]
     try:
         return dict(progress(done(), "notebooks", total=len(pages), unit="notebook"))

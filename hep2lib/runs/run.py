@@ -25,7 +25,7 @@ from hep2lib.cnn.weights import RANDOM, imagenet_available, load_weights
 from hep2lib.data.database import database_checksum, read_database
 from hep2lib.data.folds import Fold, read_folds, specimen_folds, write_folds
 from hep2lib.data.images import image_file
-from hep2lib.errors import DatabaseError, InputError
+from hep2lib.errors import DatabaseError, InputError, some
 from hep2lib.evaluation.baselines import image_headers
 from hep2lib.files import BESIDE, find_kept, project_root, set_aside, typed_path, write_json
 from hep2lib.runs import records
@@ -45,6 +45,7 @@ from hep2lib.runs.publish import Publication
 from hep2lib.simulator.writing import simulated_images, write_database
 from hep2lib.sources import code_digest, commit
 from hep2lib.studies import fine_tuning as tuning
+from hep2lib.studies.execution import device_name
 from hep2lib.studies.floor import bf16_is_faster
 from hep2lib.studies.inputs import StudyInputs, kept_network, network_file
 from hep2lib.studies.outcomes import Configuration, FineTuningOutcome, SVMOutcome
@@ -354,7 +355,7 @@ class Run:
         about = {
             "database": {name: self.database.attrs[name] for name in told if name in self.database.attrs},
             "network": asdict(self.network.provenance),
-            "device": self.device,
+            "device": self._computed_on,
         }
         records.keep(
             self.folder,
@@ -381,7 +382,10 @@ class Run:
 
     @property
     def statement(self) -> str:
-        """What results were obtained on, in full."""
+        """What results are obtained on here, in full."""
+        return self._stated(device_name(self.device))
+
+    def _stated(self, device: str) -> str:
         specimens = self.database["specimen"].nunique()
         reason = f" ({self.weights['reason']})" if self.weights["reason"] else ""
         note = " These are not patient images, and no number here is the paper's." if self.simulated else ""
@@ -389,7 +393,18 @@ class Run:
             f"Obtained on: {self.database.attrs['name']}, "
             f"{len(self.database)} images of {specimens} specimens; "
             f"{self.network.provenance.description}{reason}; profile {self.parameters.profile_name}, "
-            f"seed {self.parameters.seed}; device {self.device}.{note}"
+            f"seed {self.parameters.seed}; device {device}.{note}"
+        )
+
+    @property
+    def _computed_on(self) -> str:
+        """The device by name; with the studies', if the run was begun on another one."""
+        here, records = device_name(self.device), (*self.fine_tuning.records, *self.svm.records)
+        studies = {record["device"] for record in records}
+        return (
+            here
+            if studies == {here}
+            else f"{some(sorted(studies))} for the studies, {here} for the notebooks"
         )
 
     @property
@@ -413,7 +428,7 @@ class Run:
         return {
             "profile": self.parameters.profile_name,
             "published": False,
-            "statement": self.statement,
+            "statement": self._stated(self._computed_on),
             "facts": self.facts,
             "database": {
                 **{k: v for k, v in self.database.attrs.items() if k in ("name", "simulation")},
@@ -428,7 +443,7 @@ class Run:
                 "sha256": self.network.provenance.sha256,
             },
             "commit": commit(BESIDE, RUN, CODECHECK),
-            "device": self.device if self.device == "cpu" else torch.cuda.get_device_name(self.device),
+            "device": self._computed_on,
             "processor": processor(),
             "versions": {"python": platform.python_version()}
             | {n: version(n) for n in ("hep2lib", *PACKAGES)},

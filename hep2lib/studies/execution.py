@@ -1,18 +1,16 @@
 """Where trials run and how a device takes their steps; each result is kept as soon as it is there.
 
-No figure of this project was measured on a GPU yet. What can be tested without one is: the bookkeeping around
-a recorded step, the way back to plain steps, and trials in several threads.
+A GPU takes one trial at a time. Several at once, each in a thread with a stream of its own, were tried and
+given up: torch hands out 32 streams in turn, so after some trials one writes into what another records.
 """
 
 import logging
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import (
     BrokenExecutor,
     CancelledError,
     Executor,
     Future,
-    ThreadPoolExecutor,
     as_completed,
 )
 from contextlib import ExitStack, contextmanager
@@ -36,12 +34,10 @@ Result = TypeVar("Result")
 #: Processes without work, by their number.
 _POOLS: dict[int, Workers] = {}
 
-STREAMS = 4  # trials at once on one GPU, unless told: small batches leave most of it idle
 SHARE = 0.6  # of the GPU's free memory that activations may take; the rest is for the trials
 WARM_UP = 3  # calls before a step is recorded
 RETRIES = 2  # of a trial that failed on a cluster
 
-_RECORDING = threading.Lock()
 _TRIAL = "hep2lib.studies.fine_tuning.fine_tune"
 
 
@@ -230,29 +226,9 @@ def sees(folder: str) -> bool:
     return Path(folder).is_dir()
 
 
-class StreamExecutor(ThreadPoolExecutor):
-    """An executor whose threads each compute on a stream of their own on one GPU.
-
-    ``device`` is the GPU ("cuda", "cuda:0"), ``workers`` the number of threads (0: ``STREAMS``).
-    """
-
-    def __init__(self, device: str, workers: int = 0) -> None:
-        super().__init__(workers or STREAMS)
-        self.device = device
-
-    def __exit__(self, error: object, *more: object) -> None:
-        self.shutdown(cancel_futures=error is not None)
-
-    def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
-        """Call ``function`` in a thread, on its stream."""
-
-        def on_a_stream() -> Any:
-            if self.device == "cpu":
-                return function(*arguments, **options)
-            with torch.cuda.device(self.device), torch.cuda.stream(torch.cuda.Stream(self.device)):
-                return function(*arguments, **options)
-
-        return super().submit(on_a_stream)
+def device_name(device: str) -> str:
+    """What a device is called: "cpu", or a GPU's name."""
+    return device if device == "cpu" else torch.cuda.get_device_name(device)
 
 
 def resident(values: Tensor, device: str) -> Tensor:
@@ -262,9 +238,7 @@ def resident(values: Tensor, device: str) -> Tensor:
     free, _ = torch.cuda.mem_get_info(device)
     if values.nbytes > SHARE * free:
         return values
-    moved = values.to(device)
-    torch.cuda.synchronize(device)  # the trials' streams may use it from here on
-    return moved
+    return values.to(device)
 
 
 class GPUMemoryError(InputError):
@@ -362,10 +336,9 @@ class Steps:
         parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
         before, drawn = [p.detach().clone() for p in parameters], self.generator.get_state()
         try:
-            with _RECORDING:
-                self.loss, self.replay = self.record(
-                    lambda: self.step(self.rows, self.views, self.size), self.generator
-                )
+            self.loss, self.replay = self.record(
+                lambda: self.step(self.rows, self.views, self.size), self.generator
+            )
         except RuntimeError as error:  # memory that ran out is one of them: plain steps take smaller chunks
             self.record = None
             self.notes.append(f"steps are not recorded ({str(error).splitlines()[0]})")
@@ -402,6 +375,6 @@ def record_cuda_graph(
     stream.wait_stream(aside)
     graph = torch.cuda.CUDAGraph()
     graph.register_generator_state(generator)
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+    with torch.cuda.graph(graph):
         result = work()
     return result, graph.replay

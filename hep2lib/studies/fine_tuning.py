@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import product
@@ -21,7 +20,7 @@ from hep2lib.files import find_kept, kept_file
 from hep2lib.processes import single_thread
 from hep2lib.ranking import auc
 from hep2lib.sources import code_digest
-from hep2lib.studies.execution import run_trials
+from hep2lib.studies.execution import device_name, run_trials
 from hep2lib.studies.inputs import (
     Kept,
     StudyInputs,
@@ -214,7 +213,7 @@ def fine_tune(
     Returns:
         The record: ``id``, ``trial``, ``context``, ``epochs`` (of each that was finished ``epoch``, ``loss``,
         and P(positive) of the fold's ``validation`` and ``test`` images), ``diverged``, ``seconds``,
-        ``device``, ``notes`` (what has to be said about it).
+        ``device`` (its name), ``notes`` (what has to be said about it).
 
     Raises:
         InputError: if a file of ``inputs`` is not to be seen, or there is no batch normalisation to be alive.
@@ -225,7 +224,7 @@ def fine_tune(
     network = network or inputs.network()
     activations = activations_for(inputs, network, trial, kept)
     labels, fold = torch.tensor(inputs.labels), inputs.folds[trial.fold]
-    with single_thread() if inputs.device == "cpu" else nullcontext():
+    with single_thread() if inputs.device == "cpu" else torch.cuda.device(inputs.device):
         epochs = [
             {
                 "epoch": scores.epoch,
@@ -242,7 +241,7 @@ def fine_tune(
         "epochs": epochs,
         "diverged": len(epochs) < trial.epochs,
         "seconds": round(time.perf_counter() - start, 3),
-        "device": inputs.device,
+        "device": device_name(inputs.device),
         "notes": notes,
     }
 

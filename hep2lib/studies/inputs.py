@@ -6,7 +6,7 @@ import platform
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -26,7 +26,7 @@ from hep2lib.data.folds import Fold
 from hep2lib.data.images import rotate
 from hep2lib.errors import InputError
 from hep2lib.files import kept_file
-from hep2lib.studies.execution import Chunks, StreamExecutor, cluster_executor, executor_for, resident
+from hep2lib.studies.execution import Chunks, InProcessExecutor, cluster_executor, executor_for, resident
 from hep2lib.studies.trial import FineTuningTrial
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -46,7 +46,7 @@ class StudyInputs:
     network: GoogLeNet  # before any training, with its weights loaded; it is not changed
     cache: Path  # folder for activations and for what workers start from; safe to delete
     device: str = "cpu"  # where the trials run ("cpu", "cuda")
-    workers: int = 0  # processes on the CPU (0: one a core), or threads on a GPU (0: ``STREAMS``)
+    workers: int = 0  # processes on the CPU; 0: one a core
     scheduler: str = ""  # address of a Dask scheduler whose workers run the trials; "" for none
     local_cluster: int = 0  # Dask workers to start on this machine for them; 0 for none
     cache_limit: int = 0  # room for activations, bytes; 0 for no limit
@@ -95,11 +95,11 @@ class StudyInputs:
         )
 
     def executor(self) -> AbstractContextManager[Executor]:
-        """Where trials run: in this process, on its cores, on a GPU's streams, or on a cluster."""
+        """Where trials run: in this process (a GPU's do), on its cores, or on a cluster."""
         if self.scheduler or self.local_cluster:
             return cluster_executor(self.scheduler, self.local_cluster, self.cache)
         if self.device != "cpu":
-            return StreamExecutor(self.device, self.workers)
+            return nullcontext(InProcessExecutor())
         return executor_for(self.workers)
 
 

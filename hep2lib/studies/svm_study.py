@@ -20,7 +20,7 @@ from hep2lib.data.folds import Fold
 from hep2lib.files import find_kept, kept_file
 from hep2lib.processes import single_thread
 from hep2lib.sources import code_digest
-from hep2lib.studies.execution import executor_for, run_trials
+from hep2lib.studies.execution import device_name, executor_for, run_trials
 from hep2lib.studies.gram import SVMError, gram_matrices
 from hep2lib.studies.inputs import StudyInputs
 from hep2lib.studies.outcomes import SVMOutcome
@@ -90,6 +90,7 @@ def svm_study(
     chosen = [inputs.network] * len(inputs.folds) if networks is None else list(networks)
     sources = {id(network): _Features(inputs, network, variant, frozen) for network in chosen}
     code = code_digest("hep2lib.studies.svm_study.fit_path", "hep2lib.studies.gram.gram_matrices")
+    device = device_name(inputs.device)
     jobs: dict[str, tuple[Callable[..., Record], tuple[Any, ...]]] = {}
     wanted: dict[str, tuple[_Features, str]] = {}
     for layer, (number, fold) in product(dict.fromkeys(layers), enumerate(inputs.folds)):
@@ -98,7 +99,7 @@ def svm_study(
         context = inputs.context | {"features": source.digest(layer), "code": code}
         del context["network"]  # a layer's features do not depend on the layers behind it
         name = trial_id(trial, context)
-        jobs[name] = (fit_path, (source.file(layer), inputs.labels, fold, trial, context))
+        jobs[name] = (fit_path, (source.file(layer), inputs.labels, fold, trial, context, device))
         wanted[name] = (source, layer)
     missing = store.missing(jobs)
     for source in sources.values():
@@ -125,7 +126,14 @@ def _executor(inputs: StudyInputs, seconds: float) -> AbstractContextManager[Exe
     return executor_for(1 if seconds < WORTH_A_PROCESS and not inputs.workers else inputs.workers)
 
 
-def fit_path(gram: Path, labels: NDArray, fold: Fold, trial: SVMTrial, context: dict[str, str]) -> Record:
+def fit_path(
+    gram: Path,
+    labels: NDArray,
+    fold: Fold,
+    trial: SVMTrial,
+    context: dict[str, str],
+    device: str = "cpu",
+) -> Record:
     """Run one trial: the path of C on one layer and fold.
 
     Args:
@@ -135,10 +143,12 @@ def fit_path(gram: Path, labels: NDArray, fold: Fold, trial: SVMTrial, context: 
         fold: rows of the three parts.
         trial: layer, fold, grid and options.
         context: digests that belong to the trial's name.
+        device: name of what the matrix was computed on.
 
     Returns:
-        The record: ``id``, ``trial``, ``context``, ``validation`` and ``test`` (margins by value of the grid
-        and image), ``gap`` (the largest relative duality gap; None of an early-stopped solver), ``seconds``.
+        The record: ``id``, ``trial``, ``context``, ``device``, ``validation`` and ``test`` (margins by value
+        of the grid and image), ``gap`` (the largest relative duality gap; None of an early-stopped solver)
+        and ``seconds``.
 
     Raises:
         SVMError: if the file is not to be seen or not readable, a value is not positive and finite, or the
@@ -163,6 +173,7 @@ def fit_path(gram: Path, labels: NDArray, fold: Fold, trial: SVMTrial, context: 
         "id": trial_id(trial, context),
         "trial": trial_fields(trial),
         "context": context,
+        "device": device,
         "validation": _rounded(scores.validation),
         "test": _rounded(test),
         "gap": gap if trial.solver == "exact" else None,

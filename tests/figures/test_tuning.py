@@ -49,7 +49,7 @@ def record(fold, strength, *, epochs=2, seconds=2.0, **changes):
         for epoch in range(1, epochs + 1)
     ]
     fields = trial_fields(trial)
-    return {"trial": fields, "epochs": scores, "seconds": seconds, "diverged": False}
+    return {"trial": fields, "epochs": scores, "seconds": seconds, "diverged": False, "device": "cpu"}
 
 
 @pytest.fixture
@@ -159,6 +159,8 @@ def test_the_floor_is_what_the_operations_take(study):
     assert table.loc[(110, 1)].tolist() == [2, 4, 2, pytest.approx(floor), pytest.approx(floor / 2)]
     assert table.loc[(139, 1), "Trainings"] == 4
     assert np.isnan(table.loc[(110, 18), "Floor's share"])
+    on_gpu = FineTuningOutcome([r | {"device": "NVIDIA H100"} for r in study.records], LABELS, FOLDS)
+    assert cost_table(on_gpu, 1e9, variant="torchvision", size=224)["Floor, s"].isna().all()
 
 
 def test_figures_say_what_they_show(study):

@@ -1,5 +1,6 @@
 import errno
 from dataclasses import asdict
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -22,6 +23,8 @@ from hep2lib.studies.svm_study import BLOCKS, SVMVariant
 
 from ..data.handmade import aida_rows, write_aida
 from ..evaluation.made_outcomes import svm_outcome, tuning_outcome
+
+NOTHING = SimpleNamespace(records=[])  # a study without trials
 
 
 @pytest.fixture
@@ -397,12 +400,26 @@ def test_a_run_names_a_simulated_database_by_its_origin_beside_its_checksum(tmp_
     known = []
     for name in "ab":
         run = Run(tmp_path / f"run {name}", make_parameters("smoke", {"data": str(tmp_path / name)}))
-        run.network = GoogLeNet(classes=2)
+        run.network, run.fine_tuning, run.svm = GoogLeNet(classes=2), NOTHING, NOTHING
         known.append(run.describe({})["database"])
     assert known[0]["simulation"] == known[1]["simulation"]
     assert known[0]["simulation"].startswith(f"version {VERSION}, parameters ")
     assert known[0]["simulation"].endswith(", seed 3")
     assert known[0]["sha256"] != known[1]["sha256"]
+
+
+def test_a_run_says_where_its_studies_were_computed(tmp_path):
+    run = Run(tmp_path / "run", make_parameters("smoke", {"data": str(write_aida(tmp_path / "data"))}))
+    run.network = GoogLeNet(classes=2)
+    for devices, said in (
+        (["cpu", "cpu"], "cpu"),
+        (["NVIDIA H100", "NVIDIA H100"], "NVIDIA H100 for the studies, cpu for the notebooks"),
+        (["NVIDIA H100", "cpu"], "NVIDIA H100, cpu for the studies, cpu for the notebooks"),
+    ):
+        run.fine_tuning, run.svm = (SimpleNamespace(records=[{"device": device}]) for device in devices)
+        about = run.describe({})
+        assert about["device"] == said
+        assert f"device {said}." in about["statement"]
 
 
 def test_folds_that_cannot_be_judged_are_refused_before_anything_is_there(tmp_path):
@@ -419,11 +436,11 @@ def test_a_run_says_how_its_database_was_read(tmp_path):
     options = {"label_column": "StainingPatterns", "specimen_pattern": r"^(\d+)_", "negative": "none"}
     for given in ({}, {"sheet": str(next(data.glob("*.csv"))), "bits": 12}):
         run = Run(tmp_path / "run", make_parameters("smoke", {"data": str(data), **options, **given}))
-        run.network = GoogLeNet(classes=2)
+        run.network, run.fine_tuning, run.svm = GoogLeNet(classes=2), NOTHING, NOTHING
         sheet = {"sheet": next(data.glob("*.csv")).name, "bits": 12} if given else {}
         assert run.describe({})["database"]["read with"] == options | sheet
     run = Run(tmp_path / "run", make_parameters("smoke", {"data": str(write_aida(tmp_path / "plain"))}))
-    run.network = GoogLeNet(classes=2)
+    run.network, run.fine_tuning, run.svm = GoogLeNet(classes=2), NOTHING, NOTHING
     assert "read with" not in run.describe({})["database"]
 
 

@@ -8,10 +8,8 @@ import torch
 from hep2lib.cnn.activations import cached_activations
 from hep2lib.processes import single_thread
 from hep2lib.studies import execution, training
-from hep2lib.studies.execution import StreamExecutor, recorder, resident, run_trials
-from hep2lib.studies.fine_tuning import fine_tune
+from hep2lib.studies.execution import recorder, resident
 from hep2lib.studies.inputs import CachedActivations
-from hep2lib.studies.trial import TrialStore, trial_id
 
 from .conftest import FOLDS
 from .test_training import TRIAL
@@ -74,22 +72,8 @@ def test_values_go_to_the_device_if_they_leave_room_for_the_trials(monkeypatch):
             return f"on {device}"
 
     values = Values()
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1001, 2000))
     assert resident(values, "cuda") == "on cuda"
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (999, 2000))
     assert resident(values, "cuda") is values
     assert resident(values, "cpu") is values
-
-
-def test_trials_in_several_threads_give_the_records_of_one_after_the_other(shared_inputs, tmp_path):
-    inputs = shared_inputs.for_workers()
-    trials = [replace(TRIAL, freeze=110, fold=fold, seed=seed) for fold in (0, 1) for seed in (0, 1)]
-    jobs = {trial_id(t, CONTEXT): (fine_tune, (inputs, t, CONTEXT)) for t in trials}
-    records = {}
-    for name, executor in (("one", shared_inputs.executor), ("four", lambda: StreamExecutor("cpu"))):
-        with single_thread():
-            found = run_trials(jobs, TrialStore(tmp_path / name), executor, description=name)
-        records[name] = [(record["id"], record["epochs"]) for record in found]
-    assert records["one"] == records["four"]
-    assert len({str(epochs) for _, epochs in records["one"]}) == 4

@@ -108,8 +108,9 @@ def test_values_kept_in_bf16_take_half_the_room_and_give_nearly_the_same_scores(
     for one, other in zip(a, b, strict=True):
         np.testing.assert_allclose(one["test"], other["test"], atol=0.02)
     live = Kept(110, (), "bf16")
-    # Computed as they are drawn, they are rounded too: a value on the edge now and then the other way.
-    alike(results(worker, rounded, live), b, 1e-3)
+    # Computed as they are drawn, they are rounded too: a value on the edge now and then the other way, more
+    # often on some processors than on others.
+    alike(results(worker, rounded, live), b, 2e-2)
 
 
 def test_a_cache_deleted_during_the_study_is_made_again_or_missed_by_name(inputs, tmp_path):
