@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from tqdm import tqdm
 
 from hep2lib import __version__
-from hep2lib.errors import DatabaseError, InputError
-from hep2lib.files import BESIDE, RunError, project_root, write_text
+from hep2lib.errors import DatabaseError, InputError, counted
+from hep2lib.files import RunError, named_run, parameters_of, project_root, write_text
 from hep2lib.progress import close_bars
 
 if TYPE_CHECKING:  # importing a run takes seconds, and `hep2 layers` needs none
@@ -143,6 +143,10 @@ class _Parser(argparse.ArgumentParser):
         return options, unknown
 
     def error(self, message: str) -> NoReturn:
+        if wrong := re.search(r"COMMAND: invalid choice: '(.*?)' \(choose from (.*)\)", message):
+            near = difflib.get_close_matches(wrong[1], re.findall(r"[\w-]+", wrong[2]), n=1)
+            meant = "".join(f"; did you mean {name}?" for name in near)
+            message = f"there is no command {wrong[1]}{meant}"
         self.exit(EXIT_INPUT, f"hep2: {message} (`{self.prog} --help` says more)\n")
 
 
@@ -154,20 +158,10 @@ def _filled(text: str) -> str:
 
 
 def _run_folder(typed: str) -> Path:
-    """The run that a person means by a path, or by the name that it has in the clone's ``runs``."""
-    path = Path(_filled(typed))
-    named = BESIDE / "runs" / path
-    known = named.is_dir() or _parameters_of(named).is_file()
-    if path.name != typed or path.resolve() == named or not known:
-        return path
-    if (path / "parameters.yaml").is_file():
-        raise argparse.ArgumentTypeError(f"there are {path.absolute()} and {named}; write the whole path")
-    return named
-
-
-def _parameters_of(run: Path) -> Path:
-    """The file beside a run's folder that says its parameters, as ``hep2 new-run`` writes it."""
-    return run.with_name(f"{run.name}.yaml")
+    try:
+        return named_run(_filled(typed))
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -377,7 +371,9 @@ def _opened(options: argparse.Namespace) -> "Run":
     settings = _given(options, "data", "weights", *_DATABASE_OPTIONS)
     settings |= parse_settings(options.set)
     run = open_run(options.out or "", settings.pop("profile", options.profile), **settings)
-    print(f"run: {run.folder}")
+    kept = len([*(run.folder / "trials").rglob("*.json")])
+    on = f", which goes on: {counted(kept, 'trial')} are kept" if kept else ""
+    print(f"run: {run.folder}{on}")
     print(run.statement, flush=True)
     if run.advice:
         print(run.advice, flush=True)
@@ -420,17 +416,17 @@ def _new_run(options: argparse.Namespace) -> None:
     elif re.fullmatch(r"(con|prn|aux|nul|(com|lpt)[0-9¹²³])(\..*)?", name, re.IGNORECASE):
         taken = "Windows calls a device so"
     elif file.exists() or file.with_suffix("").exists():
-        taken = f"{file.parent} has one of that name"
+        taken = f"{file.parent} has one of that name (`hep2 run {name}` computes it, or goes on with it)"
     if taken:
         raise InputError(f"{name!r} cannot be the name of a new run: {taken}; choose another")
-    other = _parameters_of(_run_folder(options.profile))
+    other = parameters_of(_run_folder(options.profile))
     write_text(file, new_profile(name, other if other.is_file() else options.profile))
     print(f"{file}: change what you like in it, then `hep2 run {name}`")
 
 
 def _take_named(options: argparse.Namespace) -> None:
     """Take the run that was named: its folder, and the parameters of the file beside it, if there is one."""
-    file = _parameters_of(options.run)
+    file = parameters_of(options.run)
     single = ("profile", "data", "weights", *_DATABASE_OPTIONS, "set") if file.is_file() else ()
     for name in ("out", "from_published", *single):
         if getattr(options, name):
@@ -443,15 +439,15 @@ def _take_named(options: argparse.Namespace) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from hep2lib.runs import records
-    from hep2lib.runs.freshness import no_such_run, recorded, typed_run
-    from hep2lib.runs.notebooks import PAGES, execute_run
+    from hep2lib.runs.freshness import no_such_run, typed_run
+    from hep2lib.runs.notebooks import PAGES, complete, execute_run
+    from hep2lib.runs.pairs import refuse_edited
 
     start = time.perf_counter()
     project_root("the notebooks", "run `hep2 study`, which needs none")
     pages = sorted({_page(name, PAGES) for name in options.page})
     if options.run:
-        if not options.run.is_dir() and not _parameters_of(options.run).is_file():
+        if not options.run.is_dir() and not parameters_of(options.run).is_file():
             raise InputError(no_such_run(options.run))
         _take_named(options)
     if options.from_published:
@@ -459,11 +455,14 @@ def _run(options: argparse.Namespace) -> None:
 
         options.out = options.out or str(project_root() / "runs" / "from-published")
         run_from_published(Path(options.out))
+    refuse_edited(project_root() / "notebooks" / f"{page}.md" for page in pages or PAGES)
     run = _opened(options)
-    if not pages:
-        pages = [*(records.PAGES if recorded(run.folder) else PAGES)]
-    execute_run(run, pages)
-    print(f"executed in {time.perf_counter() - start:.0f} s: {run.folder}")
+    if pages:
+        execute_run(run, pages)
+    elif not (pages := complete(run)):
+        again = f"`hep2 run {typed_run(run.folder)} --page 03` executes one again"
+        print(f"all chapters are there and fresh: nothing was executed; {again}")
+    print(f"executed in {time.perf_counter() - start:.0f} s: {run.folder}" if pages else f"run: {run.folder}")
     if options.book:
         _book(argparse.Namespace(run=run.folder))
     elif not options.page:
@@ -472,8 +471,15 @@ def _run(options: argparse.Namespace) -> None:
 
 def _book(options: argparse.Namespace) -> None:
     from hep2lib.runs.book import build_book
+    from hep2lib.runs.freshness import check
 
     print(f"the book: {build_book(options.run)}")
+    if stale := [page for page, chapter in check(options.run).items() if chapter.reasons]:
+        print(
+            f"stale in it: {', '.join(stale)} (`hep2 check {options.run or ''}` says why)".replace(
+                " `)", "`)"
+            )
+        )
 
 
 def _runs(options: argparse.Namespace) -> None:

@@ -62,6 +62,26 @@ def typed_path(typed: str | Path, folder: str | Path = "") -> Path:
     return path.resolve() if path.name == ".." else path.parent.resolve() / path.name
 
 
+def parameters_of(run: Path) -> Path:
+    """The file beside a run's folder that says its parameters, as ``hep2 new-run`` writes it."""
+    return run.with_name(f"{run.name}.yaml")
+
+
+def named_run(typed: str) -> Path:
+    """The run that a person means by a path, or by the name that it has in the clone's ``runs``.
+
+    Raises:
+        InputError: if it may be either of two.
+    """
+    path, named = Path(typed), BESIDE / "runs" / typed
+    known = named.is_dir() or parameters_of(named).is_file()
+    if path.name != typed or path.resolve() == named or not known:
+        return path
+    if (path / "parameters.yaml").is_file():
+        raise InputError(f"there are {path.absolute()} and {named}; write the whole path")
+    return named
+
+
 def database_part(typed: str | Path, data: Path, folder: str | Path = "") -> Path:
     """Find a sheet or an image folder: in the database's folder (that of ``data``), or where it was written.
 

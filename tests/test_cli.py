@@ -270,6 +270,8 @@ def test_a_message_never_stands_on_the_line_of_a_progress_bar(monkeypatch, capsy
         ("study svm --weigths random", "there is no --weigths; did you mean --weights? (`hep2 study "),
         ("run --scheduler tcp://x", "hep2: unrecognized arguments: --scheduler"),
         ("study smv", "invalid choice: 'smv'"),
+        ("comapre a b", "there is no command comapre; did you mean compare? (`hep2 --help` says more)"),
+        ("xyzzy", "there is no command xyzzy (`hep2 --help` says more)"),
         ("run --data ", "argument --data: the value is empty; give one, or leave the option out"),
         ("run --data= --label-column x", "argument --data: the value is empty"),
         ("run --out=", "argument --out: the value is empty"),
@@ -448,7 +450,7 @@ def clone(tmp_path, monkeypatch):
     shutil.copy(project_root() / "_toc.yml", clone)
     for place in ("cli", "runs.run", "runs.freshness", "runs.parameters", "runs.book"):
         monkeypatch.setattr(f"hep2lib.{place}.project_root", lambda *words: clone)
-    for place in ("cli", "runs.freshness"):
+    for place in ("files", "runs.freshness"):
         monkeypatch.setattr(f"hep2lib.{place}.BESIDE", clone)
     monkeypatch.setattr("hep2lib.runs.run.Run.check", lambda run: None)
     monkeypatch.setattr("hep2lib.runs.run.Run.statement", "")
@@ -513,8 +515,14 @@ COMMANDS = ("run", "book", "check", "refresh", "clean", "publish", "compare")
             "new-run x.yaml",
             "'x.yaml' cannot be the name of a new run: write letters, digits, - and _; choose",
         ),
-        ("new-run there", "'there' cannot be the name of a new run: CLONE/runs has one of that name; choose"),
-        ("new-run kept", "'kept' cannot be the name of a new run: CLONE/runs has one of that name; choose"),
+        (
+            "new-run there",
+            "'there' cannot be the name of a new run: CLONE/runs has one of that name (`",
+        ),
+        (
+            "new-run kept",
+            "'kept' cannot be the name of a new run: CLONE/runs has one of that name (`",
+        ),
         ("new-run mine --from qick", "profile 'qick': there is none of that name; choose one of paper,"),
         ("new-run con", "'con' cannot be the name of a new run: Windows calls a device so; choose another"),
         ("new-run NUL", "'NUL' cannot be the name of a new run: Windows calls a device so; choose another"),

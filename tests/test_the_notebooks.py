@@ -13,11 +13,13 @@ import pytest
 import yaml
 from papermill import inspect_notebook
 
+from hep2lib import files
 from hep2lib.cli import main
+from hep2lib.errors import InputError
 from hep2lib.files import project_root
 from hep2lib.runs.notebooks import PAGES, notebook_parameters, page_values
 from hep2lib.runs.pairs import FACTS, check_pairs, read_source, stands, write_source
-from hep2lib.runs.parameters import ParameterError, profile_values, read_parameters
+from hep2lib.runs.parameters import ParameterError, new_profile, profile_values, read_parameters
 from hep2lib.runs.run import NOTEBOOK_PARAMETERS, Run, notebook_run
 from hep2lib.runs.teach import TAGS
 
@@ -133,6 +135,23 @@ def test_a_notebook_opens_its_run_again_after_all_its_cells(page, tmp_path):
     assert notebook_run(names).folder == folder
     with pytest.raises(ParameterError, match="parameter 'sead' is unknown; did you mean 'seed'"):
         notebook_run(names | {"sead": 1, "__annotations__": {"sead": int}})
+
+
+def test_a_notebook_knows_a_run_by_its_name_wherever_it_is_started(tmp_path, monkeypatch):
+    own = tmp_path / "clone" / "runs" / "d60.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text(new_profile("d60", "smoke").replace("\nfolds: 2\n", "\nfolds: 3\n"), encoding="utf-8")
+    (tmp_path / "clone" / "_toc.yml").touch()
+    monkeypatch.setattr(files, "BESIDE", tmp_path / "clone")
+    monkeypatch.chdir(tmp_path)
+    for _ in ("computed for the first time", "gone on with"):
+        run = notebook_run({"run_folder": "d60"})
+        assert (run.folder, run.parameters.folds) == (own.with_suffix(""), 3)
+    assert not (tmp_path / "d60").exists()
+    (tmp_path / "d60").mkdir()
+    (tmp_path / "d60" / "parameters.yaml").touch()
+    with pytest.raises(InputError, match=r"there are .*d60 and .*d60; write the whole path"):
+        notebook_run({"run_folder": "d60"})
 
 
 def opened(page, **given):

@@ -181,10 +181,10 @@ def _judged(project: Path, run: Path, page: str) -> Chapter:
     profile, said, says = now["profile"]["name"], then["profile"]["says"], now["profile"]["says"]
     if said and not says:
         chapter.unchecked.append(f"the profile {profile}")
-    for name in _differing(said, says or said):
-        if name not in (*then["profile"]["set"], *_NO_RESULT):
-            today, once = (json.dumps(one.get(name, "nothing")).replace('"', "") for one in (says, said))
-            say(f"the profile {profile} now says {name} {today}, it said {once} when this run was made")
+    changed = [n for n in _differing(said, says or said) if n not in (*then["profile"]["set"], *_NO_RESULT)]
+    if changed:
+        lines = (f"{name} {_shown(says, name)} (was {_shown(said, name)})" for name in changed)
+        say(f"the profile {profile} has changed since this run was made: {', '.join(lines)}")
     if then["cells"] != cells and not chapter.reasons:
         say(PROSE)
     return chapter
@@ -199,6 +199,10 @@ def _kept(
     read: Callable[[str, Path], dict[str, str]], code: str, package: Path, looks: str
 ) -> dict[str, str]:
     return read(code, package)
+
+
+def _shown(values: Mapping[str, Any], name: str) -> str:
+    return json.dumps(values.get(name, "nothing")).replace('"', "")
 
 
 def _differing(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

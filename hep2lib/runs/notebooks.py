@@ -35,7 +35,16 @@ from hep2lib.files import RunError, file_digest, project_root, typed_path, write
 from hep2lib.processes import cores
 from hep2lib.progress import progress
 from hep2lib.runs import pairs, records
-from hep2lib.runs.freshness import PROSE, check, kept_notebook, made_from, page_content, record, sealed
+from hep2lib.runs.freshness import (
+    PROSE,
+    check,
+    kept_notebook,
+    made_from,
+    page_content,
+    record,
+    sealed,
+    typed_run,
+)
 from hep2lib.runs.pairs import KERNEL, SOURCES, NotebookError, notebook_text, read_source, refuse_edited
 from hep2lib.runs.parameters import read_parameters
 from hep2lib.runs.publish import caption_markdown, put_in_place
@@ -178,6 +187,24 @@ def _execute_pages(run: Run, pages: Sequence[str]) -> dict[str, float]:
         pool.shutdown(wait=not _STOPPED.is_set(), cancel_futures=True)
 
 
+def complete(run: Run) -> list[str]:
+    """Execute those pages of a run that are missing or stale; all of them, if it was not finished before.
+
+    Returns:
+        The pages that are new, none if all were there and fresh.
+
+    Raises:
+        InputError: as ``execute_run`` does.
+        RunError: if a notebook fails.
+    """
+    pages = records.PAGES if isinstance(run, RecordedRun) else PAGES
+    if not (run.folder / "run.json").is_file():
+        execute_run(run, pages)
+        return [*pages]
+    found = check(run.folder)
+    return _renew(run, {page: found[page].reasons for page in pages if found[page].reasons})
+
+
 def refresh(folder: Path, *, project: Path | None = None) -> list[str]:
     """Execute those pages of a run that are stale; where only prose changed, put the prose into the page.
 
@@ -199,13 +226,20 @@ def refresh(folder: Path, *, project: Path | None = None) -> list[str]:
     to_execute = [page for page, reasons in stale.items() if reasons != [PROSE]]
     for reason in (reason for page in to_execute for reason in stale[page]):
         if reason.startswith("the profile "):
-            raise InputError(f"{folder}: {reason}: a run keeps its parameters; make another one for these")
+            how = f"`hep2 new-run OTHER --from {typed_run(folder)}` makes another one"
+            raise InputError(f"{folder}: {reason}; a run keeps its parameters: {how}")
     if to_execute and not (folder / "notebooks").is_dir():
         raise InputError(f"{folder}: a published run is executed nowhere; `hep2 publish` another one")
+    return _renew(open_run(folder), stale, project) if stale else []
+
+
+def _renew(run: Run, stale: Mapping[str, list[str]], project: Path | None = None) -> list[str]:
+    """Execute stale pages, or put the prose into those of which nothing else changed."""
+    to_execute = [page for page, reasons in stale.items() if reasons != [PROSE]]
     for page in stale.keys() - set(to_execute):
-        _renew_prose(project, folder, page)
+        _renew_prose(project or project_root(), run.folder, page)
     if to_execute:
-        execute_run(open_run(folder), to_execute)
+        execute_run(run, to_execute)
     return list(stale)
 
 

@@ -161,7 +161,8 @@ class Parameters(_Strict):
     variant: Literal["torchvision", "bvlc"] = "torchvision"
     """Which GoogLeNet: torchvision's, or bvlc, the one that MATLAB has."""
     weights: Annotated[str, Field(min_length=1)] = "auto"
-    """Where training starts from. Values: auto, imagenet, random, or a file. The paper: pre-trained."""
+    """Where training starts from. Values: auto, imagenet, random, random-caffe, random-matlab, or
+    a file. The paper: pre-trained."""
     grids: Annotated[tuple[GridParameters, ...], Field(min_length=1)]
     """The search of the fine-tuning study, in one part or several. Values: a list of grids."""
     chosen_seeds: dict[Whole, Seeds] = {}
@@ -379,6 +380,9 @@ def _profile_file(profile: str) -> Path:
 def _complaint(error: Exception) -> str:
     """What a reader of YAML says is wrong, and in which line; and what it was reading, from which line on."""
     found = [(getattr(error, n, None), getattr(error, f"{n}_mark", None)) for n in ("problem", "context")]
+    (_, _), (context, opened) = found
+    if opened and "while parsing a flow" in str(context):
+        return f"line {opened.line + 1}: a bracket is opened there, and not closed in its place"
     return "; ".join(f"line {at.line + 1}: {told}" for told, at in found if at) or str(error).splitlines()[0]
 
 
@@ -433,6 +437,9 @@ def make_parameters(profile: str | Path = "quick", settings: Mapping[str, Any] |
         problems = error.errors()
         # None for a whole whose parts have problems of their own.
         inner = {problem["loc"][:depth] for problem in problems for depth in range(len(problem["loc"]))}
+        problems.sort(
+            key=lambda problem: problem["type"] != "extra_forbidden"
+        )  # what was mistyped is missing too
         sentences = [_sentence(problem, origin) for problem in problems if problem["loc"] not in inner]
         raise ParameterError("\n".join(sentences)) from None
 

@@ -27,7 +27,16 @@ from hep2lib.data.folds import Fold, read_folds, specimen_folds, write_folds
 from hep2lib.data.images import image_file
 from hep2lib.errors import DatabaseError, InputError, some
 from hep2lib.evaluation.baselines import image_headers
-from hep2lib.files import BESIDE, find_kept, project_root, set_aside, typed_path, write_json
+from hep2lib.files import (
+    BESIDE,
+    find_kept,
+    named_run,
+    parameters_of,
+    project_root,
+    set_aside,
+    typed_path,
+    write_json,
+)
 from hep2lib.runs import records
 from hep2lib.runs.archive import CODECHECK
 from hep2lib.runs.freshness import RUN, recorded, typed_run
@@ -599,8 +608,12 @@ def notebook_run(names: Mapping[str, Any]) -> Run:
     for name, value in (("run_folder", folder), ("profile", profile)):
         if not isinstance(value, str | Path | None):
             raise ParameterError(f"parameter {name} = {value!r}: {TEXT_NEEDED}")
-    run = open_run(folder or "", profile, **{name: names.get(name) for name in known[2:]})
-    if not folder:
+    where = named_run(str(folder)) if folder else None
+    if where and profile is None and not (where / "parameters.yaml").is_file():
+        own = parameters_of(where)  # of a run that was named and is computed for the first time
+        profile = own if own.is_file() else None
+    run = open_run(where or "", profile, **{name: names.get(name) for name in known[2:]})
+    if not where:
         print(f"run: {run.folder}")
     return run
 

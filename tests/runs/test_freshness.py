@@ -177,14 +177,14 @@ EDITS = [
         "notebooks/profiles/mini.yaml",
         "folds: 5",
         "folds: 10",
-        ["the profile mini now says folds 10, it said 5 when this run was made"],
+        ["the profile mini has changed since this run was made: folds 10 (was 5)"],
         BOTH,
     ),
     (
         "notebooks/profiles/mini.yaml",
         "folds: 5",
         "rotations: [1, 2]\nfolds: 5",
-        ["the profile mini now says rotations [1, 2], it said nothing when this run was made"],
+        ["the profile mini has changed since this run was made: rotations [1, 2] (was nothing)"],
         BOTH,
     ),
     ("notebooks/profiles/mini.yaml", "image_size: 64", "image_size: 96", [], []),  # set otherwise

@@ -760,13 +760,26 @@ def test_new_prose_is_not_put_in_past_an_edited_notebook(project, monkeypatch):
 
 
 def test_what_a_run_has_from_another_profile_is_not_refreshed(project, monkeypatch):
-    said = "the profile quick now says folds 10, it said 5 when this run was made"
+    said = "the profile quick has changed since this run was made: folds 10 (was 5)"
     found = {"05-results": Chapter([said])}
     monkeypatch.setattr(notebooks, "check", lambda *_, **__: found)
     with pytest.raises(
-        InputError, match=r"the profile quick now says folds 10, .*: a run keeps its parameters"
+        InputError, match=r"the profile quick has changed .*; a run keeps its parameters: `hep2 new-run"
     ):
         refresh(project / "run", project=project)
+
+
+def test_a_finished_run_is_gone_on_with_where_something_is_missing(tmp_path, monkeypatch):
+    found = {page: Chapter() for page in notebooks.PAGES}
+    run, executed = SimpleNamespace(folder=tmp_path), []
+    monkeypatch.setattr(notebooks, "check", lambda folder: found)
+    monkeypatch.setattr(notebooks, "execute_run", lambda opened, pages: executed.append(list(pages)))
+    assert notebooks.complete(run) == [*notebooks.PAGES], "it was not finished"
+    (tmp_path / "run.json").touch()
+    assert notebooks.complete(run) == []
+    found["04-svm"].reasons.append("hep2lib/studies/svm.py changed")
+    assert notebooks.complete(run) == ["04-svm"]
+    assert executed == [[*notebooks.PAGES], ["04-svm"]]
 
 
 def test_executing_one_page_keeps_the_times_of_the_others(tmp_path, monkeypatch):
