@@ -89,7 +89,7 @@ def test_parameters_are_those_that_a_run_sets(page):
         (
             {"folds": 3},
             "parameter 'folds' is unknown; a notebook has run_folder, profile, data, weights, seed; "
-            "set others in a profile (`hep2 new-run`)",
+            "set others in a profile (`hep2 new-run`), and restart the kernel if a cell has set it",
         ),
         ({"seed": "abc"}, "parameter seed = 'abc': a number is needed, as in 3, 0.5 or 1e-3"),
         (

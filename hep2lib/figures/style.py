@@ -76,6 +76,8 @@ def style() -> Iterator[None]:
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
         yield
+        shown = plt.isinteractive()  # a notebook's backend is loaded with the first figure, and says so
+    plt.interactive(shown)
 
 
 def panels(rows: int, columns: int, width: float, height: float, **options: Any) -> tuple[Figure, Any]:

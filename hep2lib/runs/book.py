@@ -43,7 +43,7 @@ GUIDE = ("For the class", "Three times 90 minutes", "A single hour")
 _FOUND = """\
 if "clone" in globals():  # just installed: Python looks there only when it is started again
     sys.path.insert(0, str(clone.resolve()))
-del REPOSITORY  # a chapter takes no parameter of that name
+globals().pop("REPOSITORY", None)  # a chapter takes no parameter of that name
 
 """
 _GIVEN = "run_folder = {!r}\n"

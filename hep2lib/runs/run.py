@@ -600,7 +600,8 @@ def notebook_run(names: Mapping[str, Any]) -> Run:
         ):
             continue
         near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.7)
-        rest = f"a notebook has {', '.join(known)}; set others in a profile (`hep2 new-run`)"
+        rest = f"a notebook has {', '.join(known)}; set others in a profile (`hep2 new-run`), and restart "
+        rest += "the kernel if a cell has set it"
         raise ParameterError(
             f"parameter {name!r} is unknown; {f'did you mean {near[0]!r}?' if near else rest}"
         )

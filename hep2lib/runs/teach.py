@@ -41,8 +41,16 @@ def check(value: object, low: float, high: float | None = None, hint: str = "") 
         print(f"look again: one number is needed, and this is a {type(value).__name__}")
         return
     ends = (low, high) if high is not None else (low - 1e-6 * abs(low), low + 1e-6 * abs(low))
+    # What rounding to two digits takes from a number; a count is not rounded.
+    room = 0.01 * max(map(abs, ends)) * (low % 1 != 0)
     if ends[0] <= number <= ends[1]:
         print(f"good: {number:.4g}" if number.dtype.kind != "b" else "good")
+    elif number.dtype.kind == "b":
+        print(f"look again. {hint}".rstrip())
+    elif ends[0] - room <= number <= ends[1] + room:
+        print(f"look again: {number:.4g} is near, but do not round. {hint}".rstrip())
+    elif ends[0] - room <= number / 100 <= ends[1] + room and number > 1 > low:
+        print(f"look again: {number:.4g} seems to be in percent; give a share, from 0 to 1")
     else:
         print(f"look again: {number:.4g} is not what is expected here. {hint}".rstrip())
 

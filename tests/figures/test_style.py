@@ -94,3 +94,16 @@ def test_the_look_starts_from_the_defaults(name):
 )
 def test_a_number_is_set_as_a_reader_meets_it(number, form, text):
     assert typeset(number, form) == text
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_a_figure_of_ones_own_is_shown_after_one_of_the_books(before):
+    """A notebook's backend is loaded with the first figure, and turns the showing of figures on."""
+    with mpl.rc_context():
+        plt.interactive(before)
+        with style():
+            pass
+        assert plt.isinteractive() == before
+        with style():
+            plt.interactive(True)
+        assert plt.isinteractive()
