@@ -71,7 +71,7 @@ def margins_figure(points: npt.NDArray, labels: npt.NDArray, machines: Mapping[f
 
 @style()
 def layer_heat_map(means: pd.DataFrame, best: LayerChoice, regularisation: str = "C") -> Drawing:
-    """Validation AUC by layer, from the input downwards, and value of C, the chosen one framed.
+    """Validation AUC by layer, the earliest on top, and value of C, the chosen one framed.
 
     Args:
         means: columns ``layer`` (in the network's order), ``value``, ``validation_auc``.
@@ -104,8 +104,8 @@ def layer_heat_map(means: pd.DataFrame, best: LayerChoice, regularisation: str =
         _bracket_blocks(axes, list(grid.index))
     return Drawing(
         figure,
-        f"Map of validation AUC, {len(grid)} layers from the input down by {len(grid.columns)} values of "
-        f"{regularisation}: from {low:.2f} to {high:.2f}; framed: {best.layer} and {regularisation} = "
+        f"Map of validation AUC, layers ({len(grid)}, from {grid.index[0]} on top down) by values of "
+        f"{regularisation} ({len(grid.columns)}): from {low:.2f} to {high:.2f}; framed: {best.layer} and {regularisation} = "
         f"{typeset(best.value, '.4g')}.",
     )
 
@@ -129,6 +129,8 @@ def depth_figure(series: Mapping[str, pd.DataFrame], paper: tuple[str, float]) -
         words.append(
             f"{name}: from {mean.iloc[0]:.2f} at {mean.index[0]} to {mean.iloc[-1]:.2f} at "
             f"{mean.index[-1]}, highest at {mean.idxmax()} ({mean.max():.2f})"
+            if len(mean) > 1
+            else f"{name}: {mean.iloc[0]:.2f} at {mean.index[0]}, the only layer"
         )
     axes.plot(LAYERS.index(paper[0]) + 1, paper[1], "D", mfc="none", color=INK, label="the paper, on AIDA")
     axes.set(xlabel="layer, as MATLAB counts", ylabel="test AUC")

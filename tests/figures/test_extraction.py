@@ -92,6 +92,14 @@ def test_an_axis_of_equal_aucs_ends_at_one():
         assert bottom < 1 < top < 1.01
 
 
+def test_a_single_layer_is_told_once():
+    along = svm_outcome().along_the_network().assign(test_auc=0.82)
+    few = along[along["layer"] == "pool5-7x7_s1"]
+    alt = extraction.depth_figure({"before": along, "after": few}, (LAYERS[10], 1.0)).alt
+    assert "before: from 0.82 at " in alt
+    assert alt.endswith("after: 0.82 at pool5-7x7_s1, the only layer.")
+
+
 def test_lambda_stands_where_its_c_is():
     study, other = svm_outcome(), as_lambda(svm_outcome())
     found = paths_on_an_axis_of_c([study, other], study.best())
@@ -146,4 +154,6 @@ def test_a_map_of_all_layers_names_each_and_frames_the_best():
         LAYERS.index(top["layer"]),
     )
     assert top["layer"] in alt
-    assert "144 layers" in alt
+    assert "layers (144, from data on top down) by values of C (2)" in alt
+    figure, alt = extraction.layer_heat_map(means[means["layer"] != "data"], best)
+    assert "layers (143, from conv1-7x7_s2 on top down)" in alt
