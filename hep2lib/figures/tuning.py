@@ -48,7 +48,7 @@ def freezing_figure(layers: pd.DataFrame, depths: Sequence[int]) -> Drawing:
 
 @style()
 def grid_figure(means: pd.DataFrame) -> Drawing:
-    """Best validation AUC over epochs of each configuration, one map a depth, its best one framed.
+    """Highest validation AUC over epochs of each configuration, one map a depth, the chosen one framed.
 
     ``means`` are the rows without rotations of ``FineTuningOutcome.means``.
     """
@@ -71,7 +71,8 @@ def grid_figure(means: pd.DataFrame) -> Drawing:
         axes.set(title=f"freeze {depth}", xlabel="batch size", ylabel="")
         axes.tick_params(axis="y", rotation=0)
         told.append(
-            f"freeze {depth}: {len(mine)} configuration{'s' * (len(mine) > 1)}, the highest "
+            f"freeze {depth}: "
+            f"{f'{len(mine)} configurations, the highest' if len(mine) > 1 else '1 configuration,'} "
             f"{top.validation_auc:.3f} at batch size {top.batch_size:g}, learning rate {top.learning_rate:g}"
         )
     for axes in maps[:, 0]:
@@ -128,17 +129,17 @@ def seed_figure(results: pd.DataFrame, spread: pd.DataFrame) -> Drawing:
         look = look_of(depths.index(row["freeze"]))
         axes.scatter(mine, np.full(len(mine), place), zorder=2, label=f"freeze {row['freeze']:g}", **look)
     axes.set_yticks(range(len(rows)), [f"{r.batch_size:g}, {r.learning_rate:g}" for r in rows.itertuples()])
-    axes.set(xlabel="validation AUC, best epoch, mean of the folds", ylabel="batch size, learning rate")
+    axes.set(xlabel="validation AUC, mean of the folds", ylabel="batch size, learning rate")
     handles, names = axes.get_legend_handles_labels()
     kept = dict(zip(names, handles, strict=True))
     figure.legend(kept.values(), kept.keys(), loc="outside lower left", ncols=3)
     widest = rows.loc[rows["spread"] == rows["spread"].max()]
     where = "; ".join(f"freeze {d:g}, {size:g}, {rate:g}" for d, size, rate in widest[_SEARCHED].to_numpy())
-    alt = (
-        f"A row for each of {len(rows)} configuration{'s' * (len(rows) > 1)}, a point a seed. Seeds differ "
-        f"by {rows['spread'].min():.3f} to {rows['spread'].max():.3f} within a configuration (depth, batch "
-        f"size, rate), most at {where}."
-    )
+    low, high = (f"{end:.3f}" for end in (rows["spread"].min(), rows["spread"].max()))
+    apart = f"{low} to {high} within a configuration (depth, batch size, rate), most at {where}"
+    if low == high:
+        apart = f"{low} within each configuration"
+    alt = f"A row for each configuration ({len(rows)}), a point a seed. Seeds differ by {apart}."
     return Drawing(figure, alt)
 
 

@@ -169,8 +169,12 @@ def test_figures_say_what_they_show(study):
     assert [line.get_xdata()[0] for line in figure.axes[0].lines[2:]] == [11, 139]
     spread = study.seed_spread()
     figure, alt = seed_figure(study.seed_results(), spread)
-    assert "1 configurations" not in alt
-    assert f"{spread['spread'].max():.3f}" in alt
+    assert "each configuration (1), a point" in alt
+    assert alt.endswith(f"Seeds differ by {spread['spread'].max():.3f} within each configuration.")
+    wider = pd.concat([spread, spread.assign(batch_size=16, spread=0.9)])
+    assert seed_figure(study.seed_results(), wider).alt.endswith(
+        " to 0.900 within a configuration (depth, batch size, rate), most at freeze 139, 16, 0.01."
+    )
     drawn = figure.axes[0].collections[0].get_offsets()[:, 0]
     assert sorted(drawn) == [pytest.approx(spread["low"].item()), pytest.approx(spread["high"].item())]
     table = pd.concat([study.table(), study.table().assign(batchnorm="alive", validation_auc=0.25)])
@@ -191,7 +195,7 @@ def test_the_grids_and_the_curves_show_the_means(study):
     plain = means[means["rotations"] == 1]
     figure, alt = grid_figure(plain)
     best = study.best(110)
-    assert f"freeze 110: 1 configuration, the highest {best.validation_auc:.3f} at batch size 4" in alt
+    assert f"freeze 110: 1 configuration, {best.validation_auc:.3f} at batch size 4" in alt
     assert [axes.get_title() for axes in figure.axes] == ["freeze 110", "freeze 139"]
     assert figure.axes[0].texts[0].get_text() == f"{best.validation_auc:.3f}"
     table = study.table()
