@@ -1,5 +1,6 @@
 """How sure a result is: coverage, calibration, folds and seeds, errors, and what a reader should know."""
 
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 
@@ -188,12 +189,18 @@ def scaling_words(table: pd.DataFrame, before: str, after: str) -> str:
     for measure, old, new in zip(found, *found.to_numpy(), strict=True):
         verdict = "worse" if new > old else "better" if new < old else "no different"
         words.append(f"the {measure} {verdict} ({old:.3f} to {new:.3f})")
-    old, new = (text.partition(" (")[0] for text in table.set_index("Scores")["Slope"][[before, after]])
+    slopes = table.set_index("Scores")["Slope"][[before, after]]
     slope = "leaves a calibration slope that cannot be given for both"
-    if "none" not in old + new:
-        was, now = (round(abs(float(one.replace("−", "-")) - 1), 2) for one in (old, new))
+    if not slopes.str.startswith("none").any():
+        (was, *first), (now, *then) = (
+            map(float, re.findall(r"-?[\d.]+", text.replace("−", "-"))) for text in slopes
+        )
+        was, now = (round(abs(one - 1), 2) for one in (was, now))
         way = "nearer to" if now < was else "farther from" if now > was else "as far from"
-        slope = f"moves the calibration slope from {old} to {new}, {way} 1, the right value"
+        told = f"{way} 1, the right value"
+        if first[0] <= then[1] and then[0] <= first[1]:
+            told = "but the two intervals overlap: which is nearer to 1, the right value, is not known"
+        slope = f"moves the calibration slope from {' to '.join(slopes)}, {told}"
     return f"Here scaling makes {' and '.join(words)}, and {slope}"
 
 
@@ -310,7 +317,7 @@ def reported(database: pd.DataFrame, weights: str, groups: Sequence[str]) -> dic
         "people": f"{people}; ethnicity, disease and treatment not known",
         "places": _places(database),
         "weights": weights,
-        "failures": f"errors are counted by {', '.join(groups)}",
+        "failures": f"Errors are counted by {', '.join(groups)}",
         "fairness": fairness,
     }
 
@@ -318,7 +325,7 @@ def reported(database: pd.DataFrame, weights: str, groups: Sequence[str]) -> dic
 _SIMULATED = {
     "source": "{name}: drawn by a program; no serum, no microscope",
     "selection": "none: specimens as the simulator draws them, no selection by readers",
-    "reference": "what the simulator drew",
+    "reference": "What the simulator drew",
     "annotation": "Nobody: a label is what was drawn, so there is no reader to disagree",
     "ethics": "Not needed: no patient is involved",
     "data": "Simulated images can be written again; AIDA's may not be passed on",
@@ -326,7 +333,7 @@ _SIMULATED = {
 _GIVEN = {
     "source": "{name}: images that were given to this run",
     "selection": "as the database's makers chose",
-    "reference": "the database's own positive or negative",
+    "reference": "The database's own positive or negative",
     "annotation": "Not known to this run, nor how far readers agreed: an image has one label",
     "ethics": "Not known to this run: ask the database's makers",
     "data": "The images are not among them, but small copies of all are, in its folder cache, and some are "

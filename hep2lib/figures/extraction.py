@@ -105,8 +105,8 @@ def layer_heat_map(means: pd.DataFrame, best: LayerChoice, regularisation: str =
     return Drawing(
         figure,
         f"Map of validation AUC, layers ({len(grid)}, from {grid.index[0]} on top down) by values of "
-        f"{regularisation} ({len(grid.columns)}): from {low:.2f} to {high:.2f}; framed: {best.layer} and {regularisation} = "
-        f"{typeset(best.value, '.4g')}.",
+        f"{regularisation} ({len(grid.columns)}): from {low:.2f} to {high:.2f}; framed: {best.layer} and "
+        f"{regularisation} = {typeset(best.value, '.4g')}.",
     )
 
 

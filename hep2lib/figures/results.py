@@ -209,7 +209,7 @@ def decision_figure(curves: Mapping[str, Mapping[str, pd.DataFrame]]) -> Drawing
 
 
 def specimen_figure(reviewed: pd.DataFrame, images: pd.DataFrame) -> Drawing:
-    """Every specimen's fields above one another, from the lowest mean score to the highest.
+    """Every specimen's fields above one another, from the lowest (mean) score to the highest.
 
     ``reviewed`` is what ``specimens.review_specimens`` returns, ``images`` have ``specimen``, ``label`` and
     ``score``, on one scale (0: the threshold).
@@ -217,6 +217,7 @@ def specimen_figure(reviewed: pd.DataFrame, images: pd.DataFrame) -> Drawing:
     ordered = reviewed.sort_values("mean_score", kind="stable").reset_index(drop=True)
     place = pd.Series(ordered.index, index=ordered["specimen"])
     zone = reviewed.groupby("fold")[["low", "high"]].first().mean()
+    order = f"in order of their {'mean ' * bool(images['specimen'].duplicated().any())}score"
     with style():
         figure, axes = plt.subplots(figsize=(WIDTH, 4.6), layout="constrained")
         axes.axhspan(*zone, color=GREY, alpha=0.2, lw=0, label="review (mean of the folds' zones)")
@@ -229,11 +230,11 @@ def specimen_figure(reviewed: pd.DataFrame, images: pd.DataFrame) -> Drawing:
             look = {"color": colour, "ms": 4, "mew": 0, "label": f"{name} field"}
             axes.plot(place[part["specimen"]], part["score"], marker, **look)
         axes.axhline(0, color=INK, lw=0.8)
-        axes.set(xlabel="specimens, in order of their mean score", ylabel="score (0: the threshold)")
+        axes.set(xlabel=f"specimens, {order}", ylabel="score (0: the threshold)")
         figure.legend(loc="outside lower left", ncols=2, fontsize=9)
     wrong = int((reviewed["by_mean"] != reviewed["label"]).sum())
-    shown = f"Scores of the fields of {len(reviewed)} specimens in order of their mean"
-    sides = f"specimens on both sides of the threshold: {split.sum()}; on the wrong side: {wrong}"
+    shown = f"Scores of the fields of {len(reviewed)} specimens, {order}"
+    sides = f"specimens with fields on both sides of the threshold: {split.sum()}; on the wrong side: {wrong}"
     return Drawing(figure, f"{shown}; {sides}.")
 
 

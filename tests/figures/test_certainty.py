@@ -28,9 +28,9 @@ def filled(database):
 def test_a_simulated_database_is_called_so():
     told = filled(DATABASE)
     assert "drawn by a program; no serum" in told["source"]
-    assert told["reference"] == "what the simulator drew"
+    assert told["reference"] == "What the simulator drew"
     assert told["weights"] == "GoogLeNet, random weights"
-    assert told["failures"] == "errors are counted by pattern, sex"
+    assert told["failures"] == "Errors are counted by pattern, sex"
     assert filled(DATABASE.assign(sex="F"))["fairness"] == "sex was drawn at random"
 
 
@@ -100,15 +100,20 @@ def test_the_table_of_calibration():
 
 def test_what_scaling_did_is_said_as_it_is():
     table = pd.DataFrame({"Scores": ["a", "b"], "Brier score": [0.2, 0.1], "ECE": [0.0871, 0.1382]})
-    table["Slope"] = ["0.41 (−0.75 to 1.56)", "4.04 (1.37 to 6.71)"]
+    table["Slope"] = ["0.41 (−0.75 to 1.26)", "4.04 (1.37 to 6.71)"]
     better_and_worse = (
         "Here scaling makes the Brier score better (0.200 to 0.100) and the ECE worse (0.087 to 0.138), and "
-        "moves the calibration slope from 0.41 to 4.04, farther from 1, the right value"
+        "moves the calibration slope from 0.41 (−0.75 to 1.26) to 4.04 (1.37 to 6.71), farther from 1, the "
+        "right value"
     )
     assert scaling_words(table, "a", "b") == better_and_worse
     back = scaling_words(table, "b", "a")
     assert "Brier score worse (0.100 to 0.200) and the ECE better" in back
-    assert back.endswith("from 4.04 to 0.41, nearer to 1, the right value")
+    assert back.endswith("to 0.41 (−0.75 to 1.26), nearer to 1, the right value")
+    wide = table.assign(Slope=["0.04 (−9.06 to 9.13)", "0.75 (−8.20 to 9.70)"])
+    for first, second in ("ab", "ba"):
+        unsure = "the two intervals overlap: which is nearer to 1, the right value, is not known"
+        assert scaling_words(wide, first, second).endswith(unsure)
     negative = table.assign(Slope=["−0.20 (−1.00 to 0.60)", "2.20 (1.37 to 6.71)"])
     assert scaling_words(negative, "a", "b").endswith("as far from 1, the right value")
     same = table.assign(**{"Brier score": [0.2001, 0.1999]})

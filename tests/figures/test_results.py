@@ -93,6 +93,16 @@ def fields():
     return results.specimen_figure(review_specimens(SVM), SVM.one_scale())
 
 
+def test_the_mean_of_a_specimen_is_named_only_where_one_has_several_fields():
+    images, reviewed = SVM.one_scale(), review_specimens(SVM)
+    one_each = images.drop_duplicates("specimen")
+    assert len(one_each) < len(images)
+    for shown, words in ((images, "in order of their mean score"), (one_each, "in order of their score")):
+        figure, alt = results.specimen_figure(reviewed, shown)
+        assert f"specimens, {words};" in alt
+        assert figure.axes[0].get_xlabel() == f"specimens, {words}"
+
+
 def test_fields_that_disagree_are_named_only_where_some_do():
     reviewed = review_specimens(SVM)
     for disagree in (True, False):
