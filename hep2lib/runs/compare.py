@@ -376,4 +376,6 @@ def as_markdown(found: Mapping[str, Any], figures: Sequence[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"([\\`*_{}\[\]<>|#$~&])", r"\\\1", re.sub(r"[\r\n]+", " ", text))
+    """Text as Markdown; an option as code, where two hyphens are not made a dash."""
+    text = re.sub(r"([\\`*_{}\[\]<>|#$~&])", r"\\\1", re.sub(r"[\r\n]+", " ", text))
+    return re.sub(r"(?<!\S)--[\w-]+", r"`\g<0>`", text)

@@ -402,7 +402,7 @@ class Run:
             f"Obtained on: {self.database.attrs['name']}, "
             f"{len(self.database)} images of {specimens} specimens; "
             f"{self.network.provenance.description}{reason}; profile {self.parameters.profile_name}, "
-            f"seed {self.parameters.seed}; device {device}.{note}"
+            f"run seed {self.parameters.seed}; device {device}.{note}"
         )
 
     @property

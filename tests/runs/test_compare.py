@@ -225,6 +225,7 @@ def test_what_a_run_lacks_is_said(pair):
     make_run(first, VALUES | many)
     short = "Not in B: 34 values of 05-results (option --all names them)."
     assert short in compared()["notes"]
+    assert "(option `--all` names them)" in as_markdown(compared(), [])
     (told,) = [note for note in compared(everything=True)["notes"] if note.startswith("Not in B")]
     assert told == f"Not in B: {', '.join(sorted([*[*VALUES][:4], *many]))}."
     write_text(second / "records" / "records.json", "{}")  # as one that was made from records has

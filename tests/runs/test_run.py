@@ -220,7 +220,7 @@ def test_captions_name_a_weights_file_without_its_folder(tmp_path, database):
     write_tensors(file, network.state_dict(), {})
     run = open_run(tmp_path / "run", "smoke", data=database, weights=file)
     assert "; weights mine.safetensors; " in run.short_statement
-    assert "; profile smoke, seed 0; device cpu." in run.statement
+    assert "; profile smoke, run seed 0; device cpu." in run.statement
     assert str(tmp_path) not in run.statement
 
 
