@@ -122,7 +122,7 @@ def seed_figure(results: pd.DataFrame, spread: pd.DataFrame) -> Drawing:
     """
     rows = spread.sort_values(["freeze", "mean"]).reset_index(drop=True)
     depths = sorted(rows["freeze"].unique())
-    figure, axes = plt.subplots(figsize=(WIDTH, 0.8 + 0.3 * len(rows)), layout="constrained")
+    figure, axes = plt.subplots(figsize=(WIDTH, max(2.6, 0.8 + 0.3 * len(rows))), layout="constrained")
     for place, row in rows.iterrows():
         axes.plot([row["low"], row["high"]], [place, place], color=GREY, linewidth=2, zorder=1)
         mine = results.loc[(results[_SEARCHED] == row[_SEARCHED]).all(axis=1), "validation_auc"]
