@@ -197,8 +197,12 @@ def complete(run: Run) -> list[str]:
         InputError: as ``execute_run`` does.
         RunError: if a notebook fails.
     """
-    pages = records.PAGES if isinstance(run, RecordedRun) else PAGES
-    if not (run.folder / "run.json").is_file():
+    pages: Sequence[str] = PAGES
+    about = run.folder / "run.json"
+    finished = about.is_file()
+    if isinstance(run, RecordedRun):  # until it is executed, its pages are those of the run it is made from
+        pages, finished = records.PAGES, "made from" in json.loads(about.read_text(encoding="utf-8"))
+    if not finished:
         execute_run(run, pages)
         return [*pages]
     found = check(run.folder)

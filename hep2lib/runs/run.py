@@ -168,9 +168,8 @@ class Run:
     def _start(self, seed: int) -> GoogLeNet:
         """The network with the run's weights; random ones are drawn with this seed.
 
-        Random weights are calibrated on simulated images that belong to no database, so that one starting
-        point serves all folds and no test image has a part in it. They take seconds to draw, so they are kept
-        in the run's ``cache`` folder, which is safe to delete; what was altered there is drawn anew.
+        Random weights are calibrated on simulated images that belong to no database: one starting point
+        serves all folds. They are kept in ``cache``; what was altered there, or deleted, is drawn anew.
         """
         p, used = self.parameters, self.weights["used"]
         network = GoogLeNet(variant=p.variant, classes=2)
