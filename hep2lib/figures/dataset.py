@@ -66,11 +66,12 @@ def close_ups(database: pd.DataFrame, rows: Mapping[str, int]) -> Drawing:
 
     The part is the one with the strongest contrast, around a dividing cell where one is known. All its values
     are multiplied so that the brightest 0.5 % of its green ones are at full scale; the factor is shown.
-    ``rows`` are by pattern those of the database (`hep2lib.data.database.read_database`).
+    ``rows`` are by pattern (or class) those of the database (`hep2lib.data.database.read_database`).
     """
     images = database["image"].iloc[list(rows.values())]
     folder, depth = Path(database.attrs.get("folder", "")).parent, database.attrs.get("bit_depth", 16)
     known = dividing_cells(folder, set(images)) if database.attrs.get("simulated") else {}
+    named = set(rows) - {"positive", "negative"}  # patterns, where the database knows any
     height = 3.35 * -(-len(rows) // 2)
     figure, grid = panels(-(-len(rows) // 2), 2, WIDTH, height)
     grid.flat[-1].set_axis_off()
@@ -91,7 +92,7 @@ def close_ups(database: pd.DataFrame, rows: Mapping[str, int]) -> Drawing:
             axes.annotate("", place + 24 * way, place + 56 * way, arrowprops=look)
         axes.text(0.98, 0.02, f"× {factor:.1f}", color=PAPER, ha="right", transform=axes.transAxes)
         title, code = with_code(name), " + ".join(codes(name))
-        words = LOOK_FOR.get(code, "no pattern" if name == "negative" else "")
+        words = LOOK_FOR.get(code, "no pattern" if name == "negative" and named else "")
         axes.set_title(textwrap.fill(title, 27), weight="bold", fontsize=10)
         axes.set_xlabel(textwrap.fill(words, 32), fontsize=10)
         arrows = f", {len(shown)} at dividing cells" if len(shown) else ""

@@ -188,6 +188,7 @@ def test_a_close_up_shows_the_files_own_pixels_brighter_with_arrows_in_it(tmp_pa
     assert "stripes (times 5.0); negative" in alt
     database.attrs = {}
     assert "dividing cells" not in dataset.close_ups(database, rows).alt
+    assert "no pattern" not in dataset.close_ups(database, {"positive": 0, "negative": 1}).alt
 
 
 def test_the_dividing_cell_that_every_first_image_has_is_in_its_close_up(tmp_path):
