@@ -372,7 +372,7 @@ def _opened(options: argparse.Namespace) -> "Run":
     settings |= parse_settings(options.set)
     run = open_run(options.out or "", settings.pop("profile", options.profile), **settings)
     kept = len([*(run.folder / "trials").rglob("*.json")])
-    on = f", which goes on: {counted(kept, 'trial')} are kept" if kept else ""
+    on = f", which goes on with {counted(kept, 'trial')}" if kept else ""
     print(f"run: {run.folder}{on}")
     print(run.statement, flush=True)
     if run.advice:
@@ -475,11 +475,8 @@ def _book(options: argparse.Namespace) -> None:
 
     print(f"the book: {build_book(options.run)}")
     if stale := [page for page, chapter in check(options.run).items() if chapter.reasons]:
-        print(
-            f"stale in it: {', '.join(stale)} (`hep2 check {options.run or ''}` says why)".replace(
-                " `)", "`)"
-            )
-        )
+        command = " ".join(["hep2 check", *([str(options.run)] if options.run else [])])
+        print(f"stale in it: {', '.join(stale)} (`{command}` says why)")
 
 
 def _runs(options: argparse.Namespace) -> None:

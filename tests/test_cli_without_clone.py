@@ -83,7 +83,7 @@ def test_studies_data_and_simulation_need_no_clone(alone):
     assert "2 trainings, 0 of them diverged" in tuning
     assert again.splitlines()[1:] == svm.splitlines()[1:]
     assert again.startswith("run: ")
-    assert ", which goes on: " in again.splitlines()[0]
+    assert ", which goes on with " in again.splitlines()[0]
     assert drawn == "drawn: 21 images of 10 specimens\n"
     assert sorted(path.name for path in (alone / "elsewhere").iterdir()) == ["drawn", "run"]
     assert sorted(path.name for path in (alone / "person").iterdir()) == ["data", "mini.yaml"]

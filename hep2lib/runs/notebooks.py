@@ -199,7 +199,7 @@ def complete(run: Run) -> list[str]:
     """
     pages: Sequence[str] = PAGES
     about = run.folder / "run.json"
-    finished = about.is_file()
+    finished = about.is_file() and (run.folder / records.RECORDS / "about.json").is_file()
     if isinstance(run, RecordedRun):  # until it is executed, its pages are those of the run it is made from
         pages, finished = records.PAGES, "made from" in json.loads(about.read_text(encoding="utf-8"))
     if not finished:

@@ -776,10 +776,13 @@ def test_a_finished_run_is_gone_on_with_where_something_is_missing(tmp_path, mon
     monkeypatch.setattr(notebooks, "execute_run", lambda opened, pages: executed.append(list(pages)))
     assert notebooks.complete(run) == [*notebooks.PAGES], "it was not finished"
     (tmp_path / "run.json").touch()
+    assert notebooks.complete(run) == [*notebooks.PAGES], "it has no records"
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records" / "about.json").touch()
     assert notebooks.complete(run) == []
     found["04-svm"].reasons.append("hep2lib/studies/svm.py changed")
     assert notebooks.complete(run) == ["04-svm"]
-    assert executed == [[*notebooks.PAGES], ["04-svm"]]
+    assert executed == [[*notebooks.PAGES]] * 2 + [["04-svm"]]
 
 
 def test_executing_one_page_keeps_the_times_of_the_others(tmp_path, monkeypatch):
