@@ -33,6 +33,7 @@ from hep2lib.data.images import load_images
 from hep2lib.evaluation.auc import compare_seeds
 from hep2lib.evaluation.baselines import handmade_features, handmade_only, mean_green
 from hep2lib.evaluation.mistakes import at_quantiles
+from hep2lib.pretraining.pretraining import PROFILES, held_out, readable_brightness
 from hep2lib.runs.paper import follows_the_rule, write_weights
 from hep2lib.runs.run import CALIBRATION_IMAGES
 from hep2lib.simulator.writing import simulated_images, write_database
@@ -40,7 +41,7 @@ from hep2lib.studies.execution import device_name
 from hep2lib.studies.fine_tuning import Grid, fine_tuning_study
 from hep2lib.studies.inputs import StudyInputs
 from hep2lib.studies.svm_study import svm_study
-from hep2lib.studies.trial import SVMVariant, TrialStore
+from hep2lib.studies.trial import SVMVariant, TrainingOptions, TrialStore
 
 DATABASES = (7001, 7002, 7003)  # seeds; the simulator was calibrated on others
 LAYERS = ("pool2-3x3_s2", "inception_3a-output", "inception_4e-output", "pool5-7x7_s1")
@@ -72,7 +73,8 @@ def main() -> int:
                 print(f"database {seed}, {kind} weights, {start + 1} of {len(sources)}", flush=True)
                 cache, network = folder / "cache" / f"{kind}-{start}", _network(source, start)
                 inputs = StudyInputs(images, labels, folds, network, cache, options.device, options.workers)
-                for row, table in _studies(inputs, TrialStore(folder / "trials"), start):
+                store = TrialStore(folder / "trials")
+                for row, table in _studies(inputs, store, start, options.precision):
                     tested = table.sort_values("row")  # every image is tested in one fold
                     scores.setdefault(row, {}).setdefault(kind, []).append(tested["score"].to_numpy())
                 shutil.rmtree(cache, ignore_errors=True)
@@ -85,6 +87,7 @@ def main() -> int:
     print(pd.DataFrame(rows).drop(columns=lists).to_string(index=False, float_format="{:.3f}".format))
     print(f"hand-made features on the same folds: {np.mean(handmade):.3f}")
     if options.write:
+        unseen = held_out(PROFILES["laptop"])[0]
         networks = {kind: _network(sources[0], 0).cpu() for kind, sources in kinds.items()}
         middle = at_quantiles(database, mean_green(images), (0.65,))
         shown = load_images(database.iloc[[middle[1][0], middle[0][0]]], 224)  # a late layer has 7 x 7 places
@@ -94,9 +97,16 @@ def main() -> int:
                 "obtained on": f"{len(options.databases)} simulated databases of {options.specimens} "
                 f"specimens (seeds {', '.join(map(str, options.databases))}), images of {options.size} "
                 f"pixels; {len(VALUES)} values of C; rates {' and '.join(map(str, RATES))}, batch size "
-                f"{BATCH}, {EPOCHS} epochs; device {device_name(options.device)}",
+                f"{BATCH}, {EPOCHS} epochs, {options.precision}; device {device_name(options.device)}",
                 "starts each": len(options.procedural),
                 "hand-made": handmade,
+                "brightness": {
+                    kind: [
+                        readable_brightness(_network(source, start).cpu(), unseen)
+                        for start, source in enumerate(sources)
+                    ]
+                    for kind, sources in kinds.items()
+                },
                 "starts": {kind: network.provenance.description for kind, network in networks.items()},
             },
             _pictures(networks, shown),
@@ -115,7 +125,9 @@ def _network(source: str | Path, seed: int) -> GoogLeNet:
     return network.eval()
 
 
-def _studies(inputs: StudyInputs, store: TrialStore, seed: int) -> Iterator[tuple[str, pd.DataFrame]]:
+def _studies(
+    inputs: StudyInputs, store: TrialStore, seed: int, precision: str
+) -> Iterator[tuple[str, pd.DataFrame]]:
     """Every row of the table: its name, and the scores of the images in the fold that tests them."""
     ways = ("flattened", SVMVariant(), LAYERS), ("pooled", SVMVariant(pooled=True), LAYERS[:-1])
     for name, variant, layers in ways:  # the last layer has one place, so both ways are one
@@ -123,7 +135,8 @@ def _studies(inputs: StudyInputs, store: TrialStore, seed: int) -> Iterator[tupl
         for layer in layers:
             yield f"SVM, {layer}, {name}", outcome.scores(outcome.best(layer))
     grids = [Grid((depth,), (BATCH,), RATES, EPOCHS) for depth in DEPTHS]
-    tuned = fine_tuning_study(inputs, store, grids, seed=seed)
+    arithmetic = TrainingOptions(precision=precision)
+    tuned = fine_tuning_study(inputs, store, grids, seed=seed, options=arithmetic)
     for depth in DEPTHS:
         yield f"fine-tuning, freeze {depth}", tuned.scores(tuned.best(depth))
 
@@ -170,6 +183,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--databases", type=int, nargs="+", default=DATABASES, help="their seeds")
     parser.add_argument("--size", type=int, default=112, help="of the images, pixels (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="where to compute (default: %(default)s)")
+    parser.add_argument(
+        "--precision", choices=("fp32", "bf16"), default="fp32", help="of fine-tuning (default: %(default)s)"
+    )
     parser.add_argument("--workers", type=int, default=0, help="processes (default: one a core)")
     parser.add_argument("--write", action="store_true", help="keep table and pictures for the book")
     return parser.parse_args()

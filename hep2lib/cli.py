@@ -308,7 +308,7 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", help=known)
     parser.add_argument("--data", help="a database's folder (default: a simulated one)")
     _add_database_options(parser)
-    parser.add_argument("--weights", help="auto (default), imagenet, random, or a file")
+    parser.add_argument("--weights", help="auto (default), imagenet, procedural, random, or a file")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set a parameter")
     parser.add_argument("--out", help="the run's folder (default: runs/NAME)")
 

@@ -274,7 +274,7 @@ LAYERS: tuple[str, ...] = tuple(layer.name for layer in architecture())
 class Provenance:
     """Where a network's weights come from; it travels with every result."""
 
-    source: str  # what was asked for: "random", "imagenet" or the file's name
+    source: str  # what was asked for: "random", "procedural", "imagenet" or the file's name
     sha256: str  # of the file, or of all parameters where there is no file
     variant: str  # "bvlc" or "torchvision"
     description: str  # one sentence for a caption

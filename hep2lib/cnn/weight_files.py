@@ -133,15 +133,24 @@ def write_body(network: GoogLeNet, path: Path) -> None:
     """Write a network for others to start from, in 11.2 MB: whole or not at all.
 
     The file holds the convolutions with their batch normalisation folded in, as float16, no classifier, the
-    preprocessing, ``network.provenance.description``, and a sha256 of all that.
+    preprocessing, ``network.provenance.description``, and a sha256 of all that. Where the normalisation was
+    live, one in float64 that changes no folded value takes the bias's place, so that it can live again.
 
     Raises:
         InputError: if the folder cannot be written.
     """
     state = {name: value.cpu() for name, value in network.state_dict().items()}
+    live = {name: value.double() for name, value in state.items() if name.startswith("normalisations.")}
     for layer in network.learnable:
         _fold_layer(state, layer, path)
     tensors = {name: value.half().contiguous() for name, value in state.items() if CLASSIFIER not in name}
+    for layer in network.normalisations:
+        gain, _, mean, variance = (live[f"normalisations.{layer}.{name}"] for name in STATISTICS)
+        scale = gain / (variance + EPSILON).sqrt()
+        mean, variance = scale * mean, scale**2 * variance  # of the folded convolution's output
+        shift = tensors.pop(key(layer, "bias")).double() + mean
+        values = ((variance + EPSILON).sqrt(), shift, mean, variance)
+        tensors |= {f"normalisations.{layer}.{name}": x for name, x in zip(STATISTICS, values, strict=True)}
     own = network.preprocess
     if own.mean_image is not None:
         tensors["mean_image"] = torch.from_numpy(own.mean_image)

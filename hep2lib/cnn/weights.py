@@ -1,4 +1,4 @@
-"""Weights for a network: random, torchvision's ImageNet ones, or a file's; always with their provenance."""
+"""Weights for a network: random, procedural, ImageNet's, or a file's; always with their provenance."""
 
 import hashlib
 import math
@@ -23,6 +23,9 @@ from hep2lib.processes import single_thread
 #: Where torchvision keeps its ImageNet weights; the file's name holds the first digits of its sha256. It is
 #: ``GoogLeNet_Weights.IMAGENET1K_V1.url``: to import torchvision for it would cost every process seconds.
 IMAGENET_URL = "https://download.pytorch.org/models/googlenet-1378be20.pth"
+#: What `hep2 pretrain` wrote with seed 0, and its sha256; ``procedural.md`` beside it is its card.
+PROCEDURAL = Path(__file__).with_name("procedural.safetensors")
+PROCEDURAL_SHA256 = "aeb5a64d6095526044489772fa780a32a024b9bbf49fc0409c9505302da2ff28"
 #: Random initialisations by source; what each starts from and what a caption says.
 RANDOM = {
     "random": ("orthogonal", "random weights, each convolution scaled to unit variance on {images}"),
@@ -82,8 +85,8 @@ def load_weights(
     Args:
         network: changed in place; a file that does not fit leaves it as it was.
         source: "random" (calibrated: each convolution's output scaled to unit variance), "random-caffe",
-            "random-matlab", "imagenet" (torchvision's download; variant "torchvision" only), or a file:
-            .onnx, .caffemodel, .pth or .safetensors.
+            "random-matlab", "procedural" (learnt from images that formulas draw) or "imagenet" (torchvision's
+            download), both of variant "torchvision" only, or a file: .onnx, .caffemodel, .pth, .safetensors.
         seed: of everything that is drawn, 0 or more.
         images: uint8, N x 3 x H x W: what "random" is calibrated on; no other source needs any.
         images_are: what the caption calls them.
@@ -99,8 +102,8 @@ def load_weights(
         with single_thread():  # a decomposition and sums round by the number of threads
             network.provenance = _draw(network, source, seed, images, images_are)
         return network.provenance.description
-    imagenet = source == "imagenet"
-    path = _imagenet_file(network) if imagenet else Path(source)
+    known = {"imagenet": _imagenet_file, "procedural": _procedural_file}
+    path = known[source](network) if source in known else Path(source)
     file, head = _read(path, network), "classifier included"
     classes = fill(network, file.tensors, str(path))
     if classes != network.classes:
@@ -109,11 +112,13 @@ def load_weights(
         head += f" a fresh one for {network.classes} classes, seed {seed}"
     network.preprocess = file.preprocessing
     sha256 = _file_sha256(path, *file.files)
-    words = "ImageNet weights, torchvision's" if imagenet else "weights of"
-    description = (
-        f"GoogLeNet ({network.variant}), {words} {path.name} ({file.form}; sha256 {sha256[:8]}); {head}"
-    )
-    network.provenance = Provenance(source if imagenet else path.name, sha256, network.variant, description)
+    words = "ImageNet weights, torchvision's" if source == "imagenet" else "weights of"
+    words = f"{words} {path.name} ({file.form}; sha256 {sha256[:8]})"
+    if source == "procedural":
+        words = f"procedural weights, learnt from images that formulas draw (sha256 {sha256[:8]})"
+    description = f"GoogLeNet ({network.variant}), {words}; {head}"
+    name = source if source in known else path.name
+    network.provenance = Provenance(name, sha256, network.variant, description)
     return description
 
 
@@ -175,7 +180,8 @@ def _read(path: Path, network: GoogLeNet) -> WeightFile:
         raise WeightsError(f"{path} is a folder: give the file in it")
     if not os.path.isfile(path):  # noqa: PTH113 (pathlib's raises where no file can have such a name)
         raise WeightsError(
-            f"weights {str(path)!r}: no such file; give {_ENDINGS}, or one of imagenet, {', '.join(RANDOM)}"
+            f"weights {str(path)!r}: no such file; give {_ENDINGS}, or one of imagenet, procedural, "
+            f"{', '.join(RANDOM)}"
         )
     form = "weights"
     try:
@@ -247,15 +253,43 @@ def imagenet_available(timeout: float = 8.0) -> bool:
     return reached.is_set()
 
 
-def _imagenet_file(network: GoogLeNet) -> Path:
-    """The ImageNet file in torch's cache, fetched if need be, its hash checked."""
+def without_download(variant: str) -> str:
+    """The source that ``auto`` takes where ImageNet's weights cannot be had: "procedural" or "random".
+
+    The rule was written down before the comparison: ``hep2lib.runs.paper.follows_the_rule``.
+    """
+    return "procedural" if variant == "torchvision" and PROCEDURAL.is_file() else "random"
+
+
+def _procedural_file(network: GoogLeNet) -> Path:
+    """The file that comes with the package, its hash checked."""
+    _refuse_bvlc("procedural: these", network)
+    if not PROCEDURAL.is_file():
+        raise WeightsError(
+            f"procedural: {PROCEDURAL} is missing: fetch it from the repository (in a clone, `git checkout` "
+            "brings it back), choose weights: random, or give a file that `hep2 pretrain` wrote"
+        )
+    if _file_sha256(PROCEDURAL) != PROCEDURAL_SHA256:
+        raise WeightsError(
+            f"procedural: {PROCEDURAL} is damaged (its sha256 is not {PROCEDURAL_SHA256[:8]}...): fetch it "
+            "again from the repository, or choose weights: random"
+        )
+    return PROCEDURAL
+
+
+def _refuse_bvlc(which: str, network: GoogLeNet) -> None:
     if network.variant != "torchvision":
         raise WeightsError(
-            "imagenet: torchvision's weights belong to the variant torchvision, this network is bvlc. "
+            f"{which} weights belong to the variant torchvision, this network is bvlc. "
             "Choose that variant, or give Caffe's .caffemodel or an .onnx file of GoogLeNet"
         )
+
+
+def _imagenet_file(network: GoogLeNet) -> Path:
+    """The ImageNet file in torch's cache, fetched if need be, its hash checked."""
+    _refuse_bvlc("imagenet: torchvision's", network)
     path = _imagenet_path()
-    advice = f"fetch {IMAGENET_URL} on another machine and put it there, or choose weights: random"
+    advice = f"fetch {IMAGENET_URL} on another machine and put it there, or choose weights: procedural"
     if not path.is_file():
         if not imagenet_available():
             raise WeightsError(f"imagenet: {path} is missing and cannot be downloaded now; {advice}")

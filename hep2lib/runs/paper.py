@@ -100,7 +100,7 @@ def other_conditions(database: pd.DataFrame, weights: str) -> str:
 
     AIDA is known by its layout and the paper's numbers of images; a file of ``weights`` is taken at its word.
     """
-    reasons = [f"{weights} weights"] if weights in RANDOM else []
+    reasons = [f"{weights} weights"] if weights in (*RANDOM, "procedural") else []
     aida = printed("database.images"), printed("database.positive")
     if database.attrs.get("simulated"):
         reasons.insert(0, "simulated images")
@@ -122,6 +122,11 @@ def paper_question(database: pd.DataFrame, weights: str) -> str:
     start = f"from {Path(weights).name}; whether that learnt from photographs, as in the paper, is not known"
     if weights == "imagenet":
         start = "from ImageNet's weights, as in the paper"
+    elif weights == "procedural":
+        start = (
+            "from procedural weights, learnt from images that formulas draw. What a network gains from "
+            "photographs, the paper's question, is asked here of formulas instead"
+        )
     elif weights in RANDOM:
         start = (
             "from random weights, which have learnt nothing. So what a network gains from photographs, the "

@@ -161,8 +161,8 @@ class Parameters(_Strict):
     variant: Literal["torchvision", "bvlc"] = "torchvision"
     """Which GoogLeNet: torchvision's, or bvlc, the one that MATLAB has."""
     weights: Annotated[str, Field(min_length=1)] = "auto"
-    """Where training starts from. Values: auto, imagenet, random, random-caffe, random-matlab, or
-    a file. The paper: pre-trained."""
+    """Where training starts from. Values: auto, imagenet, procedural, random, random-caffe,
+    random-matlab, or a file. The paper: pre-trained."""
     grids: Annotated[tuple[GridParameters, ...], Field(min_length=1)]
     """The search of the fine-tuning study, in one part or several. Values: a list of grids."""
     chosen_seeds: dict[Whole, Seeds] = {}
@@ -310,7 +310,7 @@ class Parameters(_Strict):
 
 
 _SEAL = "# Parameters of a run, which stay as they are; a copy may be changed and be a profile. Digest: "
-WEIGHTS = ("auto", "imagenet", "random", "random-caffe", "random-matlab")
+WEIGHTS = ("auto", "imagenet", "procedural", "random", "random-caffe", "random-matlab")
 """Words for weights; any other text names a file."""
 
 _WITH_PARTS: dict[str, type[BaseModel]] = dict.fromkeys(("batchnorm", "grids"), GridParameters)

@@ -21,6 +21,7 @@ from hep2lib.cnn.googlenet import LAYERS, GoogLeNet, Provenance
 from hep2lib.cnn.layers import CLASSIFIER
 from hep2lib.cnn.preprocessing import Preprocessing
 from hep2lib.cnn.weight_files import (
+    EPSILON,
     STATISTICS,
     WeightsError,
     fill,
@@ -139,7 +140,7 @@ def body(tmp_path_factory):
 
 def test_a_body_comes_back_with_its_preprocessing_and_provenance(body, images):
     path, live = body
-    assert path.stat().st_size < 11.3e6
+    assert path.stat().st_size < 11.5e6
     folded = GoogLeNet("torchvision").eval()
     sentence = load_weights(folded, path, seed=4)
     assert "hep2lib file (weights taught on dead leaves)" in sentence
@@ -149,6 +150,24 @@ def test_a_body_comes_back_with_its_preprocessing_and_provenance(body, images):
         x = live.preprocess(images)
         ours, theirs = (net.activations(x, [LAYERS[139]])[LAYERS[139]] for net in (folded, live))
     assert torch.allclose(ours, theirs, rtol=1e-2, atol=1e-2 * theirs.std())
+
+
+def test_a_body_brings_its_live_normalisation_and_folds_to_what_was_rounded(body, images):
+    path, live = body
+    again, folded = GoogLeNet("torchvision", batchnorm="train").eval(), GoogLeNet("torchvision").eval()
+    for network in (again, folded):
+        load_weights(network, path, seed=4)
+    with torch.no_grad():
+        x = live.preprocess(images)
+        assert torch.allclose(again(x), folded(x), rtol=1e-4, atol=1e-5)
+        for name, theirs in live.normalisations.items():
+            own, scale = again.normalisations[name], theirs.weight / (theirs.running_var + EPSILON).sqrt()
+            assert torch.allclose(own.running_mean, scale * theirs.running_mean, rtol=1e-4, atol=1e-6)
+            assert torch.allclose(own.running_var, scale**2 * theirs.running_var, rtol=1e-4)
+            weight, statistics = live[name].weight, theirs.state_dict()
+            rounded = fold(weight, statistics)[0].half().float()
+            assert torch.equal(folded[name].weight, rounded)
+            assert torch.equal(folded[name].bias, fold(weight, statistics)[1].half().float())
 
 
 def test_a_mean_image_is_part_of_a_body(tmp_path):

@@ -170,6 +170,33 @@ def test_the_digest_of_a_file_covers_the_files_beside_it(tmp_path):
     assert both == hashlib.sha256(b"graphvalues").hexdigest()
 
 
+def test_procedural_weights_come_with_the_package_and_a_card():
+    network, live = GoogLeNet("torchvision"), GoogLeNet("torchvision", batchnorm="train")
+    sentence = load_weights(network, "procedural", seed=3)
+    load_weights(live, "procedural", seed=3)
+    assert sentence == (
+        "GoogLeNet (torchvision), procedural weights, learnt from images that formulas draw (sha256 "
+        f"{weights.PROCEDURAL_SHA256[:8]}); without a classifier; a fresh one for 2 classes, seed 3"
+    )
+    assert (network.provenance.source, network.provenance.sha256) == ("procedural", weights.PROCEDURAL_SHA256)
+    assert weights.PROCEDURAL.stat().st_size < 12e6
+    card = weights.PROCEDURAL.with_suffix(".md").read_text(encoding="utf-8")
+    assert weights.PROCEDURAL_SHA256 in card
+
+
+def test_procedural_weights_that_cannot_be_had_are_refused_by_name(tmp_path, monkeypatch):
+    with pytest.raises(WeightsError, match="procedural: these weights belong to the variant torchvision"):
+        load_weights(GoogLeNet("bvlc"), "procedural")
+    data, path = bytearray(weights.PROCEDURAL.read_bytes()), tmp_path / "procedural.safetensors"
+    monkeypatch.setattr(weights, "PROCEDURAL", path)
+    with pytest.raises(WeightsError, match=r"procedural: .*procedural.safetensors is missing: fetch it"):
+        load_weights(GoogLeNet("torchvision"), "procedural")
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(WeightsError, match=r"procedural: .*procedural.safetensors is damaged"):
+        load_weights(GoogLeNet("torchvision"), "procedural")
+
+
 def test_the_address_of_the_imagenet_weights_is_torchvisions():
     assert torchvision.models.GoogLeNet_Weights.IMAGENET1K_V1.url == weights.IMAGENET_URL
 

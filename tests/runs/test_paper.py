@@ -21,6 +21,7 @@ from hep2lib.runs.paper import (
     smaller_budgets,
 )
 from hep2lib.runs.parameters import make_parameters, profile_values
+from hep2lib.runs.run import open_run
 from hep2lib.simulator import simulation
 
 BOOK = project_root() / "book"
@@ -291,6 +292,20 @@ def rows_of(better, worse, equal):
 )
 def test_procedural_weights_have_to_be_better_in_half_of_the_rows_and_worse_in_none(counts, procedural):
     assert paper.follows_the_rule(rows_of(*counts)) is procedural
+
+
+def test_the_default_offline_is_what_the_rule_comes_to(tmp_path, monkeypatch):
+    rows, about, pictures = paper.stated_weights()
+    assert len(rows) >= 10
+    assert about["starts each"] >= 3
+    assert {f"{kind}, filters" for kind in about["starts"]} <= set(pictures)
+    for row in rows.to_dict("records"):
+        for kind in ("random", "procedural"):
+            assert row[f"{kind} mean"] == pytest.approx(np.mean(row[kind]))
+        assert row["procedural low"] <= row["procedural difference"] <= row["procedural high"]
+    monkeypatch.setattr("hep2lib.runs.run.imagenet_available", lambda: False)
+    used = open_run(tmp_path / "run", "smoke", weights="auto").weights["used"]
+    assert used == ("procedural" if paper.follows_the_rule(rows.to_dict("records")) else "random")
 
 
 def test_the_comparison_of_weights_is_stated_as_it_was_written(tmp_path, monkeypatch):

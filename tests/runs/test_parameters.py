@@ -166,8 +166,8 @@ chosen_seeds: {11: 0}
         make_parameters(file)
     assert str(refused.value) == (
         f"{file}, line 2: parameter weights = 'randm': no such file; did you mean random? Weights are auto, "
-        "imagenet, random, random-caffe, random-matlab, or an existing .pth, .safetensors, .onnx or "
-        ".caffemodel"
+        "imagenet, procedural, random, random-caffe, random-matlab, or an existing .pth, .safetensors, .onnx "
+        "or .caffemodel"
     )
     file.write_text("seed: 1\ndata: ~nosuchuser/x\n", encoding="utf-8")
     with pytest.raises(
@@ -377,7 +377,7 @@ def test_a_path_is_relative_to_where_it_was_written(tmp_path, monkeypatch, profi
 def test_a_word_for_weights_is_a_word_and_all_else_a_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "random").touch()
-    for word in ("auto", "imagenet", "random", "random-caffe", "random-matlab"):
+    for word in WEIGHTS:
         assert make_parameters("smoke", {"weights": word}).weights == word
     assert make_parameters("smoke", {"weights": "./random"}).weights == str(tmp_path / "random")
     elsewhere = str(tmp_path / "of-another-machine.pth")
@@ -393,7 +393,7 @@ def test_a_word_for_weights_is_a_word_and_all_else_a_file(tmp_path, monkeypatch)
 
 
 def test_the_words_and_the_number_of_layers_are_those_of_the_network():
-    assert WEIGHTS[2:] == (*RANDOM,)
+    assert WEIGHTS[3:] == (*RANDOM,)
     assert make_parameters("smoke", {"grids": [GRID | {"freeze": [len(LAYERS)]}]})
     with pytest.raises(ParameterError, match=f"values: a list of numbers, 0 to {len(LAYERS)}$"):
         make_parameters("smoke", {"grids": [GRID | {"freeze": [len(LAYERS) + 1]}]})

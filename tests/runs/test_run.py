@@ -224,7 +224,7 @@ def test_captions_name_a_weights_file_without_its_folder(tmp_path, database):
     assert str(tmp_path) not in run.statement
 
 
-@pytest.mark.parametrize(("reachable", "used"), [(True, "imagenet"), (False, "random")])
+@pytest.mark.parametrize(("reachable", "used"), [(True, "imagenet"), (False, "procedural")])
 def test_which_weights_auto_means_is_settled_once_and_said(tmp_path, monkeypatch, reachable, used):
     monkeypatch.setattr(run_module, "imagenet_available", lambda: reachable)
     weights = open_run(tmp_path / "run", "smoke", weights="auto").weights
@@ -232,6 +232,14 @@ def test_which_weights_auto_means_is_settled_once_and_said(tmp_path, monkeypatch
     assert ("could not be reached" in weights["reason"]) != reachable
     monkeypatch.setattr(run_module, "imagenet_available", lambda: not reachable)
     assert open_run(tmp_path / "run").weights == weights
+
+
+def test_without_the_file_of_procedural_weights_a_run_starts_from_random_ones(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_module, "imagenet_available", lambda: False)
+    monkeypatch.setattr("hep2lib.cnn.weights.PROCEDURAL", tmp_path / "missing.safetensors")
+    assert open_run(tmp_path / "run", "smoke", weights="auto").weights["used"] == "random"
+    bvlc = open_run(tmp_path / "bvlc", "smoke", weights="auto", variant="bvlc").weights
+    assert (bvlc["used"], "bvlc variant" in bvlc["reason"]) == ("random", True)
 
 
 def test_random_weights_are_never_replaced(tmp_path, monkeypatch):
