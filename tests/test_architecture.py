@@ -76,7 +76,7 @@ def test_a_module_is_found_by_its_name():
 def test_the_house_stays_small():
     lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES}
     assert len(lines) <= 83
-    assert sum(lines.values()) <= 21_650
+    assert sum(lines.values()) <= 21_700
     assert {str(path): count for path, count in lines.items() if count > 650} == {}
 
 

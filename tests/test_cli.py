@@ -141,7 +141,9 @@ def test_a_run_folder_whose_trainings_are_others(said, database, begun):
 def test_a_weights_file_that_is_missing(said, database):
     message = said(database, weights="nowhere.pth")
     assert message.count("\n") == 1
-    assert "parameter weights = 'nowhere.pth': no such file; give auto, imagenet, random, random-" in message
+    assert (
+        "parameter weights = 'nowhere.pth': no such file; give auto, imagenet, procedural, random" in message
+    )
     absolute = said(database, weights=str(database / "nowhere.pth"))
     assert f"weights '{database / 'nowhere.pth'}': no such file; give an existing .pth" in absolute
 
@@ -152,7 +154,7 @@ def test_imagenet_weights_out_of_reach(said, database, tmp_path, monkeypatch):
     message = said(database, weights="imagenet")
     assert message.count("\n") == 1
     assert str(tmp_path / "torch") in message
-    assert "put it there, or choose weights: random" in message
+    assert "put it there, or choose weights: procedural" in message
 
 
 def test_an_unknown_command_is_refused(capsys):

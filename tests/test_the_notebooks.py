@@ -231,6 +231,10 @@ OF_THE_PAPER = {
     "The paper's was freeze {paper}`table2.soft`, batch size {paper}`best.batch_size`, learning rate "
     "{paper}`best.learning_rate`, epoch {paper}`best.epoch`, on {term}`AIDA` with weights "
     "from {term}`ImageNet`.",
+    "What a network can do before it has seen a single field, it has from {term}`pre-training`:",
+    "The paper's network was pre-trained on the photographs of ImageNet.",
+    "no pre-training at all.",
+    "{val}`weights.starts` independent pre-trainings stood against as many draws of random weights.",
     "A pre-trained network can be used without training it at all:",
     "Other classes that a network was taught before, such as ImageNet's thousand, are not among the "
     "features.",
@@ -255,7 +259,8 @@ def test_no_chapter_calls_the_weights_of_a_run_pre_trained():
 @pytest.mark.parametrize("room", ["evaluation", "figures", "studies"])
 def test_no_figure_table_or_record_calls_the_weights_of_a_run_pre_trained(room):
     for file in (project_root() / "hep2lib" / room).rglob("*.py"):
-        assert not TAUGHT.search(file.read_text(encoding="utf-8")), file
+        code = re.sub(r"^from .*", "", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        assert not TAUGHT.search(code), file
 
 
 @pytest.mark.parametrize("page", ["03-fine-tuning", "04-svm", "05-results"])

@@ -266,8 +266,8 @@ def _procedural_file(network: GoogLeNet) -> Path:
     _refuse_bvlc("procedural: these", network)
     if not PROCEDURAL.is_file():
         raise WeightsError(
-            f"procedural: {PROCEDURAL} is missing: fetch it from the repository (in a clone, `git checkout` "
-            "brings it back), choose weights: random, or give a file that `hep2 pretrain` wrote"
+            f"procedural: {PROCEDURAL} is missing: fetch it from the repository, choose weights: random, or "
+            "give a file that `hep2 pretrain` wrote"
         )
     if _file_sha256(PROCEDURAL) != PROCEDURAL_SHA256:
         raise WeightsError(

@@ -1,7 +1,7 @@
 """The figures of the page about the network: operations on a field, filters, layers, blocks."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -34,7 +34,9 @@ from hep2lib.figures.style import (
     shrunk,
     style,
     thumbnails,
+    typeset,
 )
+from hep2lib.pretraining.procedural import formulas, procedural_image
 
 Values = npt.NDArray[np.floating]
 
@@ -77,6 +79,35 @@ def first_filters(kinds: Mapping[str, Values]) -> Figure:
         axes.set_axis_off()
         axes.set_title(title)
     return figure
+
+
+@style()
+def procedural_gallery(size: int = 72) -> Figure:
+    """Nine procedural images of each family, of so many pixels, each as bright as it gets."""
+    families = {"fractals": {"fractal"}, "leaves": {"leaves"}}
+    families["noise"] = {one.family for one in formulas()} - {"fractal", "leaves"}
+    drawn = [procedural_image(number, 0, size) for number in range(len(formulas()))]
+    mosaics = {}
+    for title, names in families.items():
+        nine = [image / image.max() for image, label in drawn if formulas()[label].family in names][:9]
+        framed = np.pad(nine, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=1)
+        rows = [np.concatenate([*framed[k : k + 3]], axis=2) for k in (0, 3, 6)]
+        mosaics[title] = np.concatenate(rows, axis=1)
+    return operation(mosaics)
+
+
+def kinds_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """The comparison of weights (``hep2lib.runs.paper.stated_weights``), for readers: one row a study."""
+
+    def told(values: Iterable[float | np.floating], form: str) -> str:
+        middle, low, high = (typeset(value, form) for value in values)
+        return f"{middle} ({low} to {high})"
+
+    table = {"Study": rows["row"]}
+    for kind in ("random", "procedural"):
+        table[kind.capitalize()] = rows[kind].map(lambda x: told((np.mean(x), min(x), max(x)), ".3f"))
+    found = rows[[f"procedural {part}" for part in ("difference", "low", "high")]]
+    return pd.DataFrame(table | {"Difference": found.apply(told, axis=1, form="+.3f")})
 
 
 @style()

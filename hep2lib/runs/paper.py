@@ -124,8 +124,8 @@ def paper_question(database: pd.DataFrame, weights: str) -> str:
         start = "from ImageNet's weights, as in the paper"
     elif weights == "procedural":
         start = (
-            "from procedural weights, learnt from images that formulas draw. What a network gains from "
-            "photographs, the paper's question, is asked here of formulas instead"
+            "from procedural weights, learnt from images that formulas draw. The paper's network had learnt "
+            "from photographs; how far one gets that has never seen any is seen here"
         )
     elif weights in RANDOM:
         start = (
@@ -185,6 +185,8 @@ def write_weights(rows: list[dict[str, Any]], about: dict[str, Any], pictures: d
 def stated_weights() -> tuple[pd.DataFrame, dict[str, Any], dict[str, np.ndarray]]:
     """The comparison of weights: its table, one row a study; what it was obtained on; arrays to draw.
 
+    What it was obtained on has the ``default`` that follows, "procedural" or "random", too.
+
     Raises:
         InputError: it was not made, or on databases of another version of the simulator.
     """
@@ -195,6 +197,7 @@ def stated_weights() -> tuple[pd.DataFrame, dict[str, Any], dict[str, np.ndarray
             raise InputError(f"{path}: made with another version of the simulator; {how}")
         with np.load(path.with_suffix(".npz")) as file:
             pictures = dict(file)
+        about["default"] = "procedural" if follows_the_rule(about["rows"]) else "random"
         return pd.DataFrame(about.pop("rows")), about, pictures
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: no comparison of weights; {how}") from error
