@@ -62,7 +62,7 @@ _CRASH = re.compile(
 _PLAIN = {  # what only the book knows, and how any Markdown has it
     r"\{term\}`([^`<]+?)(?:\s*<[^`]*>)?`": r"\1",
     r"\{sup\}`([^`]+)`": r"<sup>\1</sup>",
-    r"\[\]\(([\w-]+)\.ipynb\)": r"[\1](\1.ipynb)",
+    r"\[\]\(([\w-]+)\.ipynb(?:#[\w-]+)?\)": r"[\1](\1.ipynb)",
     r"\[\]\((?:\.\./)*([\w-]+)\.md\)": r"*\1* (in the book)",
     r"\[\]\(#([\w-]+)\)": r"*\1*",
 }
