@@ -227,6 +227,8 @@ def test_captions_name_a_weights_file_without_its_folder(tmp_path, database):
 @pytest.mark.parametrize(("reachable", "used"), [(True, "imagenet"), (False, "procedural")])
 def test_which_weights_auto_means_is_settled_once_and_said(tmp_path, monkeypatch, reachable, used):
     monkeypatch.setattr(run_module, "imagenet_available", lambda: reachable)
+    monkeypatch.setattr("hep2lib.cnn.weights.PROCEDURAL", tmp_path / "file")
+    (tmp_path / "file").touch()  # whether it is there is another matter
     weights = open_run(tmp_path / "run", "smoke", weights="auto").weights
     assert (weights["asked"], weights["used"]) == ("auto", used)
     assert ("could not be reached" in weights["reason"]) != reachable
