@@ -253,12 +253,21 @@ def imagenet_available(timeout: float = 8.0) -> bool:
     return reached.is_set()
 
 
-def without_download(variant: str) -> str:
-    """The source that ``auto`` takes where ImageNet's weights cannot be had: "procedural" or "random".
+def best_weights(variant: str) -> tuple[str, str]:
+    """The source that ``auto`` stands for, and why it is not "imagenet" ("" if it is).
 
-    The rule was written down before the comparison: ``hep2lib.runs.paper.follows_the_rule``.
+    Of variant "torchvision" ImageNet's weights where they can be had, else procedural ones, else random ones.
+    That procedural go before random ones follows a rule that was written down before they were compared:
+    ``hep2lib.runs.paper.follows_the_rule``.
     """
-    return "procedural" if variant == "torchvision" and PROCEDURAL.is_file() else "random"
+    if variant != "torchvision":
+        return "random", "the bvlc variant's weights are not offered for download"
+    if imagenet_available():
+        return "imagenet", ""
+    reason = "the ImageNet weights could not be reached from this machine"
+    if PROCEDURAL.is_file():
+        return "procedural", reason
+    return "random", f"{reason}, and {PROCEDURAL.name} is missing beside the package's code"
 
 
 def _procedural_file(network: GoogLeNet) -> Path:

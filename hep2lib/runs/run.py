@@ -21,7 +21,7 @@ from torch import Tensor
 
 from hep2lib.cnn.googlenet import LAYERS, GoogLeNet, Provenance, architecture
 from hep2lib.cnn.weight_files import WeightsError
-from hep2lib.cnn.weights import RANDOM, imagenet_available, load_weights, without_download
+from hep2lib.cnn.weights import RANDOM, best_weights, load_weights
 from hep2lib.data.database import database_checksum, read_database
 from hep2lib.data.folds import Fold, read_folds, specimen_folds, write_folds
 from hep2lib.data.images import image_file
@@ -44,6 +44,7 @@ from hep2lib.runs.pairs import FACTS
 from hep2lib.runs.parameters import (
     MAY_DIFFER,
     TEXT_NEEDED,
+    WEIGHTS,
     ParameterError,
     Parameters,
     differences,
@@ -145,18 +146,14 @@ class Run:
         """Which weights are used: settled once and kept in ``weights.json``, so that all pages use the same.
 
         ``asked`` is the parameter, ``used`` a source for ``load_weights``, ``reason`` why ("" if as asked):
-        ``auto`` takes ImageNet's weights if they can be had, else what ``without_download`` says.
+        ``auto`` takes what ``best_weights`` says.
         """
         file = self.folder / "weights.json"
         if known := _read_texts(file, ("asked", "used", "reason")):
             return known
-        asked, reason = self.parameters.weights, ""
-        if asked == "auto" and self.parameters.variant != "torchvision":
-            reason = "the bvlc variant's weights are not offered for download"
-        elif asked == "auto" and not imagenet_available():
-            reason = "the ImageNet weights could not be reached from this machine"
-        auto = without_download(self.parameters.variant) if reason else "imagenet"
-        settled = {"asked": asked, "used": auto if asked == "auto" else asked, "reason": reason}
+        asked = self.parameters.weights
+        used, reason = best_weights(self.parameters.variant) if asked == "auto" else (asked, "")
+        settled = {"asked": asked, "used": used, "reason": reason}
         write_json(file, settled)
         return settled
 
@@ -383,8 +380,8 @@ class Run:
     def short_statement(self) -> str:
         """What results were obtained on, short enough for the head of a figure."""
         used = self.weights["used"]
-        known = used in (*RANDOM, "procedural", "imagenet")
-        weights = f"{used.replace('imagenet', 'ImageNet')} weights" if known else f"weights {Path(used).name}"
+        words = f"{used.replace('imagenet', 'ImageNet')} weights"
+        weights = words if used in WEIGHTS else f"weights {Path(used).name}"
         name, profile = self.database.attrs["name"], self.parameters.profile_name
         return f"{name}; {weights}; profile {profile}"
 

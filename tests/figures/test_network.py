@@ -8,6 +8,7 @@ import re
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.patches import Rectangle
 from PIL import Image
@@ -92,6 +93,33 @@ def test_first_filters_stand_in_rows_of_sixteen_in_their_order():
         assert (axes.get_title(), shown.shape) == (title, (32, 128, 3))
         assert shown[8 + 2, 8 + 3].tolist() == [red, 0.5, 0.5]
         assert np.unique(shown).tolist() == sorted({0.5, 1.0, red})  # else grey, and white between filters
+
+
+def test_the_gallery_has_nine_images_of_each_family_in_frames():
+    figure = network.procedural_gallery(size=32)
+    assert [axes.get_title() for axes in figure.axes] == ["fractals", "leaves", "noise"]
+    for axes in figure.axes:
+        shown = np.asarray(axes.images[0].get_array())
+        assert shown.shape == (3 * 34, 3 * 34, 3)
+        tiles = shown.reshape(3, 34, 3, 34, 3).swapaxes(1, 2)
+        assert (tiles[:, :, [0, -1]] == 1).all()
+        inner = tiles[:, :, 1:-1, 1:-1]
+        assert (inner.max((2, 3, 4)) == 1).all()  # each as bright as it gets
+        assert len({one.tobytes() for row in inner for one in row}) == 9
+
+
+def test_the_table_of_weights_has_means_ranges_and_intervals():
+    found = {"difference": 0.0225, "low": -0.0002, "high": 0.0451}
+    row = {"row": "a study", "random": [0.9, 0.92, 0.88], "procedural": [0.93, 0.92, 0.9175]}
+    table = network.kinds_table(pd.DataFrame([row | {f"procedural {k}": v for k, v in found.items()}]))
+    assert table.to_dict("records") == [
+        {
+            "Study": "a study",
+            "Random": "0.900 (0.880 to 0.920)",
+            "Procedural": "0.922 (0.917 to 0.930)",
+            "Difference": "+0.022 (−0.000 to +0.045)",
+        }
+    ]
 
 
 def test_a_filter_of_zeros_is_grey_and_a_place_without_a_filter_white():

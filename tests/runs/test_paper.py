@@ -303,7 +303,7 @@ def test_the_default_offline_is_what_the_rule_comes_to(tmp_path, monkeypatch):
         for kind in ("random", "procedural"):
             assert row[f"{kind} mean"] == pytest.approx(np.mean(row[kind]))
         assert row["procedural low"] <= row["procedural difference"] <= row["procedural high"]
-    monkeypatch.setattr("hep2lib.runs.run.imagenet_available", lambda: False)
+    monkeypatch.setattr("hep2lib.cnn.weights.imagenet_available", lambda: False)
     monkeypatch.setattr("hep2lib.cnn.weights.PROCEDURAL", tmp_path / "file")
     (tmp_path / "file").touch()  # whether it is there is another matter
     used = open_run(tmp_path / "run", "smoke", weights="auto").weights["used"]

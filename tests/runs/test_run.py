@@ -226,26 +226,28 @@ def test_captions_name_a_weights_file_without_its_folder(tmp_path, database):
 
 @pytest.mark.parametrize(("reachable", "used"), [(True, "imagenet"), (False, "procedural")])
 def test_which_weights_auto_means_is_settled_once_and_said(tmp_path, monkeypatch, reachable, used):
-    monkeypatch.setattr(run_module, "imagenet_available", lambda: reachable)
+    monkeypatch.setattr("hep2lib.cnn.weights.imagenet_available", lambda: reachable)
     monkeypatch.setattr("hep2lib.cnn.weights.PROCEDURAL", tmp_path / "file")
     (tmp_path / "file").touch()  # whether it is there is another matter
     weights = open_run(tmp_path / "run", "smoke", weights="auto").weights
     assert (weights["asked"], weights["used"]) == ("auto", used)
     assert ("could not be reached" in weights["reason"]) != reachable
-    monkeypatch.setattr(run_module, "imagenet_available", lambda: not reachable)
+    monkeypatch.setattr("hep2lib.cnn.weights.imagenet_available", lambda: not reachable)
     assert open_run(tmp_path / "run").weights == weights
 
 
 def test_without_the_file_of_procedural_weights_a_run_starts_from_random_ones(tmp_path, monkeypatch):
-    monkeypatch.setattr(run_module, "imagenet_available", lambda: False)
+    monkeypatch.setattr("hep2lib.cnn.weights.imagenet_available", lambda: False)
     monkeypatch.setattr("hep2lib.cnn.weights.PROCEDURAL", tmp_path / "missing.safetensors")
-    assert open_run(tmp_path / "run", "smoke", weights="auto").weights["used"] == "random"
+    missing = open_run(tmp_path / "run", "smoke", weights="auto").weights
+    assert missing["used"] == "random"
+    assert missing["reason"].endswith("and missing.safetensors is missing beside the package's code")
     bvlc = open_run(tmp_path / "bvlc", "smoke", weights="auto", variant="bvlc").weights
     assert (bvlc["used"], "bvlc variant" in bvlc["reason"]) == ("random", True)
 
 
 def test_random_weights_are_never_replaced(tmp_path, monkeypatch):
-    monkeypatch.setattr(run_module, "imagenet_available", lambda: True)
+    monkeypatch.setattr("hep2lib.cnn.weights.imagenet_available", lambda: True)
     assert open_run(tmp_path / "run", "smoke", weights="random").weights["used"] == "random"
 
 
