@@ -408,7 +408,7 @@ class Run:
         studies = {record["device"] for record in records}
         return (
             here
-            if studies == {here}
+            if studies <= {here}
             else f"{some(sorted(studies))} for the studies, {here} for the notebooks"
         )
 
