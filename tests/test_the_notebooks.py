@@ -211,6 +211,7 @@ def test_cells_stay_short_and_leave_the_work_to_the_package(page):
             assert len(cell.source.splitlines()) <= 14, cell.source
             assert "def " not in cell.source
             assert "pip install" not in cell.source
+            assert max(map(len, cell.source.splitlines())) <= 80, cell.source  # what a page is wide
 
 
 @pytest.mark.parametrize("page", PAGES)
