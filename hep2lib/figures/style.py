@@ -146,8 +146,6 @@ _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 def typeset(number: float | np.number, form: str) -> str:
     """A number as prose and tables show it: "−0.05" (".2f"), "93.4 %" (".1%"), "8 × 10⁻¹¹" (".0e")."""
     digits, _, power = format(number, form).partition("e")
-    if not digits.strip("+-0.%"):  # what rounds to zero has no sign
-        digits = digits.lstrip("+-")
     text = digits.replace("-", "−").replace("%", "\N{NO-BREAK SPACE}%")
     return f"{text} × 10{str(int(power)).translate(_RAISED)}" if power else text
 
