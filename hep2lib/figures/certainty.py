@@ -188,7 +188,7 @@ def scaling_words(table: pd.DataFrame, before: str, after: str) -> str:
     words = []
     for measure, old, new in zip(found, *found.to_numpy(), strict=True):
         verdict = "worse" if new > old else "better" if new < old else "no different"
-        words.append(f"the {measure} {verdict} ({old:.3f} to {new:.3f})")
+        words.append(f"the {measure} {verdict} ({f'{old:.3f} to ' * bool(new != old)}{new:.3f})")
     slopes = table.set_index("Scores")["Slope"][[before, after]]
     slope = "leaves a calibration slope that cannot be given for both"
     if not slopes.str.startswith("none").any():

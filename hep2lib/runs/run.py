@@ -394,11 +394,12 @@ class Run:
         specimens = self.database["specimen"].nunique()
         reason = f" ({self.weights['reason']})" if self.weights["reason"] else ""
         note = " These are not patient images, and no number here is the paper's." if self.simulated else ""
+        bf16 = ", trained in bfloat16" if self.parameters.training.precision == "bf16" else ""
         return (
             f"Obtained on: {self.database.attrs['name']}, "
             f"{len(self.database)} images of {specimens} specimens; "
             f"{self.network.provenance.description}{reason}; profile {self.parameters.profile_name}, "
-            f"run seed {self.parameters.seed}; device {device}.{note}"
+            f"run seed {self.parameters.seed}; device {device}{bf16}.{note}"
         )
 
     @property
